@@ -1,0 +1,2 @@
+//! stub to be replaced by its owner
+pub mod section;

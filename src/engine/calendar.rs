@@ -1,0 +1,3 @@
+//! Calendars (stub to be replaced by its owner).
+#[derive(Clone, Debug)]
+pub struct Calendar;

@@ -1,0 +1,18 @@
+//! The deciding half of the program: readings in, outcomes out. No I/O, no clock, no waiting, and evaluation
+//! cannot fail; only parsing text returns errors. Everything else in the crate may use it, it uses nothing else.
+
+pub mod alert;
+pub mod backoff;
+pub mod calendar;
+pub mod event;
+pub mod fleet;
+pub mod lang;
+pub mod message;
+pub mod notify;
+pub mod outcome;
+pub mod own;
+pub mod reading;
+pub mod rule;
+pub mod schedule;
+pub mod signals;
+pub mod time;

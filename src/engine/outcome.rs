@@ -1,0 +1,189 @@
+//! What one pass of `collect` or `tend` decided, whole: the rows of one transaction.
+//!
+//! Neighbours: `judge` and `alert` make it, channels add payloads, the store writes it. A part of its own because
+//! it is the only thing that passes from deciding to remembering: computed before the transaction, written in it.
+
+use serde::{Deserialize, Serialize};
+
+use super::event::{Event, EventReading, Finding, Limit, Severity, Subject, Value};
+use super::reading::{Poll, Reading};
+use super::time::{Span, Time};
+
+/// The state of an alert (one rule × one subject).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    #[default]
+    Ok,
+    Pending,
+    Firing,
+    Recovering,
+    Closed,
+}
+
+/// Which alert: `source` is None for subjects that belong to no source (channel, agent).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct AlertKey {
+    pub rule: String,
+    pub source: Option<String>,
+    pub subject: Subject,
+}
+
+/// A moment by the wall and by the sum of `elapsed` over the source's polls, by which durations are counted.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+pub struct Stamp {
+    pub at: Time,
+    pub clock: Span,
+}
+
+/// What is remembered of an alert between polls. An alert in `ok` without marks and steps is not kept at all.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Alert {
+    pub state: State,
+    /// Counts events, +1 each; persisted, never reset.
+    pub step_no: u32,
+    /// The rule's version that the state was reached under.
+    pub rule_version: String,
+    /// The first breach of the stretch that is pending or fired.
+    pub since: Option<Stamp>,
+    /// Where the hold that is being counted began: since `since` when pending (restarted by a hole), since the
+    /// first clear when recovering.
+    pub held_since: Option<Stamp>,
+    /// For "n of m polls": bit 0 is poll `marks_seq`, bit 1 the one before, …
+    pub marks: u64,
+    pub marks_seq: u64,
+    /// The open episode, from *fired* to *ended* (kept while `closed`).
+    pub episode: Option<Episode>,
+    /// Readings that are deciding, oldest first, at most 20: the first, then the last 19.
+    pub trail: Vec<EventReading>,
+    pub trail_requests: Vec<String>,
+    pub value: Option<Value>,
+    /// Time in holes since `since`.
+    pub blind: Span,
+}
+
+/// One stretch of an alert from firing to its end.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Episode {
+    pub id: String,
+    pub since: Time,
+    pub fired_at: Time,
+    pub ended_at: Option<Time>,
+    pub severity: Severity,
+    pub limit: Option<Limit>,
+    /// Channels that get, or got, its *fired*.
+    pub channels: Vec<String>,
+    pub last_told: Time,
+    pub reminders: u32,
+    pub acked_by: Option<String>,
+    pub acked_at: Option<Time>,
+    pub finding: Option<Finding>,
+    pub note: Option<String>,
+    /// What an own alert is about.
+    #[serde(default)]
+    pub detail: Option<String>,
+    #[serde(default)]
+    pub users: Vec<String>,
+}
+
+/// A notification to be sent: rendered, so that every attempt sends the same bytes.
+#[derive(Clone, PartialEq, Debug)]
+pub struct NewNotification {
+    /// `ntf_…`
+    pub id: String,
+    pub channel: String,
+    pub events: Vec<String>,
+    pub episodes: Vec<String>,
+    /// Without transport fields (signature, timestamp): those are added per attempt.
+    pub payload: Vec<u8>,
+    pub created_at: Time,
+}
+
+/// A name the vendor refuses: not asked about until `retry_at`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Quarantined {
+    pub user: String,
+    pub since: Time,
+    pub retry_at: Time,
+}
+
+/// What the agent remembers of a source beside readings and alerts; one JSON value in the store.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct SourceMemory {
+    /// The number of the last poll; 0 before the first.
+    pub seq: u64,
+    pub last_at: Option<Time>,
+    /// Sum of `elapsed` over all polls.
+    pub clock: Span,
+    pub first_at: Option<Time>,
+    /// Sum of `elapsed` at the last usable poll.
+    pub usable_clock: Option<Span>,
+    pub quarantine: Vec<Quarantined>,
+    /// Polls in a row without a usable one.
+    pub unusable: u32,
+    /// Changes kept since the last keyframe; says when the next one pays.
+    pub changes_since_keyframe: u64,
+    /// Users and for how many good replies in a row they were absent (only where > 0).
+    pub absent_runs: Vec<(u32, u32)>,
+    /// Boot id and boot time (ms) at the last poll, to see clock jumps over restarts.
+    pub boot: Option<(String, i64)>,
+}
+
+/// Everything one pass decided.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Outcome {
+    pub now: Time,
+    pub poll: Option<PollRow>,
+    /// New states; the store replaces the row of each key.
+    pub alerts: Vec<(AlertKey, Alert)>,
+    pub events: Vec<Event>,
+    pub notifications: Vec<NewNotification>,
+    /// Acts that were taken up, with their results.
+    pub acts: Vec<ActResult>,
+}
+
+/// A poll as the store takes it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct PollRow {
+    pub poll: Poll,
+    /// Names that got the next free slots, in order.
+    pub new_names: Vec<String>,
+    /// Slots whose reading is known (or *not polled*) and differs from the last such reading, ascending. A slot
+    /// that no poll mentioned yet is *not polled*.
+    pub changes: Vec<(u32, Reading)>,
+    /// Slots that were asked and failed, as ascending ranges; they keep the last reading for later.
+    pub failed: Vec<std::ops::Range<u32>>,
+    /// The whole column of last readings after this poll, now and then, so that nobody needs all history.
+    pub keyframe: Option<Vec<Reading>>,
+    /// Slots a breach rests on: the RequestId of their batch is kept as long as events are.
+    pub evidence: Vec<u32>,
+    pub memory: SourceMemory,
+    /// Encoded signals, now and then, so that a restart need not read all history.
+    pub checkpoint: Option<Vec<u8>>,
+}
+
+/// What an operator asks for.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "act", rename_all = "lowercase")]
+pub enum Act {
+    Ack { episode: String, note: Option<String> },
+    Close { episode: String, rearm: bool, finding: Option<Finding>, note: Option<String> },
+    Retry { notification: String },
+    Drop { notification: String },
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ActRow {
+    pub id: i64,
+    pub by: String,
+    pub at: Time,
+    pub act: Act,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ActResult {
+    pub id: i64,
+    pub done: bool,
+    /// For the operator.
+    pub message: String,
+}

@@ -1,0 +1,213 @@
+//! What a poll says: one reading per user, and how the whole poll went.
+//!
+//! Neighbours: `source` makes a [`Fetched`], the agent turns it into a [`Poll`], signals and store take the
+//! poll. A part of its own because the four kinds of reading must never be collapsed into numbers by anybody.
+
+use serde::{Deserialize, Serialize};
+
+use super::time::{Span, Time};
+
+/// The most clients one reading may state; anything above is a broken reply and the reading is *failed*.
+pub const MOST_ONLINE: u32 = 100_000;
+
+/// What one poll says of one user. Packed into 32 bits because columns hold one for each of up to a million users.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Reading(u32);
+
+/// The four kinds of a [`Reading`], to match on. Missing is never zero.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Kind {
+    /// So many clients online.
+    Online(u32),
+    /// A good reply without the name.
+    Absent,
+    /// Asked, and no usable answer.
+    Failed,
+    /// No poll asked (not in the source's list, or quarantined).
+    NotPolled,
+}
+
+impl Reading {
+    pub const ABSENT: Self = Self(u32::MAX);
+    pub const FAILED: Self = Self(u32::MAX - 1);
+    pub const NOT_POLLED: Self = Self(u32::MAX - 2);
+
+    /// `count` clients online; group totals use it too, so the only bound is that of the packing.
+    pub const fn online(count: u32) -> Self {
+        Self(if count > u32::MAX - 3 { u32::MAX - 3 } else { count })
+    }
+
+    pub const fn kind(self) -> Kind {
+        match self {
+            Self::ABSENT => Kind::Absent,
+            Self::FAILED => Kind::Failed,
+            Self::NOT_POLLED => Kind::NotPolled,
+            Self(count) => Kind::Online(count),
+        }
+    }
+
+    /// The number of clients, where it is known.
+    pub const fn count(self) -> Option<u32> {
+        match self.kind() {
+            Kind::Online(count) => Some(count),
+            Kind::Absent | Kind::Failed | Kind::NotPolled => None,
+        }
+    }
+
+    /// The word of SHAPES for it.
+    pub const fn word(self) -> &'static str {
+        match self.kind() {
+            Kind::Online(_) => "online",
+            Kind::Absent => "absent",
+            Kind::Failed => "failed",
+            Kind::NotPolled => "not-polled",
+        }
+    }
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        Self::NOT_POLLED
+    }
+}
+
+impl std::fmt::Debug for Reading {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.kind() {
+            Kind::Online(count) => write!(f, "{count}"),
+            Kind::Absent => f.write_str("-"),
+            Kind::Failed => f.write_str("_"),
+            Kind::NotPolled => f.write_str("~"),
+        }
+    }
+}
+
+/// One request's answer: when it came and the vendor's id for it, for evidence.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Batch {
+    pub fetched_at: Time,
+    pub request_id: Option<String>,
+}
+
+/// No batch answered for this user.
+pub const NO_BATCH: u32 = u32::MAX;
+
+/// Why requests failed, by what an operator or the agent does about it (the vendor's codes are sorted into these
+/// by `aliyun`).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FaultClass {
+    /// No answer, or one that cannot be used: tried again.
+    Transport,
+    /// The vendor's own trouble: tried again.
+    Server,
+    /// Too many requests: tried again, slower.
+    Throttled,
+    /// Our clock and the vendor's differ.
+    Clock,
+    /// The request itself is refused: instance, region, parameter.
+    Request,
+    /// The vendor's account cannot use the product.
+    Account,
+    /// The key may not do this.
+    Permission,
+    /// The key is refused.
+    Credentials,
+}
+
+/// One failure, fit to be shown: redacted, one line.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Fault {
+    pub class: FaultClass,
+    /// The vendor's code, or a short word of ours (`timeout`, `tls`, `dns`, `connect`, `malformed`, …).
+    pub code: String,
+    pub message: String,
+}
+
+/// What a source's fetch brought back; `readings` and `batch_of` run parallel to the names that were asked for.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Fetched {
+    pub readings: Vec<Reading>,
+    /// For each name the index into `batches`, or [`NO_BATCH`].
+    pub batch_of: Vec<u32>,
+    pub batches: Vec<Batch>,
+    /// Indices of names that the vendor refuses as such; their reading is *not polled*.
+    pub refused: Vec<u32>,
+    /// Names in replies that nobody asked for.
+    pub extra: u32,
+    pub requests: u32,
+    /// The gravest failure, if any request failed for good.
+    pub fault: Option<Fault>,
+    /// The vendor's clock minus ours, where a reply's `Date` told it.
+    pub skew: Option<Span>,
+}
+
+/// How a poll went as a whole.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PollOutcome {
+    /// Every asked name is online or absent.
+    Complete,
+    /// Some failed.
+    Partial,
+    /// Nothing is known.
+    Failed,
+}
+
+impl PollOutcome {
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Partial => "partial",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// One pass over a source's users at one instant. `readings` and `batch_of` are indexed by *slot*: the number a
+/// name got when its source first listed it, which it keeps for ever.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Poll {
+    pub source: String,
+    /// Counts the source's polls from 1, without gaps.
+    pub seq: u64,
+    /// The scheduled instant (a run later than the next instant takes its start).
+    pub at: Time,
+    /// Since the poll before, by `at`, or by boot time over a clock jump; never negative, zero for the first.
+    pub elapsed: Span,
+    /// How far the wall clock jumped since the poll before, if by more than 5 s.
+    pub jump: Option<Span>,
+    pub readings: Vec<Reading>,
+    pub batch_of: Vec<u32>,
+    pub batches: Vec<Batch>,
+    pub requests: u32,
+    /// How long fetching took.
+    pub took: Span,
+    pub fault: Option<Fault>,
+    pub skew: Option<Span>,
+}
+
+impl Poll {
+    /// A poll that asked nobody is complete: it knows all there is to know.
+    pub fn outcome(&self) -> PollOutcome {
+        let (mut known, mut failed) = (false, false);
+        for reading in &self.readings {
+            match reading.kind() {
+                Kind::Online(_) | Kind::Absent => known = true,
+                Kind::Failed => failed = true,
+                Kind::NotPolled => {}
+            }
+        }
+        match (known, failed) {
+            (_, false) if self.fault.is_none() || known => PollOutcome::Complete,
+            (true, true) => PollOutcome::Partial,
+            (false, _) | (true, false) => PollOutcome::Failed,
+        }
+    }
+
+    /// The answer that stated this slot's reading.
+    pub fn batch(&self, slot: u32) -> Option<&Batch> {
+        let batch = *self.batch_of.get(slot as usize)?;
+        self.batches.get(batch as usize)
+    }
+}
