@@ -1,1 +1,6 @@
-//! stub to be replaced by its owner
+//! The vendor's API: how a request is signed and sent, what replies and refusals look like.
+//!
+//! Neighbours: `source` asks through it, `emulator` answers through the same signatures and words, the `api`
+//! command shows it bare. A part of its own because everything that only Alibaba Cloud decides is in here.
+
+pub mod sign;

@@ -1,0 +1,49 @@
+//! Signatures: the parts that V1 and V3 share, as plain functions over names and values.
+//!
+//! Neighbours: the client signs with them, the emulator checks with them. A part of its own, without state and
+//! without a clock, so that the vendor's known answers can be put to it one by one.
+
+pub mod v1;
+pub mod v3;
+
+use std::borrow::Borrow;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// Names with values: parameters or headers, in no particular order.
+pub type Pairs = Vec<(String, String)>;
+
+/// Everything but `A-Z a-z 0-9 - _ . ~`.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// Percent-encodes UTF-8 bytes as both signatures want it: upper-case hex, a space is `%20`, `~` stays.
+pub fn encode(text: &str) -> String {
+    utf8_percent_encode(text, RESERVED).to_string()
+}
+
+/// `name=value` joined by `&`: both encoded, sorted by the raw name's bytes; an empty value gives `name=`.
+pub fn canonical_query(params: &[(String, String)]) -> String {
+    canonical(params.iter())
+}
+
+fn canonical<'a>(params: impl Iterator<Item = &'a (String, String)>) -> String {
+    let mut sorted: Vec<_> = params.collect();
+    sorted.sort();
+    query(sorted.iter().copied())
+}
+
+/// The same in the order given: a query string or form body as it goes over the wire.
+pub fn query<P: Borrow<(String, String)>>(params: impl Iterator<Item = P>) -> String {
+    let mut text = String::new();
+    for param in params {
+        let (name, value) = param.borrow();
+        if !text.is_empty() {
+            text.push('&');
+        }
+        text.extend([encode(name).as_str(), "=", encode(value).as_str()]);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;
