@@ -1,3 +1,86 @@
-//! The rule language (stub to be replaced by its owner).
+//! The rule language: text in, a flat program out, run over columns of subjects.
+//!
+//! The road is `lex` → `parse` (nodes in postfix order) → `check` (types, names, operations) → `evaluate`; `signal`
+//! lists what can be named, `error` draws the caret. Neighbours: `config` compiles conditions, `judge` runs them,
+//! `signals` fills the columns. A part of its own because it knows words and values, never users or polls.
+
+mod check;
+mod error;
+mod evaluate;
+mod lex;
+mod parse;
+mod print;
+mod signal;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+pub use error::LangError;
+pub use evaluate::Truth;
+pub use signal::{Signal, Type};
+
+use super::rule::Per;
+
+/// The longest condition, in bytes of UTF-8.
+pub const LONGEST: usize = 4096;
+
+/// How deep parentheses, `not` and unary `-` may nest.
+pub const DEEPEST: usize = 64;
+
+/// A checked condition. Cloning shares it.
 #[derive(Clone, Debug)]
-pub struct Program;
+pub struct Program(Arc<Compiled>);
+
+#[derive(Debug)]
+struct Compiled {
+    operations: Vec<evaluate::Operation>,
+    signals: Vec<Signal>,
+    /// Columns the operations need at once, beside those of the signals.
+    depth: usize,
+    canonical: String,
+}
+
+/// Checks a condition for what a rule judges and compiles it, or returns every mistake found, in the order of
+/// the text.
+pub fn compile(text: &str, per: Per) -> Result<Program, Vec<LangError>> {
+    if text.len() > LONGEST {
+        let message = format!("the condition has {} bytes, {LONGEST} is the most", text.len());
+        let hint = "make it several rules".to_owned();
+        return Err(vec![LangError { span: 0..0, message, hint: Some(hint) }]);
+    }
+    let mut errors = Vec::new();
+    let tokens = lex::tokens(text, &mut errors);
+    let nodes = parse::parse(text, tokens, &mut errors);
+    let checked = check::check(text, &nodes, per, &mut errors);
+    if !errors.is_empty() {
+        errors.sort_by_key(|e| (e.span.start, e.span.end));
+        return Err(errors);
+    }
+    let canonical = print::canonical(&nodes, &checked.signal_of);
+    let depth = evaluate::depth(&checked.operations);
+    let (operations, signals) = (checked.operations, checked.signals);
+    Ok(Program(Arc::new(Compiled { operations, signals, depth, canonical })))
+}
+
+impl Program {
+    /// The signals it names, each (with its arguments) once, in order of first mention.
+    pub fn signals(&self) -> &[Signal] {
+        &self.0.signals
+    }
+
+    pub fn names_limit(&self) -> bool {
+        self.0.signals.contains(&Signal::Limit)
+    }
+
+    /// The same condition however it was spaced and bracketed: equal texts mean equal programs.
+    pub fn canonical(&self) -> String {
+        self.0.canonical.clone()
+    }
+
+    /// Judges `len` subjects at once (chunks of about 1024 stay in the processor's cache). `fill` is called once
+    /// per signal and fills its column: NaN is no value, durations are milliseconds. Writes `out[..len]`.
+    pub fn evaluate(&self, len: usize, fill: &mut dyn FnMut(&Signal, &mut [f64]), out: &mut [Truth]) {
+        evaluate::run(&self.0.operations, &self.0.signals, self.0.depth, len, fill, out);
+    }
+}
