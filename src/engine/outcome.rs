@@ -52,6 +52,9 @@ pub struct Alert {
     /// For "n of m polls": bit 0 is poll `marks_seq`, bit 1 the one before, …
     pub marks: u64,
     pub marks_seq: u64,
+    /// The same for "n of m polls" of `clear_for`: clears since the episode fired.
+    #[serde(default)]
+    pub clear_marks: u64,
     /// The open episode, from *fired* to *ended* (kept while `closed`).
     pub episode: Option<Episode>,
     /// Readings that are deciding, oldest first, at most 20: the first, then the last 19.

@@ -1,0 +1,186 @@
+//! The life of an alert: a state and a verdict in, the next state and perhaps an event out.
+//!
+//! Neighbours: `judge` asks for a step at each poll, `marks` counts polls, `change` holds the steps that no verdict
+//! causes (scope, reload, operator), `record` turns a step into an event. A part of its own because what people
+//! are told rests on this table alone, so it can be printed, and compared with a slow second telling in the tests.
+
+mod change;
+mod marks;
+mod record;
+
+pub use change::{close, left_scope, reminder_due, rule_changed, rule_removed, window_left};
+pub use record::{Facts, Happening, build_event, note_blind, note_value, push_trail};
+
+use super::event::EndReason;
+use super::outcome::{Alert, Stamp, State};
+use super::rule::{Hold, Policy};
+use super::time::{Span, Time};
+
+/// What a rule says of a subject at one poll.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Verdict {
+    /// `when` is true.
+    Breach,
+    /// `when` is not true, `clear_when` is.
+    Clear,
+    /// Both are known and neither is true: the dead band.
+    Between,
+    /// Neither can be told.
+    Unknown,
+}
+
+/// When a step is taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Moment {
+    /// The poll's instant.
+    pub at: Time,
+    /// The sum of `elapsed` over the source's polls; durations are differences of it.
+    pub clock: Span,
+    /// The poll's number in its source.
+    pub seq: u64,
+    /// More than `max_gap` lies between the subject's last known reading and this one.
+    pub hole: bool,
+}
+
+impl Moment {
+    fn stamp(&self) -> Stamp {
+        Stamp { at: self.at, clock: self.clock }
+    }
+}
+
+/// What a step amounts to, where it is an event.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    Fired,
+    Ended(EndReason),
+}
+
+/// Whether a step would leave this alert as it is, without looking further: the way past a million quiet users.
+pub fn is_steady(alert: &Alert, verdict: Verdict) -> bool {
+    alert.state == State::Ok && alert.marks == 0 && alert.since.is_none() && verdict != Verdict::Breach
+}
+
+/// Whether nothing of this alert needs to be remembered.
+pub fn is_blank(alert: &Alert) -> bool {
+    alert.state == State::Ok && alert.step_no == 0 && alert.marks == 0 && alert.since.is_none()
+}
+
+/// The table of DESIGN §6. A step that ends an episode leaves its facts (`since`, trail, values, episode) in the
+/// alert: [`build_event`] reads them and then clears them.
+///
+/// A hole restarts what is being counted: the hold begins at this moment and polls before it no longer count. It
+/// does not move `since`, which stays the first breach of the stretch: nothing known spoke against it, and how
+/// much of it was blind is told beside it.
+pub fn step(alert: &Alert, verdict: Verdict, now: &Moment, policy: &Policy) -> (Alert, Option<Step>) {
+    let mut next = alert.clone();
+    if now.hole {
+        restart_counting(&mut next, now);
+    }
+    marks::take(&mut next, verdict, now.seq, policy);
+    let event = match (next.state, verdict) {
+        (State::Ok | State::Pending, Verdict::Breach) => breach(&mut next, now, policy),
+        (State::Ok, Verdict::Clear | Verdict::Between | Verdict::Unknown)
+        | (State::Pending, Verdict::Clear | Verdict::Between) => {
+            calm(&mut next);
+            None
+        }
+        (State::Firing | State::Recovering, Verdict::Clear) => clear(&mut next, now, policy),
+        (State::Firing | State::Recovering, Verdict::Breach | Verdict::Between) => {
+            next.state = State::Firing;
+            next.held_since = None;
+            None
+        }
+        (State::Closed, Verdict::Clear) => {
+            reset(&mut next);
+            None
+        }
+        (State::Pending | State::Firing | State::Recovering, Verdict::Unknown)
+        | (State::Closed, Verdict::Breach | Verdict::Between | Verdict::Unknown) => None,
+    };
+    (next, event)
+}
+
+/// A step outside the rule's `during`: `when` is not evaluated (a breach is no news), pending drops, and only
+/// `clear_when` moves an open episode.
+pub fn step_outside(alert: &Alert, verdict: Verdict, now: &Moment, policy: &Policy) -> (Alert, Option<Step>) {
+    if matches!(alert.state, State::Ok | State::Pending) {
+        let mut next = alert.clone();
+        forget_stretch(&mut next);
+        next.state = State::Ok;
+        (next.marks, next.marks_seq, next.clear_marks) = (0, 0, 0);
+        return (next, None);
+    }
+    let verdict = if verdict == Verdict::Breach { Verdict::Between } else { verdict };
+    step(alert, verdict, now, policy)
+}
+
+fn breach(alert: &mut Alert, now: &Moment, policy: &Policy) -> Option<Step> {
+    let stamp = now.stamp();
+    alert.state = State::Pending;
+    alert.since.get_or_insert(stamp);
+    let held = *alert.held_since.get_or_insert(stamp);
+    if !met(policy.hold, held, alert.marks, now) {
+        return None;
+    }
+    alert.state = State::Firing;
+    alert.held_since = None;
+    alert.clear_marks = 0;
+    Some(Step::Fired)
+}
+
+fn clear(alert: &mut Alert, now: &Moment, policy: &Policy) -> Option<Step> {
+    alert.state = State::Recovering;
+    let held = *alert.held_since.get_or_insert(now.stamp());
+    met(policy.clear_hold, held, alert.clear_marks, now).then(|| end(alert, EndReason::Cleared))
+}
+
+/// The alert becomes ok; what its *ended* event needs stays in it until that is built.
+fn end(alert: &mut Alert, reason: EndReason) -> Step {
+    alert.state = State::Ok;
+    alert.held_since = None;
+    alert.clear_marks = 0;
+    Step::Ended(reason)
+}
+
+fn met(hold: Hold, held: Stamp, marks: u64, now: &Moment) -> bool {
+    match hold {
+        Hold::For(length) => now.clock - held.clock >= length,
+        Hold::Polls { n, of } => marks::count(marks, of) >= u32::from(n),
+    }
+}
+
+/// No breach now and no episode. Where polls are counted, the stretch lives on while one of its breaches counts.
+fn calm(alert: &mut Alert) {
+    alert.state = State::Ok;
+    alert.held_since = None;
+    if alert.marks == 0 {
+        forget_stretch(alert);
+    }
+}
+
+fn restart_counting(alert: &mut Alert, now: &Moment) {
+    (alert.marks, alert.marks_seq, alert.clear_marks) = (0, 0, 0);
+    if alert.held_since.is_some() {
+        alert.held_since = Some(now.stamp());
+    }
+}
+
+fn forget_stretch(alert: &mut Alert) {
+    alert.since = None;
+    alert.held_since = None;
+    alert.trail.clear();
+    alert.trail_requests.clear();
+    alert.value = None;
+    alert.blind = Span::ZERO;
+}
+
+/// Everything but the count of steps and the version is as if the alert had never been.
+fn reset(alert: &mut Alert) {
+    forget_stretch(alert);
+    alert.state = State::Ok;
+    alert.episode = None;
+    (alert.marks, alert.marks_seq, alert.clear_marks) = (0, 0, 0);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,154 @@
+//! The words of own alerts: what happened to Seatwatch itself and what to do about it.
+//!
+//! Neighbours: `engine::own` decides and asks for the line, `message` prints it under a title from here. A part of
+//! its own because these are instructions to an operator, not accounts of users.
+
+use super::{Language, clean};
+use crate::engine::backoff::Answer;
+use crate::engine::own::ChannelFacts;
+use crate::engine::reading::{Fault, FaultClass};
+use crate::engine::time::Span;
+
+use Language::{En, ZhCn};
+
+/// Code, message and what to do.
+pub(in crate::engine) fn fault(fault: &Fault, language: Language) -> String {
+    let (code, message) = (clean(&fault.code, 100), clean(&fault.message, 300));
+    let advice = advice(fault.class, language);
+    match language {
+        En => format!("{code}: {message} — {advice}"),
+        ZhCn => format!("{code}:{message} — {advice}"),
+    }
+}
+
+fn advice(class: FaultClass, language: Language) -> &'static str {
+    let (en, zh) = match class {
+        FaultClass::Transport => (
+            "check the network, DNS and proxy between this host and the endpoint",
+            "请检查本机到接入点之间的网络、DNS 和代理",
+        ),
+        FaultClass::Server => (
+            "the vendor's side has trouble; it is tried again at every poll",
+            "云服务端异常;每次轮询都会重试",
+        ),
+        FaultClass::Throttled => {
+            ("lower requests_per_second, or poll less often", "请调低 requests_per_second,或降低轮询频率")
+        }
+        FaultClass::Clock => ("set this host's clock (NTP)", "请校准本机时钟(NTP)"),
+        FaultClass::Request => (
+            "check instance, region and endpoint of the source",
+            "请检查该来源的 instance、region 和 endpoint",
+        ),
+        FaultClass::Account => (
+            "check in the vendor's console that the account is in good standing and the product is open",
+            "请在云控制台确认账号状态正常且已开通该产品",
+        ),
+        FaultClass::Permission => (
+            "grant the key the right to smartag:DescribeUserOnlineClientStatistics",
+            "请为该密钥授予 smartag:DescribeUserOnlineClientStatistics 权限",
+        ),
+        FaultClass::Credentials => (
+            "check the access key of the account: it may be wrong, disabled or expired",
+            "请检查该账号的访问密钥:可能有误、已停用或已过期",
+        ),
+    };
+    match language {
+        En => en,
+        ZhCn => zh,
+    }
+}
+
+pub(in crate::engine) fn silent(polls: u32, cause: Option<&Fault>, language: Language) -> String {
+    let cause = cause.map(|cause| fault(cause, language));
+    match (language, cause) {
+        (En, Some(cause)) => format!("{polls} polls in a row brought nothing usable; the last: {cause}"),
+        (En, None) => format!("{polls} polls in a row brought nothing usable; see the log"),
+        (ZhCn, Some(cause)) => format!("连续 {polls} 次轮询没有得到可用结果;最近一次:{cause}"),
+        (ZhCn, None) => format!("连续 {polls} 次轮询没有得到可用结果;请查看日志"),
+    }
+}
+
+pub(in crate::engine) fn clock(
+    skew: Option<Span>,
+    jump: Option<Span>,
+    refused: Option<&Fault>,
+    language: Language,
+) -> String {
+    let mut parts = Vec::new();
+    if let Some(skew) = skew {
+        let (size, ahead) = (Span::from_millis(skew.millis().saturating_abs()), skew < Span::ZERO);
+        parts.push(match (language, ahead) {
+            (En, true) => format!("this host's clock is {size} ahead of the vendor's"),
+            (En, false) => format!("this host's clock is {size} behind the vendor's"),
+            (ZhCn, true) => format!("本机时钟比云服务端快 {size}"),
+            (ZhCn, false) => format!("本机时钟比云服务端慢 {size}"),
+        });
+    }
+    if let Some(jump) = jump {
+        let (size, forward) = (Span::from_millis(jump.millis().saturating_abs()), jump > Span::ZERO);
+        parts.push(match (language, forward) {
+            (En, true) => format!("it jumped {size} forward since the poll before"),
+            (En, false) => format!("it jumped {size} back since the poll before"),
+            (ZhCn, true) => format!("自上次轮询以来向前跳变了 {size}"),
+            (ZhCn, false) => format!("自上次轮询以来向后跳变了 {size}"),
+        });
+    }
+    if let Some(refused) = refused {
+        parts.push(format!("{}: {}", clean(&refused.code, 100), clean(&refused.message, 300)));
+    }
+    let separator = if language == En { "; " } else { ";" };
+    format!("{} — {}", parts.join(separator), advice(FaultClass::Clock, language))
+}
+
+pub(in crate::engine) fn refused(users: usize, language: Language) -> String {
+    match language {
+        En => format!(
+            "the vendor refuses {users} user name(s) as malformed; nobody watches them until the list is corrected (tried again daily)"
+        ),
+        ZhCn => format!(
+            "云服务端拒绝了 {users} 个格式不合法的用户名;在更正名单之前这些用户无人监视(每天重试一次)"
+        ),
+    }
+}
+
+pub(in crate::engine) fn absent(users: usize, language: Language) -> String {
+    match language {
+        En => format!(
+            "{users} listed user(s) are missing from good replies; they may have been deleted or misspelt: correct the list or the instance"
+        ),
+        ZhCn => format!("正常应答中缺少名单里的 {users} 个用户;可能已被删除或拼写有误:请更正名单或实例"),
+    }
+}
+
+pub(in crate::engine) fn channel(facts: &ChannelFacts, language: Language) -> String {
+    let status = facts.status.map(|status| format!("{status} ")).unwrap_or_default();
+    let note = clean(&facts.note, 300);
+    let (en, zh) = match facts.answer {
+        Answer::Misconfigured => (
+            "its settings are refused; tried again hourly — check address, login and TLS of the channel",
+            "通道配置被拒绝;每小时重试一次 — 请检查通道的地址、登录信息和 TLS",
+        ),
+        Answer::Gone => (
+            "the receiver is gone; the channel is disabled and its notifications wait — give it a new address",
+            "接收端已不存在;通道已停用,通知保留等待 — 请更换地址",
+        ),
+        Answer::Sent | Answer::Retry | Answer::Rejected => (
+            "a notification was given up — see `seatwatch outbox list --all`; it can be retried with the same id",
+            "有一条通知已放弃投递 — 请查看 `seatwatch outbox list --all`;可用相同编号重试",
+        ),
+    };
+    match language {
+        En => format!("{status}{note}: {en}"),
+        ZhCn => format!("{status}{note}:{zh}"),
+    }
+}
+
+pub(in crate::engine) fn storage(error: &str, language: Language) -> String {
+    let error = clean(error, 300);
+    match language {
+        En => format!(
+            "{error} — check disk space and permissions; until then nothing new is kept and no other alert can be told"
+        ),
+        ZhCn => format!("{error} — 请检查磁盘空间和权限;恢复之前无法保存新数据,也无法发送其他告警"),
+    }
+}

@@ -1,0 +1,256 @@
+//! Which events travel together to which channel, and what is folded together while it waits.
+//!
+//! Neighbours: `judge` plans the notices of a poll, `deliver` folds rows that were never attempted and asks which
+//! row waits for which; `message` gives a notice its words. A part of its own, and pure, because the promise
+//! "told *fired*, told *ended*, once and in this order" is kept or broken here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::event::{Event, EventKind, notification_id};
+
+/// More notices than this for one channel at once become one digest.
+pub const MOST_AT_ONCE: usize = 5;
+
+/// What a notification is, to the channel that words it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum NoticeKind {
+    /// Events of one rule and this kind.
+    Alert(EventKind),
+    /// Episodes whose *fired* was never attempted and that have ended since.
+    FiredAndEnded,
+    /// Mixed kinds or rules.
+    Digest,
+    /// Nothing happened; an operator tries the channel.
+    Test,
+}
+
+/// One notification before it is rendered.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Notice {
+    pub channel: String,
+    /// `ntf_…`
+    pub id: String,
+    pub kind: NoticeKind,
+    /// Oldest first.
+    pub events: Vec<Event>,
+}
+
+impl Notice {
+    fn new(channel: &str, kind: NoticeKind, events: Vec<Event>) -> Self {
+        let id = notification_id(channel, events.iter().map(|event| event.id.as_str()));
+        Self { channel: channel.to_owned(), id, kind, events }
+    }
+
+    /// A test of a channel; `nonce` (say, the time) keeps two tests apart.
+    pub fn test(channel: &str, nonce: &str) -> Self {
+        let id = notification_id(channel, ["test", nonce]);
+        Self { channel: channel.to_owned(), id, kind: NoticeKind::Test, events: Vec::new() }
+    }
+
+    /// The episodes it speaks of, each once, in order.
+    pub fn episodes(&self) -> Vec<String> {
+        distinct(self.events.iter().map(|event| &event.episode))
+    }
+}
+
+/// The notices of one pass: per channel, one for each rule and kind; more than [`MOST_AT_ONCE`] become one digest.
+/// `channels` says where an event goes; channels come in the order they are first named.
+pub fn plan(events: &[Event], channels: &dyn Fn(&Event) -> Vec<String>) -> Vec<Notice> {
+    let mut per_channel: Vec<(String, Vec<Event>)> = Vec::new();
+    for event in events {
+        for channel in distinct(channels(event).iter()) {
+            match per_channel.iter_mut().find(|(name, _)| *name == channel) {
+                Some((_, list)) => list.push(event.clone()),
+                None => per_channel.push((channel, vec![event.clone()])),
+            }
+        }
+    }
+    per_channel.into_iter().flat_map(|(channel, events)| group(&channel, events)).collect()
+}
+
+fn group(channel: &str, events: Vec<Event>) -> Vec<Notice> {
+    let mut order: BTreeMap<(String, EventKind), usize> = BTreeMap::new();
+    let mut groups: Vec<(EventKind, Vec<Event>)> = Vec::new();
+    for event in &events {
+        let next = groups.len();
+        let at = *order.entry((event.rule.clone(), event.kind)).or_insert(next);
+        if at == next {
+            groups.push((event.kind, Vec::new()));
+        }
+        groups[at].1.push(event.clone());
+    }
+    if groups.len() > MOST_AT_ONCE {
+        return vec![Notice::new(channel, NoticeKind::Digest, events)];
+    }
+    groups.into_iter().map(|(kind, list)| Notice::new(channel, NoticeKind::Alert(kind), list)).collect()
+}
+
+/// An unfinished notification of one channel, as `deliver` sees it in the outbox.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Row {
+    pub id: String,
+    pub episodes: Vec<String>,
+    /// Empty for tests.
+    pub events: Vec<Event>,
+    /// At least one attempt was begun: it stays as it is.
+    pub attempted: bool,
+    /// Its time has come.
+    pub due: bool,
+}
+
+impl Row {
+    fn shares_episode(&self, others: &BTreeSet<&str>) -> bool {
+        self.episodes.iter().any(|episode| others.contains(episode.as_str()))
+    }
+}
+
+/// Rows that one new notification stands for from now on.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Fold {
+    /// Ids of rows, oldest first; none was ever attempted.
+    pub superseded: Vec<String>,
+    pub notice: Notice,
+}
+
+/// What to fold among a channel's unfinished rows (oldest first). *Fired* and *ended* of one episode, both never
+/// attempted, become one notice; then, if more than [`MOST_AT_ONCE`] due rows were never attempted, they become one
+/// digest. A row that must wait for an attempted one is left alone, so that a fold never waits and never overtakes.
+pub fn fold(channel: &str, rows: &[Row]) -> Vec<Fold> {
+    let mut clusters = cluster(&foldable(rows));
+    if clusters.len() > MOST_AT_ONCE {
+        clusters = vec![in_order(rows, clusters.into_iter().flatten())];
+    }
+    let many = |cluster: &Vec<&Row>| cluster.len() > 1;
+    clusters.into_iter().filter(many).map(|cluster| merge(channel, &cluster)).collect()
+}
+
+/// Due rows never attempted that wait for no row before them that stays.
+fn foldable(rows: &[Row]) -> Vec<&Row> {
+    let mut staying: BTreeSet<&str> = BTreeSet::new();
+    let mut free = Vec::new();
+    for row in rows {
+        let stays = row.attempted || !row.due || row.events.is_empty();
+        if stays || row.shares_episode(&staying) {
+            staying.extend(row.episodes.iter().map(String::as_str));
+        } else {
+            free.push(row);
+        }
+    }
+    free
+}
+
+/// Rows that belong together: those between the *fired* and the *ended* of an episode, chained where they share
+/// more. A row on its own is a cluster of one.
+fn cluster<'a>(rows: &[&'a Row]) -> Vec<Vec<&'a Row>> {
+    let mut cluster_of: Vec<usize> = (0..rows.len()).collect();
+    let mut seen: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    let mut whole: BTreeMap<&str, (bool, bool)> = BTreeMap::new();
+    for (index, row) in rows.iter().enumerate() {
+        for event in &row.events {
+            seen.entry(&event.episode).or_default().push(index);
+            let ends = whole.entry(&event.episode).or_default();
+            ends.0 |= event.kind == EventKind::Fired;
+            ends.1 |= event.kind == EventKind::Ended;
+        }
+    }
+    for (episode, members) in &seen {
+        if whole.get(episode) == Some(&(true, true)) {
+            let target = members.iter().map(|&m| cluster_of[m]).min().unwrap_or_default();
+            let joined: Vec<usize> = members.iter().map(|&m| cluster_of[m]).collect();
+            for entry in &mut cluster_of {
+                if joined.contains(entry) {
+                    *entry = target;
+                }
+            }
+        }
+    }
+    let mut clusters: BTreeMap<usize, Vec<&Row>> = BTreeMap::new();
+    for (row, cluster) in rows.iter().zip(cluster_of) {
+        clusters.entry(cluster).or_default().push(row);
+    }
+    clusters.into_values().collect()
+}
+
+fn in_order<'a>(rows: &'a [Row], chosen: impl Iterator<Item = &'a Row>) -> Vec<&'a Row> {
+    let ids: BTreeSet<&str> = chosen.map(|row| row.id.as_str()).collect();
+    rows.iter().filter(|row| ids.contains(row.id.as_str())).collect()
+}
+
+fn merge(channel: &str, rows: &[&Row]) -> Fold {
+    let mut seen = BTreeSet::new();
+    let events: Vec<Event> = rows
+        .iter()
+        .flat_map(|row| row.events.iter())
+        .filter(|event| seen.insert(event.id.clone()))
+        .cloned()
+        .collect();
+    let kind = kind_of(&events);
+    Fold {
+        superseded: rows.iter().map(|row| row.id.clone()).collect(),
+        notice: Notice::new(channel, kind, events),
+    }
+}
+
+/// What events that come together are: one rule's episodes that fired and ended, events of one rule and kind, or
+/// a mixture.
+fn kind_of(events: &[Event]) -> NoticeKind {
+    let Some(first) = events.first() else {
+        return NoticeKind::Digest;
+    };
+    let episodes = |kind: EventKind| -> BTreeSet<&str> {
+        events.iter().filter(|e| e.kind == kind).map(|e| e.episode.as_str()).collect()
+    };
+    let (fired, ended) = (episodes(EventKind::Fired), episodes(EventKind::Ended));
+    let one_rule = events.iter().all(|event| event.rule == first.rule);
+    if one_rule && events.iter().all(|event| event.kind == first.kind) {
+        NoticeKind::Alert(first.kind)
+    } else if one_rule && fired == ended && events.iter().all(|event| fired.contains(event.episode.as_str()))
+    {
+        NoticeKind::FiredAndEnded
+    } else {
+        NoticeKind::Digest
+    }
+}
+
+/// The ids of the unfinished rows before `row` (same channel) that it waits for: those that share an episode.
+pub fn blocked_by<'a>(row: &Row, earlier: &'a [Row]) -> Vec<&'a str> {
+    let episodes: BTreeSet<&str> = row.episodes.iter().map(String::as_str).collect();
+    let before = earlier.iter().take_while(|other| other.id != row.id);
+    before.filter(|other| other.shares_episode(&episodes)).map(|other| other.id.as_str()).collect()
+}
+
+/// What follows for the rows after it when `gone` is dead or was dropped by an operator: who was never told
+/// *fired* is not told the rest.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Aftermath {
+    /// Ids of rows that say nothing else: superseded without a successor.
+    pub dropped: Vec<String>,
+    /// Rows that speak of other episodes too, without those.
+    pub folds: Vec<Fold>,
+}
+
+/// See [`Aftermath`]. `rows` are the channel's unfinished rows, oldest first; attempted ones stay as they are.
+pub fn after_loss(channel: &str, gone: &Row, rows: &[Row]) -> Aftermath {
+    let fired = gone.events.iter().filter(|event| event.kind == EventKind::Fired);
+    let lost: BTreeSet<&str> = fired.map(|event| event.episode.as_str()).collect();
+    let mut aftermath = Aftermath::default();
+    for row in rows.iter().filter(|row| row.id != gone.id && !row.attempted && row.shares_episode(&lost)) {
+        let rest: Vec<Event> =
+            row.events.iter().filter(|event| !lost.contains(event.episode.as_str())).cloned().collect();
+        if rest.is_empty() {
+            aftermath.dropped.push(row.id.clone());
+        } else {
+            let notice = Notice::new(channel, kind_of(&rest), rest);
+            aftermath.folds.push(Fold { superseded: vec![row.id.clone()], notice });
+        }
+    }
+    aftermath
+}
+
+fn distinct<'a>(items: impl Iterator<Item = &'a String>) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    items.filter(|item| seen.insert(item.as_str())).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests;

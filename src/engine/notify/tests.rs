@@ -1,0 +1,1 @@
+//! Plans and folds as stories: rows in, rows out.
