@@ -1,0 +1,177 @@
+//! The text of a file that is being checked, and the notes taken about it.
+//!
+//! Neighbours: sections and cross checks report here with a span, `problem` says what a report looks like. A part
+//! of its own because turning a span into line, column and a quotable line must be done the same way for all.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use super::problem::{Excerpt, Problem, Problems};
+
+/// Problems beyond this many (errors, and warnings) are counted, not kept.
+pub const MOST_PROBLEMS: usize = 1_000;
+
+/// Longer lines are not quoted.
+const LONGEST_QUOTED: usize = 500;
+
+/// Where something stands: bytes of the text, and the dotted key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Place {
+    pub span: Range<usize>,
+    pub key: String,
+}
+
+/// A file's text with the places of its lines.
+#[derive(Debug)]
+pub struct Text {
+    /// As problems name it.
+    pub file: String,
+    pub text: String,
+    /// What relative paths in the file start from.
+    pub base: PathBuf,
+    /// The byte each line starts at.
+    lines: Vec<usize>,
+}
+
+/// What was found while reading: mistakes, warnings, and which keys were asked for.
+#[derive(Debug, Default)]
+pub struct Notes {
+    errors: RefCell<Vec<Problem>>,
+    warnings: RefCell<Vec<Problem>>,
+    uncounted: Cell<usize>,
+    asked: RefCell<BTreeSet<String>>,
+}
+
+impl Text {
+    pub fn new(file: impl Into<String>, text: &str, base: impl Into<PathBuf>) -> Self {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text).to_owned();
+        let starts = text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at + 1);
+        let lines = std::iter::once(0).chain(starts).collect();
+        Self { file: file.into(), text, base: base.into(), lines }
+    }
+
+    /// `path` as the file means it: relative to the file's own directory.
+    pub fn path(&self, path: &str) -> PathBuf {
+        self.base.join(path)
+    }
+
+    fn problem(&self, place: &Place, message: String, hint: Option<String>, mask: bool) -> Problem {
+        let at = place.span.start.min(self.text.len());
+        let line = self.lines.partition_point(|start| *start <= at).max(1);
+        let start = self.lines[line - 1];
+        let rest = self.text.get(start..).unwrap_or_default();
+        let quoted = rest.split('\n').next().unwrap_or_default();
+        let quoted = quoted.strip_suffix('\r').unwrap_or(quoted);
+        let column = self.text.get(start..at).map_or(0, |before| before.chars().count()) + 1;
+        let (from, to) = (at - start, place.span.end.clamp(at, start + quoted.len().max(at - start)) - start);
+        let excerpt = (quoted.len() <= LONGEST_QUOTED).then(|| excerpt(quoted, from, to, mask));
+        Problem { file: self.file.clone(), line, column, key: place.key.clone(), message, hint, excerpt }
+    }
+}
+
+/// The line as it may be quoted. `mask`: whatever stands after the `=` may be a secret.
+fn excerpt(line: &str, from: usize, to: usize, mask: bool) -> Excerpt {
+    let equals = line.find('=');
+    let secret = |at: usize| (mask || sensitive(&line[..at])) && !is_reference(&line[at + 1..]);
+    let line = match equals {
+        Some(at) if secret(at) => format!("{}= ***", &line[..at]),
+        // What follows a secret's opening line may be the secret.
+        None if mask => String::new(),
+        Some(_) | None => line.to_owned(),
+    };
+    let from = from.min(line.len());
+    let to = to.clamp(from, line.len());
+    Excerpt { from: line.floor_char_boundary(from), to: line.ceil_char_boundary(to), line }
+}
+
+/// Whether a key, perhaps misspelt, is one whose value is not to be shown.
+fn sensitive(key: &str) -> bool {
+    let key = key.trim().to_ascii_lowercase();
+    let named = ["secret", "passw", "token", "url", "access_key"].iter().any(|word| key.contains(word));
+    named || ["password", "secret", "url"].iter().any(|word| strsim::osa_distance(&key, word) <= 2)
+}
+
+/// `{ env = "…" }` and its like say where a secret is, not what it is.
+fn is_reference(value: &str) -> bool {
+    let inner =
+        value.trim_start().trim_start_matches(['[', ' ']).strip_prefix('{').unwrap_or_default().trim_start();
+    ["env", "file", "credential"].iter().any(|word| {
+        let rest = inner.strip_prefix(word).map(str::trim_start).and_then(|rest| rest.strip_prefix('='));
+        rest.is_some_and(|rest| rest.matches('=').count() == 0)
+    })
+}
+
+impl Notes {
+    pub fn error(&self, text: &Text, place: &Place, message: impl Into<String>, hint: Option<&str>) {
+        let mask = false;
+        self.keep(&self.errors, text.problem(place, message.into(), hint.map(str::to_owned), mask));
+    }
+
+    /// An error at a place whose value may be a secret in plain text.
+    pub fn masked_error(&self, text: &Text, place: &Place, message: impl Into<String>, hint: Option<&str>) {
+        self.keep(&self.errors, text.problem(place, message.into(), hint.map(str::to_owned), true));
+    }
+
+    pub fn warning(&self, text: &Text, place: &Place, message: impl Into<String>, hint: Option<&str>) {
+        self.keep(&self.warnings, text.problem(place, message.into(), hint.map(str::to_owned), false));
+    }
+
+    /// A mistake about a file as a whole.
+    pub fn refuse(&self, problem: Problem) {
+        self.keep(&self.errors, problem);
+    }
+
+    fn keep(&self, list: &RefCell<Vec<Problem>>, problem: Problem) {
+        let mut list = list.borrow_mut();
+        if list.len() < MOST_PROBLEMS {
+            list.push(problem);
+        } else {
+            self.uncounted.set(self.uncounted.get() + 1);
+        }
+    }
+
+    /// Remembers that a key was asked for; `shape` is its path without indices, such as `rule.when`.
+    pub fn ask(&self, shape: String) {
+        self.asked.borrow_mut().insert(shape);
+    }
+
+    /// Every key that was asked for so far.
+    pub fn asked(&self) -> BTreeSet<String> {
+        self.asked.borrow().clone()
+    }
+
+    pub fn has_errors(&self) -> bool {
+        !self.errors.borrow().is_empty()
+    }
+
+    /// All problems, in the order of their places, each once.
+    pub fn into_problems(self) -> Problems {
+        let sorted = |list: RefCell<Vec<Problem>>| {
+            let mut list = list.into_inner();
+            list.sort_by(|a, b| {
+                (&a.file, a.line, a.column, &a.message).cmp(&(&b.file, b.line, b.column, &b.message))
+            });
+            list.dedup();
+            list
+        };
+        let mut problems = Problems { errors: sorted(self.errors), warnings: sorted(self.warnings) };
+        let more = self.uncounted.get();
+        if more > 0 {
+            let list = if problems.errors.len() >= MOST_PROBLEMS {
+                &mut problems.errors
+            } else {
+                &mut problems.warnings
+            };
+            if let Some(last) = list.last() {
+                list.push(Problem::of_file(
+                    last.file.clone(),
+                    format!("{more} more problems are not listed"),
+                    None,
+                ));
+            }
+        }
+        problems
+    }
+}

@@ -1,0 +1,134 @@
+//! The readers of a section for values with a form of their own: secrets, lists, dates.
+//!
+//! Neighbours: `section` reads plain values, `secret` says what a reference is. A part of its own because a secret
+//! in plain text is refused here, once for all tables.
+
+use chrono::NaiveDate;
+use toml::de::DeValue;
+
+use super::place::Place;
+use super::section::{Section, Spanned, Value};
+use crate::secret::{Secret, SecretRef};
+
+const WAY_OUT: &str =
+    "put it elsewhere and name the place: { file = \"…\" }, { env = \"…\" } or { credential = \"…\" }";
+
+impl Section<'_> {
+    /// A reference to a secret: `{ env = … }`, `{ file = … }` or `{ credential = … }`.
+    pub fn secret(&mut self, key: &'static str) -> Option<SecretRef> {
+        let value = self.value(key)?;
+        self.secret_in(key, value)
+    }
+
+    pub fn required_secret(&mut self, key: &'static str) -> Option<SecretRef> {
+        if self.has(key) { self.secret(key) } else { self.missing(key) }
+    }
+
+    /// As [`Self::secret`], but plain text is accepted too (a webhook's URL).
+    pub fn secret_or_plain(&mut self, key: &'static str) -> Option<SecretRef> {
+        let value = self.value(key)?;
+        match value.get_ref().as_str() {
+            Some("") => self.masked(key, value, "must not be empty", None),
+            Some(text) => Some(SecretRef::Plain(Secret::new(text))),
+            None => self.secret_in(key, value),
+        }
+    }
+
+    /// One reference or a list of them; empty if the key is not there.
+    pub fn secrets(&mut self, key: &'static str) -> Vec<SecretRef> {
+        let Some(value) = self.value(key) else { return Vec::new() };
+        match value.get_ref().as_array() {
+            Some(list) if list.is_empty() => {
+                self.error_at(key, "must not be empty", Some(WAY_OUT));
+                Vec::new()
+            }
+            Some(list) => list.iter().filter_map(|item| self.secret_in(key, item)).collect(),
+            None => self.secret_in(key, value).into_iter().collect(),
+        }
+    }
+
+    fn secret_in(&self, key: &'static str, value: &Value<'_>) -> Option<SecretRef> {
+        let Some(table) = value.get_ref().as_table() else {
+            return self.masked(key, value, "a secret must not stand in this file", Some(WAY_OUT));
+        };
+        let [(kind, place)] = table.iter().collect::<Vec<_>>()[..] else {
+            return self.masked(key, value, "must hold one of env, file and credential", Some(WAY_OUT));
+        };
+        let Some(text) = place.get_ref().as_str().filter(|text| !text.is_empty()) else {
+            return self.masked(key, place, "must name a place, in quotes", Some(WAY_OUT));
+        };
+        match kind.get_ref().as_ref() {
+            "env" if text.contains(['=', '\0']) => {
+                self.masked(key, place, "is not the name of an environment variable", None)
+            }
+            "env" => Some(SecretRef::Env(text.to_owned())),
+            "file" => Some(SecretRef::File(self.text.path(text))),
+            "credential" => Some(SecretRef::Credential(text.to_owned())),
+            other => {
+                let hint = super::section::suggest(other, ["env", "file", "credential"]);
+                let hint = hint.as_deref().unwrap_or(WAY_OUT);
+                self.masked(key, value, "must hold one of env, file and credential", Some(hint))
+            }
+        }
+    }
+
+    /// An error whose line is not quoted beyond the key. Always None.
+    fn masked<T>(&self, key: &str, value: &Value<'_>, message: &str, hint: Option<&str>) -> Option<T> {
+        let place = Place { span: value.span(), ..self.place(key) };
+        self.notes.masked_error(self.text, &place, message, hint);
+        None
+    }
+
+    /// A list of texts with their places; empty if the key is not there.
+    pub fn strings(&mut self, key: &'static str) -> Vec<Spanned<String>> {
+        self.items(key, "a list of texts, as in [\"a\", \"b\"]", |value| value.as_str().map(str::to_owned))
+    }
+
+    /// A list of texts that must hold at least one.
+    pub fn required_strings(&mut self, key: &'static str) -> Vec<Spanned<String>> {
+        if !self.has(key) {
+            self.missing::<()>(key);
+            return Vec::new();
+        }
+        let list = self.strings(key);
+        if self.value(key).and_then(|v| v.get_ref().as_array()).is_some_and(|list| list.is_empty()) {
+            self.error_at(key, "must not be empty", None);
+        }
+        list
+    }
+
+    /// A list of dates with their places.
+    pub fn dates(&mut self, key: &'static str) -> Vec<Spanned<NaiveDate>> {
+        self.items(key, "a list of dates without quotes, as in [2026-10-01]", date)
+    }
+
+    pub fn date(&mut self, key: &'static str) -> Option<NaiveDate> {
+        let value = self.value(key)?;
+        date(value.get_ref())
+            .or_else(|| self.wrong_kind(key, value, "a date without quotes, as in 2026-10-01"))
+    }
+
+    fn items<T>(
+        &mut self,
+        key: &'static str,
+        wanted: &str,
+        read: impl Fn(&DeValue<'_>) -> Option<T>,
+    ) -> Vec<Spanned<T>> {
+        let Some(value) = self.value(key) else { return Vec::new() };
+        let Some(list) = value.get_ref().as_array() else {
+            return self.wrong_kind(key, value, wanted).unwrap_or_default();
+        };
+        let read = |item| match read(Spanned::get_ref(item)) {
+            Some(one) => Some(Spanned::new(item.span(), one)),
+            None => self.wrong_kind(key, item, &format!("in {wanted}")),
+        };
+        list.iter().filter_map(read).collect()
+    }
+}
+
+/// A local date; neither with a time nor with a zone.
+fn date(value: &DeValue<'_>) -> Option<NaiveDate> {
+    let moment = value.as_datetime().filter(|moment| moment.time.is_none() && moment.offset.is_none())?;
+    let date = moment.date?;
+    NaiveDate::from_ymd_opt(i32::from(date.year), date.month.into(), date.day.into())
+}
