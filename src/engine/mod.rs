@@ -4,6 +4,7 @@
 pub mod alert;
 pub mod backoff;
 pub mod calendar;
+pub mod elapsed;
 pub mod event;
 pub mod fleet;
 pub mod lang;
@@ -16,3 +17,4 @@ pub mod rule;
 pub mod schedule;
 pub mod signals;
 pub mod time;
+pub mod zone;
