@@ -4,11 +4,102 @@
 //! it. A part of its own so that a kind is added by one file, one variant and one arm per `match` below. Payloads
 //! are rendered once and stored; what an attempt adds (signature, timestamp) is named in each kind's file.
 
+mod net;
 mod note;
 mod tls;
+pub mod webhook;
 
+use std::ops::RangeInclusive;
+
+use crate::config::section::Section;
 use crate::engine::backoff::Answer;
-use crate::engine::time::Span;
+use crate::engine::message::Message;
+use crate::engine::notify::Notice;
+use crate::engine::time::{Span, Time};
+use crate::secret::SecretRef;
+
+/// What a `timeout` may be.
+const TIMEOUTS: RangeInclusive<Span> = Span::from_millis(100)..=Span::from_mins(5);
+
+/// A `[[channel]]` of the rules file.
+#[derive(Clone, Debug)]
+pub enum Settings {
+    Webhook(webhook::Settings),
+}
+
+/// A channel with its secrets and roots loaded, ready to send.
+#[derive(Clone, Debug)]
+pub enum Channel {
+    Webhook(webhook::Webhook),
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Webhook,
+}
+
+impl Settings {
+    /// Reads one `[[channel]]`; mistakes are noted in the section. The caller finishes the section.
+    pub fn read(section: &mut Section<'_>) -> Option<Self> {
+        let name = section.name("name");
+        if !section.has("kind") {
+            return section.missing("kind");
+        }
+        let kind = section.choice("kind", &[("webhook", Kind::Webhook)])?;
+        // What else is wrong is told even where the name is.
+        let known = name.clone().unwrap_or_default();
+        let settings = match kind {
+            Kind::Webhook => webhook::Settings::read(known, section).map(Self::Webhook),
+        };
+        settings.filter(|_| name.is_some())
+    }
+
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Webhook(webhook) => &webhook.name,
+        }
+    }
+
+    /// As the rules file names it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Webhook(_) => "webhook",
+        }
+    }
+
+    /// The key and reference of every secret, for `check`.
+    pub fn secrets(&self) -> Vec<(&'static str, &SecretRef)> {
+        match self {
+            Self::Webhook(webhook) => webhook.secrets(),
+        }
+    }
+}
+
+impl Channel {
+    /// Resolves secrets and loads roots; a reload opens again, so that rotated ones are taken up.
+    ///
+    /// # Errors
+    /// What only opening shows: a secret that cannot be read or is none, a URL or CA file that does not parse.
+    pub fn open(settings: &Settings) -> Result<Self, OpenError> {
+        match settings {
+            Settings::Webhook(webhook) => webhook::Webhook::open(webhook).map(Self::Webhook),
+        }
+    }
+
+    /// What is stored and sent at every attempt. Pure; `now` becomes the date of a mail.
+    pub fn payload(&self, notice: &Notice, message: &Message, now: Time) -> Vec<u8> {
+        match self {
+            Self::Webhook(_) => webhook::Webhook::payload(notice, message, now),
+        }
+    }
+
+    /// One attempt, bounded by the channel's `timeout`. Never fails: what went wrong is the answer.
+    pub async fn send(&self, letter: &Letter, now: Time) -> Delivery {
+        match self {
+            Self::Webhook(webhook) => webhook.send(letter, now).await,
+        }
+    }
+}
 
 /// A notification as it is handed to the transport, the same at every attempt but for `attempt` and `accepted`.
 #[derive(Clone, PartialEq, Eq, Debug)]
