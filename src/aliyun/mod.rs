@@ -3,4 +3,11 @@
 //! Neighbours: `source` asks through it, `emulator` answers through the same signatures and words, the `api`
 //! command shows it bare. A part of its own because everything that only Alibaba Cloud decides is in here.
 
+pub mod codes;
+pub mod credentials;
+pub mod endpoint;
+pub mod rate;
+pub mod redact;
+pub mod request;
 pub mod sign;
+pub mod wire;

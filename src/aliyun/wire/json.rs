@@ -1,0 +1,158 @@
+//! JSON replies.
+//!
+//! Neighbours: `wire` chooses between this and `xml` and states the decisions on broken values. A part of its own
+//! because numbers are taken as written: `1e400` in one entry must not spoil the other 49.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::{Entry, Envelope, Malformed, count, unix_time};
+use crate::engine::event::OnlineClient;
+
+/// Refusals write their keys in either case. A key that comes twice is refused by serde.
+#[derive(Deserialize)]
+struct Head<'a> {
+    #[serde(rename = "RequestId", alias = "requestId", borrow)]
+    request_id: Option<&'a RawValue>,
+    #[serde(rename = "Code", alias = "code", borrow)]
+    code: Option<&'a RawValue>,
+    #[serde(rename = "Message", alias = "message", borrow)]
+    message: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Statistics<'a> {
+    #[serde(rename = "UserStatistics", borrow)]
+    user_statistics: Object<List<'a>>,
+}
+
+#[derive(Deserialize)]
+struct List<'a> {
+    #[serde(rename = "Statistics", borrow)]
+    statistics: OneOrMany<Statistic<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Statistic<'a> {
+    #[serde(rename = "UserName", borrow)]
+    user_name: Cow<'a, str>,
+    #[serde(rename = "OnlineCount", borrow)]
+    online_count: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Clients<'a> {
+    #[serde(rename = "Users", borrow)]
+    users: Object<Users<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Users<'a> {
+    #[serde(rename = "User", borrow)]
+    user: OneOrMany<User<'a>>,
+}
+
+#[derive(Deserialize)]
+struct User<'a> {
+    #[serde(rename = "ClientIp", borrow)]
+    client_ip: Cow<'a, str>,
+    #[serde(rename = "OnlineTime", borrow)]
+    online_time: Option<&'a RawValue>,
+}
+
+/// An object and nothing else: derived types would take a list of their fields' values as well.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Only<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Only<T> {
+            type Value = T;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map))
+            }
+        }
+        from.deserialize_map(Only(PhantomData)).map(Self)
+    }
+}
+
+/// A list, or a single object that stands for a list of one.
+struct OneOrMany<T>(Vec<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Either<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Either<T> {
+            type Value = Vec<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
+                let mut all = Vec::new();
+                while let Some(Object(one)) = seq.next_element()? {
+                    all.push(one);
+                }
+                Ok(all)
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Vec<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(|one| vec![one])
+            }
+        }
+        from.deserialize_any(Either(PhantomData)).map(Self)
+    }
+}
+
+fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Malformed> {
+    // The error of serde_json may quote the reply; its kind and place are enough.
+    serde_json::from_str(text).map_err(|error| {
+        let what = match error.classify() {
+            serde_json::error::Category::Eof => "ends too early",
+            serde_json::error::Category::Data => "has not the documented fields",
+            serde_json::error::Category::Syntax | serde_json::error::Category::Io => "is not JSON",
+        };
+        Malformed(format!("the reply {what} (line {}, column {})", error.line(), error.column()))
+    })
+}
+
+/// The value as text: a string's content, anything else as written; null is none.
+fn text(raw: Option<&RawValue>) -> Option<Cow<'_, str>> {
+    let raw = raw?.get();
+    match raw.as_bytes().first()? {
+        b'"' => serde_json::from_str::<String>(raw).ok().map(Cow::Owned),
+        b'n' => None,
+        _ => Some(Cow::Borrowed(raw)),
+    }
+}
+
+pub(super) fn envelope(body: &str) -> Result<Envelope, Malformed> {
+    let head: Head<'_> = read(body)?;
+    let owned = |raw| text(raw).map(Cow::into_owned);
+    Ok(Envelope { request_id: owned(head.request_id), code: owned(head.code), message: owned(head.message) })
+}
+
+pub(super) fn statistics(body: &str) -> Result<Vec<Entry>, Malformed> {
+    let reply: Statistics<'_> = read(body)?;
+    let entry = |one: Statistic<'_>| Entry {
+        count: text(one.online_count).and_then(|text| count(&text)),
+        name: one.user_name.into_owned(),
+    };
+    Ok(reply.user_statistics.0.statistics.0.into_iter().map(entry).collect())
+}
+
+pub(super) fn clients(body: &str) -> Result<Vec<OnlineClient>, Malformed> {
+    let reply: Clients<'_> = read(body)?;
+    let client = |one: User<'_>| OnlineClient {
+        online_since: text(one.online_time).and_then(|text| unix_time(&text)),
+        address: one.client_ip.into_owned(),
+    };
+    Ok(reply.users.0.user.0.into_iter().map(client).collect())
+}
