@@ -1,0 +1,1 @@
+//! Signals against a naive computation.
