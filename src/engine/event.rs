@@ -76,7 +76,7 @@ pub enum Finding {
 
 /// `now` at the event, `first` at the first breach, `peak` the highest in the episode. A value that is not known
 /// at the event is `null`, never zero.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct Value {
     pub now: Option<u32>,
     pub first: Option<u32>,

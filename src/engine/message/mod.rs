@@ -4,11 +4,20 @@
 //! own so that there is one place to read what people are told, and one sanitiser in front of it.
 
 mod clean;
+mod facts;
+mod headline;
 pub(in crate::engine) mod own;
+mod text;
+mod words;
+
+use std::collections::BTreeSet;
 
 use chrono_tz::Tz;
 
-use super::notify::Notice;
+use super::event::{Event, EventKind};
+use super::notify::{Notice, NoticeKind};
+use super::own::Own;
+use words::{NAME, Words};
 
 pub use clean::clean;
 
@@ -63,27 +72,114 @@ pub struct Table {
     pub rows: Vec<Vec<String>>,
 }
 
+/// Subjects, readings, users and rules that a message shows; the rest is counted.
+pub const MOST_SHOWN: usize = 20;
+/// Up to so many events are shown with all their evidence; more are a list, and `alerts show` has the rest.
+const MOST_WHOLE: usize = 3;
+
+/// What a message tells as one thing: an event, or the end of an episode whose beginning it also tells.
+#[derive(Clone, Copy)]
+struct Entry<'a> {
+    event: &'a Event,
+    both: bool,
+}
+
+/// An episode that fired and ended within one notice is one entry: its *ended* event, which has all the facts.
+fn entries(events: &[Event]) -> Vec<Entry<'_>> {
+    let of = |kind: EventKind| -> BTreeSet<&str> {
+        events.iter().filter(|e| e.kind == kind).map(|e| e.episode.as_str()).collect()
+    };
+    let (fired, ended) = (of(EventKind::Fired), of(EventKind::Ended));
+    let both =
+        |event: &Event| fired.contains(event.episode.as_str()) && ended.contains(event.episode.as_str());
+    let told = events.iter().filter(|event| event.kind == EventKind::Ended || !both(event));
+    told.map(|event| Entry { event, both: both(event) }).collect()
+}
+
 /// The words for a notice, with local times in `zone` (named beside them) and UTC.
 pub fn compose(notice: &Notice, language: Language, zone: Tz) -> Message {
-    let _ = zone;
+    let words = Words { language, zone };
+    if notice.kind == NoticeKind::Test {
+        return test(words, &notice.channel);
+    }
+    let entries = entries(&notice.events);
+    let mut sections = Vec::new();
+    if !headline::alike(&entries) {
+        sections.push(facts::counts(words, &entries));
+    }
+    if entries.len() > 1 {
+        sections.push(facts::list(words, &entries));
+    }
+    if entries.len() <= MOST_WHOLE {
+        sections.extend(entries.iter().flat_map(|entry| facts::of_event(words, entry)));
+    }
     Message {
         language,
-        title: clean(&notice.id, 200),
-        summary: String::new(),
-        sections: Vec::new(),
-        more: 0,
-        footer: Vec::new(),
+        title: headline::title(words, &entries),
+        summary: headline::summary(words, &entries),
+        sections,
+        more: u32::try_from(entries.len().saturating_sub(MOST_SHOWN)).unwrap_or(u32::MAX),
+        footer: footer(words, &entries),
     }
 }
 
+fn test(words: Words, channel: &str) -> Message {
+    let channel = clean(channel, NAME);
+    let (title, summary) = match words.language {
+        Language::En => (
+            format!("[test] Seatwatch test of channel {channel}"),
+            format!(
+                "This is a test of channel {channel}. Nothing has happened, and nothing needs to be done."
+            ),
+        ),
+        Language::ZhCn => (
+            format!("[测试] Seatwatch 通道 {channel} 测试"),
+            format!("这是对通道 {channel} 的测试。没有发生任何事件，无需处理。"),
+        ),
+    };
+    let (title, sections, footer) = (clean(&title, 200), Vec::new(), Vec::new());
+    Message { language: words.language, title, summary, sections, more: 0, footer }
+}
+
+/// What the numbers do not mean, and where the rest is.
+fn footer(words: Words, entries: &[Entry<'_>]) -> Vec<String> {
+    let mut lines = Vec::new();
+    let shown = entries.len() <= MOST_WHOLE;
+    if entries.iter().any(|entry| Own::of_name(&entry.event.rule).is_none()) {
+        lines.push(words.say(
+            "These are counts of online clients (connections), not of people: one person with several devices counts several times.",
+            "以上是在线客户端（连接）的数量，不是人数：一个人使用多台设备会计为多个。",
+        ));
+    }
+    if shown && entries.iter().any(|entry| entry.event.clients.is_some()) {
+        lines.push(words.say(
+            "Tunnel addresses are given out by the gateway; they say nothing about where a client is.",
+            "隧道地址由网关分配，不代表客户端所在的地点。",
+        ));
+    }
+    let mut lines: Vec<String> = lines.into_iter().map(str::to_owned).collect();
+    lines.push(match entries {
+        [entry] => format!(
+            "{}seatwatch alerts show {}",
+            words.say("Whole episode: ", "完整记录："),
+            clean(&entry.event.episode, NAME)
+        ),
+        _ => words
+            .say(
+                "Each episode with its evidence: seatwatch alerts show EPISODE",
+                "各告警及其证据：seatwatch alerts show EPISODE",
+            )
+            .to_owned(),
+    });
+    lines
+}
+
 impl Message {
-    /// The message as plain text, lines ended by `\n`.
+    /// The message as plain text, lines ended by `\n`. Its own lines alone end lines: foreign text is clean.
     pub fn text(&self) -> String {
-        let mut out = format!("{}\n", self.summary);
-        for line in &self.footer {
-            out.push_str(line);
-            out.push('\n');
-        }
-        out
+        text::render(self)
     }
 }
+
+#[cfg(test)]
+mod tests;

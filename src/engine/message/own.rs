@@ -5,11 +5,31 @@
 
 use super::{Language, clean};
 use crate::engine::backoff::Answer;
-use crate::engine::own::ChannelFacts;
+use crate::engine::own::{ChannelFacts, Own};
 use crate::engine::reading::{Fault, FaultClass};
 use crate::engine::time::Span;
 
 use Language::{En, ZhCn};
+
+/// What an own alert is called; `subject` is sanitised.
+pub(super) fn title(own: Own, subject: &str, language: Language) -> String {
+    match (own, language) {
+        (Own::SourceSilent, En) => format!("{subject} is silent"),
+        (Own::SourceSilent, ZhCn) => format!("{subject} 无可用数据"),
+        (Own::Credentials, En) => format!("{subject} is refused by the vendor"),
+        (Own::Credentials, ZhCn) => format!("{subject} 的请求被云服务拒绝"),
+        (Own::Clock, En) => format!("clock trouble seen at {subject}"),
+        (Own::Clock, ZhCn) => format!("{subject} 发现时钟异常"),
+        (Own::NameRefused, En) => format!("user names refused in {subject}"),
+        (Own::NameRefused, ZhCn) => format!("{subject} 有用户名被拒绝"),
+        (Own::UserAbsent, En) => format!("users missing in {subject}"),
+        (Own::UserAbsent, ZhCn) => format!("{subject} 缺少名单中的用户"),
+        (Own::Channel, En) => format!("{subject} does not deliver"),
+        (Own::Channel, ZhCn) => format!("{subject} 无法投递"),
+        (Own::Storage, En) => format!("{subject} cannot write its database"),
+        (Own::Storage, ZhCn) => format!("{subject} 无法写入数据库"),
+    }
+}
 
 /// Code, message and what to do.
 pub(in crate::engine) fn fault(fault: &Fault, language: Language) -> String {
@@ -17,7 +37,7 @@ pub(in crate::engine) fn fault(fault: &Fault, language: Language) -> String {
     let advice = advice(fault.class, language);
     match language {
         En => format!("{code}: {message} — {advice}"),
-        ZhCn => format!("{code}:{message} — {advice}"),
+        ZhCn => format!("{code}：{message} — {advice}"),
     }
 }
 
@@ -29,12 +49,12 @@ fn advice(class: FaultClass, language: Language) -> &'static str {
         ),
         FaultClass::Server => (
             "the vendor's side has trouble; it is tried again at every poll",
-            "云服务端异常;每次轮询都会重试",
+            "云服务端异常；每次轮询都会重试",
         ),
         FaultClass::Throttled => {
-            ("lower requests_per_second, or poll less often", "请调低 requests_per_second,或降低轮询频率")
+            ("lower requests_per_second, or poll less often", "请调低 requests_per_second，或降低轮询频率")
         }
-        FaultClass::Clock => ("set this host's clock (NTP)", "请校准本机时钟(NTP)"),
+        FaultClass::Clock => ("set this host's clock (NTP)", "请校准本机时钟（NTP）"),
         FaultClass::Request => (
             "check instance, region and endpoint of the source",
             "请检查该来源的 instance、region 和 endpoint",
@@ -45,11 +65,11 @@ fn advice(class: FaultClass, language: Language) -> &'static str {
         ),
         FaultClass::Permission => (
             "grant the key the right to smartag:DescribeUserOnlineClientStatistics",
-            "请为该密钥授予 smartag:DescribeUserOnlineClientStatistics 权限",
+            "请为该密钥授予 smartag：DescribeUserOnlineClientStatistics 权限",
         ),
         FaultClass::Credentials => (
             "check the access key of the account: it may be wrong, disabled or expired",
-            "请检查该账号的访问密钥:可能有误、已停用或已过期",
+            "请检查该账号的访问密钥：可能有误、已停用或已过期",
         ),
     };
     match language {
@@ -63,8 +83,8 @@ pub(in crate::engine) fn silent(polls: u32, cause: Option<&Fault>, language: Lan
     match (language, cause) {
         (En, Some(cause)) => format!("{polls} polls in a row brought nothing usable; the last: {cause}"),
         (En, None) => format!("{polls} polls in a row brought nothing usable; see the log"),
-        (ZhCn, Some(cause)) => format!("连续 {polls} 次轮询没有得到可用结果;最近一次:{cause}"),
-        (ZhCn, None) => format!("连续 {polls} 次轮询没有得到可用结果;请查看日志"),
+        (ZhCn, Some(cause)) => format!("连续 {polls} 次轮询没有得到可用结果；最近一次：{cause}"),
+        (ZhCn, None) => format!("连续 {polls} 次轮询没有得到可用结果；请查看日志"),
     }
 }
 
@@ -96,7 +116,7 @@ pub(in crate::engine) fn clock(
     if let Some(refused) = refused {
         parts.push(format!("{}: {}", clean(&refused.code, 100), clean(&refused.message, 300)));
     }
-    let separator = if language == En { "; " } else { ";" };
+    let separator = if language == En { "; " } else { "；" };
     format!("{} — {}", parts.join(separator), advice(FaultClass::Clock, language))
 }
 
@@ -106,7 +126,7 @@ pub(in crate::engine) fn refused(users: usize, language: Language) -> String {
             "the vendor refuses {users} user name(s) as malformed; nobody watches them until the list is corrected (tried again daily)"
         ),
         ZhCn => format!(
-            "云服务端拒绝了 {users} 个格式不合法的用户名;在更正名单之前这些用户无人监视(每天重试一次)"
+            "云服务端拒绝了 {users} 个格式不合法的用户名；在更正名单之前这些用户无人监视（每天重试一次）"
         ),
     }
 }
@@ -116,7 +136,7 @@ pub(in crate::engine) fn absent(users: usize, language: Language) -> String {
         En => format!(
             "{users} listed user(s) are missing from good replies; they may have been deleted or misspelt: correct the list or the instance"
         ),
-        ZhCn => format!("正常应答中缺少名单里的 {users} 个用户;可能已被删除或拼写有误:请更正名单或实例"),
+        ZhCn => format!("正常应答中缺少名单里的 {users} 个用户；可能已被删除或拼写有误：请更正名单或实例"),
     }
 }
 
@@ -126,20 +146,20 @@ pub(in crate::engine) fn channel(facts: &ChannelFacts, language: Language) -> St
     let (en, zh) = match facts.answer {
         Answer::Misconfigured => (
             "its settings are refused; tried again hourly — check address, login and TLS of the channel",
-            "通道配置被拒绝;每小时重试一次 — 请检查通道的地址、登录信息和 TLS",
+            "通道配置被拒绝；每小时重试一次 — 请检查通道的地址、登录信息和 TLS",
         ),
         Answer::Gone => (
             "the receiver is gone; the channel is disabled and its notifications wait — give it a new address",
-            "接收端已不存在;通道已停用,通知保留等待 — 请更换地址",
+            "接收端已不存在；通道已停用，通知保留等待 — 请更换地址",
         ),
         Answer::Sent | Answer::Retry | Answer::Rejected => (
             "a notification was given up — see `seatwatch outbox list --all`; it can be retried with the same id",
-            "有一条通知已放弃投递 — 请查看 `seatwatch outbox list --all`;可用相同编号重试",
+            "有一条通知已放弃投递 — 请查看 `seatwatch outbox list --all`；可用相同编号重试",
         ),
     };
     match language {
         En => format!("{status}{note}: {en}"),
-        ZhCn => format!("{status}{note}:{zh}"),
+        ZhCn => format!("{status}{note}：{zh}"),
     }
 }
 
@@ -149,6 +169,6 @@ pub(in crate::engine) fn storage(error: &str, language: Language) -> String {
         En => format!(
             "{error} — check disk space and permissions; until then nothing new is kept and no other alert can be told"
         ),
-        ZhCn => format!("{error} — 请检查磁盘空间和权限;恢复之前无法保存新数据,也无法发送其他告警"),
+        ZhCn => format!("{error} — 请检查磁盘空间和权限；恢复之前无法保存新数据，也无法发送其他告警"),
     }
 }

@@ -1,0 +1,1 @@
+//! Each kind of message in both languages, with hostile names.
