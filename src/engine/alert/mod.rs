@@ -139,6 +139,9 @@ fn end(alert: &mut Alert, reason: EndReason) -> Step {
     alert.state = State::Ok;
     alert.held_since = None;
     alert.clear_marks = 0;
+    if alert.marks == 0 {
+        alert.marks_seq = 0;
+    }
     Step::Ended(reason)
 }
 

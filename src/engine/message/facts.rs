@@ -5,7 +5,7 @@
 
 use super::headline::happened;
 use super::words::{NAME, SENTENCE, Words};
-use super::{Entry, MOST_SHOWN, Section, Table, clean};
+use super::{Entry, Language, MOST_SHOWN, Section, Table, clean};
 use crate::engine::event::{Event, EventKind, OnlineClient};
 use crate::engine::own::Own;
 
@@ -80,7 +80,11 @@ fn values(words: Words, event: &Event) -> Facts {
     }
     if let Some(limit) = &event.limit {
         let origin = words.origin(limit);
-        add(&mut facts, words.say("Allowed", "允许"), format!("{} ({origin})", limit.value));
+        let value = match words.language {
+            Language::En => format!("{} ({origin})", limit.value),
+            Language::ZhCn => format!("{}（{origin}）", limit.value),
+        };
+        add(&mut facts, words.say("Allowed", "允许"), value);
     }
     facts
 }

@@ -1,1 +1,263 @@
 //! Each kind of message in both languages, with hostile names.
+
+use chrono_tz::Tz;
+
+use super::*;
+use crate::engine::backoff::Answer;
+use crate::engine::event::{
+    EndReason, EventReading, Finding, Limit, OnlineClient, Severity, Subject, SubjectKind, Value,
+};
+use crate::engine::own::{self, ChannelFacts, SourceFacts};
+use crate::engine::reading::{Fault, FaultClass};
+use crate::engine::time::{Span, Time};
+
+fn at(minutes: i64) -> Time {
+    "2026-11-22T03:05:00Z".parse::<Time>().unwrap() + Span::from_mins(minutes)
+}
+
+fn event(kind: EventKind, user: &str, episode: &str) -> Event {
+    let reading = |minutes: i64, word: &str, online: Option<u32>| EventReading {
+        at: at(minutes),
+        reading: word.to_owned(),
+        online,
+        fetched_at: online.map(|_| at(minutes) + Span::from_millis(2300)),
+    };
+    let ended = kind == EventKind::Ended;
+    Event {
+        id: format!("evt_{episode}_{kind:?}").to_lowercase(),
+        kind,
+        episode: format!("ep_{episode}"),
+        at: if kind == EventKind::Fired { at(10) } else { at(75) },
+        rule: "shared-account".to_owned(),
+        rule_version: "5f2a".to_owned(),
+        severity: Severity::High,
+        source: Some("shanghai".to_owned()),
+        subject: Subject { kind: SubjectKind::User, name: user.to_owned() },
+        value: Some(Value { now: Some(if ended { 1 } else { 5 }), first: Some(4), peak: Some(7) }),
+        limit: Some(Limit { value: 2, origin: "group:contractors".to_owned() }),
+        since: at(0),
+        fired_at: Some(at(10)),
+        ended_at: ended.then(|| at(75)),
+        reason: ended.then_some(EndReason::Cleared),
+        reminder: if kind == EventKind::Reminded { 3 } else { 0 },
+        readings: vec![
+            reading(0, "online", Some(4)),
+            reading(5, "failed", None),
+            reading(8, "absent", None),
+            reading(10, "online", Some(5)),
+        ],
+        blind: Span::from_secs(150),
+        request_ids: vec!["4F1A".to_owned(), "5B2C".to_owned()],
+        clients: None,
+        when: Some("online > limit".to_owned()),
+        detail: None,
+        users: Vec::new(),
+        by: None,
+        note: None,
+        finding: None,
+    }
+}
+
+fn own_event(own: own::Own, detail: Option<String>, users: Vec<String>) -> Event {
+    let rule = own.rule();
+    let name = match rule.subject {
+        SubjectKind::Channel => "soc-hook",
+        SubjectKind::Agent => "agent",
+        SubjectKind::User | SubjectKind::Group | SubjectKind::Source => "shanghai",
+    };
+    Event {
+        rule: rule.name.to_owned(),
+        severity: rule.severity,
+        subject: Subject { kind: rule.subject, name: name.to_owned() },
+        source: (rule.subject == SubjectKind::Source).then(|| name.to_owned()),
+        value: None,
+        limit: None,
+        readings: Vec::new(),
+        request_ids: Vec::new(),
+        when: None,
+        detail,
+        users,
+        ..event(EventKind::Fired, name, "own")
+    }
+}
+
+fn notice(kind: NoticeKind, events: Vec<Event>) -> Notice {
+    Notice { channel: "soc-mail".to_owned(), id: "ntf_x".to_owned(), kind, events }
+}
+
+fn both_languages(notice: &Notice) -> String {
+    let mut out = String::new();
+    for (language, zone) in [(Language::En, Tz::UTC), (Language::ZhCn, Tz::Asia__Shanghai)] {
+        let message = compose(notice, language, zone);
+        assert!(message.title.chars().count() <= 200 && !message.title.contains('\n'));
+        out.push_str(&format!("# {}\n\n{}\n", message.title, message.text()));
+    }
+    out
+}
+
+#[track_caller]
+fn check(name: &str, notice: &Notice) {
+    insta::assert_snapshot!(name, both_languages(notice));
+}
+
+#[test]
+fn every_kind_of_event() {
+    let clients = vec![
+        OnlineClient { address: "10.0.0.7".to_owned(), online_since: Some(at(-30)) },
+        OnlineClient { address: "10.0.0.9".to_owned(), online_since: None },
+    ];
+    for kind in [
+        EventKind::Fired,
+        EventKind::Reminded,
+        EventKind::Escalated,
+        EventKind::Changed,
+        EventKind::Acked,
+        EventKind::Closed,
+        EventKind::Ended,
+    ] {
+        let mut event = event(kind, "alice", "one");
+        if kind == EventKind::Fired {
+            event.clients = Some(clients.clone());
+        }
+        if matches!(kind, EventKind::Acked | EventKind::Closed) {
+            event.by = Some("kim".to_owned());
+            event.note = Some("two laptops".to_owned());
+            event.finding = (kind == EventKind::Closed).then_some(Finding::MultiDevice);
+        }
+        if kind == EventKind::Reminded {
+            event.value = Some(Value { now: None, first: Some(4), peak: Some(7) });
+        }
+        check(&format!("{kind:?}").to_lowercase(), &notice(NoticeKind::Alert(kind), vec![event]));
+    }
+}
+
+#[test]
+fn fired_and_ended_in_one() {
+    let events = vec![event(EventKind::Fired, "alice", "one"), event(EventKind::Ended, "alice", "one")];
+    check("fired_and_ended", &notice(NoticeKind::FiredAndEnded, events));
+}
+
+#[test]
+fn a_group_without_a_limit() {
+    let mut group = event(EventKind::Fired, "contractors", "one");
+    group.subject.kind = SubjectKind::Group;
+    group.limit = None;
+    group.when = Some("total > 180".to_owned());
+    check("group", &notice(NoticeKind::Alert(EventKind::Fired), vec![group]));
+}
+
+#[test]
+fn hostile_names_are_harmless() {
+    for (index, name) in
+        ["a\r\nBcc: x", "<script>alert(1)</script>", "\x1b[31mred", "\u{202e}evil", "=1+1"].iter().enumerate()
+    {
+        let mut event = event(EventKind::Closed, name, name);
+        for text in [&mut event.rule, &mut event.rule_version] {
+            (*name).clone_into(text);
+        }
+        event.source = Some((*name).to_owned());
+        event.limit = Some(Limit { value: 2, origin: format!("group:{name}") });
+        event.request_ids = vec![(*name).to_owned()];
+        event.clients = Some(vec![OnlineClient { address: (*name).to_owned(), online_since: None }]);
+        (event.by, event.note) = (Some((*name).to_owned()), Some((*name).to_owned()));
+        (event.when, event.detail) = (Some((*name).to_owned()), Some((*name).to_owned()));
+        event.users = vec![(*name).to_owned()];
+        event.readings[1].reading = (*name).to_owned();
+        let message = both_languages(&notice(NoticeKind::Alert(EventKind::Closed), vec![event]));
+        let acts = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
+        assert!(!message.contains(acts), "{message:?}");
+        assert!(!message.lines().any(|line| line.starts_with("Bcc")));
+        insta::assert_snapshot!(format!("hostile_{index}"), message);
+    }
+}
+
+#[test]
+fn many_subjects_are_shown_and_counted() {
+    let few: Vec<Event> =
+        (1..=3).map(|n| event(EventKind::Fired, &format!("user-{n}"), &n.to_string())).collect();
+    check("three", &notice(NoticeKind::Alert(EventKind::Fired), few));
+    let many: Vec<Event> =
+        (1..=23).map(|n| event(EventKind::Fired, &format!("user-{n}"), &n.to_string())).collect();
+    let many = notice(NoticeKind::Alert(EventKind::Fired), many);
+    assert_eq!(compose(&many, Language::En, Tz::UTC).more, 3);
+    check("many", &many);
+}
+
+#[test]
+fn digests_count_by_rule_and_show_the_gravest() {
+    let mut events = Vec::new();
+    for n in 1..=9 {
+        let mut fired = event(EventKind::Fired, &format!("user-{n}"), &n.to_string());
+        fired.rule = format!("rule-{}", n % 3);
+        fired.severity = if n == 7 { Severity::Critical } else { Severity::Low };
+        if n < 4 {
+            let mut ended = fired.clone();
+            (ended.kind, ended.at, ended.ended_at) = (EventKind::Ended, at(75), Some(at(75)));
+            events.push(ended);
+        }
+        events.insert(0, fired);
+    }
+    check("digest", &notice(NoticeKind::Digest, events));
+}
+
+#[test]
+fn own_alerts_say_what_to_do() {
+    let fault = |class, code: &str, message: &str| {
+        Some(Fault { class, code: code.to_owned(), message: message.to_owned() })
+    };
+    let refused =
+        fault(FaultClass::Credentials, "InvalidAccessKeyId.NotFound", "Specified access key is not found.");
+    let mut out = String::new();
+    for language in [Language::En, Language::ZhCn] {
+        let facts = SourceFacts {
+            unusable: 3,
+            fault: refused.clone(),
+            skew: Some(Span::from_mins(-20)),
+            jump: Some(Span::from_hours(1)),
+            refused: vec!["a b\r\n".to_owned()],
+            absent: (0..25).map(|n| format!("user-{n}")).collect(),
+            usable: false,
+        };
+        let mut opinions = own::of_source(&facts, language).to_vec();
+        let note = ChannelFacts {
+            answer: Answer::Misconfigured,
+            dead: false,
+            status: Some(401),
+            note: "who are you".to_owned(),
+        };
+        opinions.push((own::Own::Channel, own::of_channel(&note, language)));
+        opinions.push((own::Own::Storage, own::of_storage(Some("disk full"), language)));
+        for (own, opinion) in opinions {
+            let event = own_event(own, opinion.detail, opinion.users);
+            let message =
+                compose(&notice(NoticeKind::Alert(EventKind::Fired), vec![event]), language, Tz::UTC);
+            out.push_str(&format!("# {}\n{}\n", message.title, message.text()));
+        }
+    }
+    insta::assert_snapshot!(out);
+}
+
+#[test]
+fn a_test_says_that_it_is_one() {
+    check("test", &Notice::test("soc-mail", "1"));
+}
+
+#[test]
+fn a_megabyte_of_name_stays_a_message() {
+    let name = "🙂".repeat(1 << 18);
+    let message = compose(
+        &notice(NoticeKind::Alert(EventKind::Fired), vec![event(EventKind::Fired, &name, "one")]),
+        Language::En,
+        Tz::UTC,
+    );
+    assert!(message.text().chars().count() < 5000);
+    assert!(message.title.chars().count() <= 200 && message.title.contains("5 online"));
+}
+
+#[test]
+fn languages_have_codes() {
+    for language in [Language::En, Language::ZhCn] {
+        assert_eq!(Language::of_code(language.code()), Some(language));
+    }
+    assert_eq!(Language::of_code("fr"), None);
+}

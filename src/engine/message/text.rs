@@ -3,18 +3,18 @@
 //! Neighbours: `mod` has the parts; HTML and JSON are the channels' affair. A part of its own because layout is no
 //! matter of words.
 
-use super::{Message, Section, Table};
+use super::{Language, Message, Section, Table};
 
 pub(super) fn render(message: &Message) -> String {
     let mut lines = vec![message.summary.clone()];
     for section in &message.sections {
         lines.push(String::new());
-        section_lines(section, &mut lines);
+        section_lines(section, message.language, &mut lines);
     }
     if message.more > 0 {
         lines.push(match message.language {
-            super::Language::En => format!("… and {} more", message.more),
-            super::Language::ZhCn => format!("……另有 {} 条", message.more),
+            Language::En => format!("… and {} more", message.more),
+            Language::ZhCn => format!("……另有 {} 条", message.more),
         });
     }
     if !message.footer.is_empty() {
@@ -25,11 +25,15 @@ pub(super) fn render(message: &Message) -> String {
     lines.join("\n")
 }
 
-fn section_lines(section: &Section, lines: &mut Vec<String>) {
+fn section_lines(section: &Section, language: Language, lines: &mut Vec<String>) {
+    let colon = match language {
+        Language::En => ": ",
+        Language::ZhCn => "：",
+    };
     if !section.heading.is_empty() {
         lines.push(format!("== {} ==", section.heading));
     }
-    lines.extend(section.facts.iter().map(|(name, value)| format!("{name}: {value}")));
+    lines.extend(section.facts.iter().map(|(name, value)| format!("{name}{colon}{value}")));
     if let Some(Table { head, rows }) = &section.table {
         lines.push(head.join(" | "));
         lines.extend(rows.iter().map(|row| row.join(" | ")));
