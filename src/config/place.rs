@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use super::problem::{Excerpt, Problem, Problems};
+use crate::secret::SecretRef;
 
 /// Problems beyond this many (errors, and warnings) are counted, not kept.
 pub const MOST_PROBLEMS: usize = 1_000;
@@ -42,6 +43,14 @@ pub struct Notes {
     warnings: RefCell<Vec<Problem>>,
     uncounted: Cell<usize>,
     asked: RefCell<BTreeSet<String>>,
+    secrets: RefCell<Vec<SecretUse>>,
+}
+
+/// A reference to a secret, with the warning that is due if it cannot be resolved.
+#[derive(Clone, Debug)]
+pub struct SecretUse {
+    pub reference: SecretRef,
+    pub problem: Problem,
 }
 
 impl Text {
@@ -135,6 +144,23 @@ impl Notes {
     /// Remembers that a key was asked for; `shape` is its path without indices, such as `rule.when`.
     pub fn ask(&self, shape: String) {
         self.asked.borrow_mut().insert(shape);
+    }
+
+    /// Remembers a reference, to be tried later.
+    pub fn secret(&self, text: &Text, place: &Place, reference: SecretRef) {
+        let problem = text.problem(place, String::new(), None, true);
+        self.secrets.borrow_mut().push(SecretUse { reference, problem });
+    }
+
+    /// The references so far, each place once.
+    pub fn secrets(&self) -> Vec<SecretUse> {
+        let mut secrets: Vec<SecretUse> = Vec::new();
+        for one in self.secrets.borrow().iter() {
+            if !secrets.iter().any(|known| known.problem == one.problem) {
+                secrets.push(one.clone());
+            }
+        }
+        secrets
     }
 
     /// Every key that was asked for so far.

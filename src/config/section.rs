@@ -48,6 +48,24 @@ impl<'d> Section<'d> {
         }
     }
 
+    /// A number under a key that another part reads and checks; None if it is none.
+    pub(super) fn peek_number(&self, key: &str) -> Option<f64> {
+        match self.table.get(key)?.get_ref() {
+            DeValue::Integer(number) => number.as_str().parse().ok(),
+            DeValue::Float(number) => number.as_str().parse().ok(),
+            DeValue::String(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_)
+            | DeValue::Array(_)
+            | DeValue::Table(_) => None,
+        }
+    }
+
+    /// A text under a key that another part reads and checks.
+    pub(super) fn peek_string(&self, key: &str) -> Option<&'d str> {
+        self.table.get(key)?.get_ref().as_str()
+    }
+
     pub(super) fn value(&mut self, key: &'static str) -> Option<&'d Value<'d>> {
         if !self.asked.contains(&key) {
             self.asked.push(key);
@@ -95,6 +113,17 @@ impl<'d> Section<'d> {
         }
         let hint = "use small letters, digits and hyphens, at most 64, as in \"soc-mail\"";
         self.error_at(key, &format!("{name:?} is not a name"), Some(hint));
+        None
+    }
+
+    /// A required name that people choose freely: 1 to 100 characters without control characters.
+    pub fn label(&mut self, key: &'static str) -> Option<String> {
+        let label = self.required_string(key)?;
+        if is_label(&label) {
+            return Some(label);
+        }
+        let hint = "at most 100 characters, no control characters, no space at the ends";
+        self.error_at(key, &format!("{label:?} is not a name"), Some(hint));
         None
     }
 
@@ -243,7 +272,7 @@ impl<'d> Section<'d> {
     }
 
     fn inner(&self, key: &str, index: Option<usize>, table: &'d DeTable<'d>, span: Range<usize>) -> Self {
-        let named = table.get("name").and_then(|name| name.get_ref().as_str()).filter(|name| is_name(name));
+        let named = table.get("name").and_then(|name| name.get_ref().as_str()).filter(|name| is_label(name));
         let path = match (index, named) {
             (Some(_), Some(name)) => format!("{key} {name:?}"),
             (Some(index), None) => format!("{key}[{index}]"),
@@ -338,6 +367,11 @@ pub fn suggest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Opti
     let near = known.into_iter().filter(|_| short).map(|k| (strsim::osa_distance(word, k), k));
     let (distance, nearest) = near.min()?;
     (distance <= (nearest.len() / 3).max(1)).then(|| format!("did you mean {nearest:?}?"))
+}
+
+fn is_label(label: &str) -> bool {
+    let fine = |c: char| !c.is_control();
+    (1..=100).contains(&label.chars().count()) && label.chars().all(fine) && label.trim() == label
 }
 
 pub fn is_name(name: &str) -> bool {

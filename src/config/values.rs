@@ -29,7 +29,7 @@ impl Section<'_> {
         let value = self.value(key)?;
         match value.get_ref().as_str() {
             Some("") => self.masked(key, value, "must not be empty", None),
-            Some(text) => Some(SecretRef::Plain(Secret::new(text))),
+            Some(text) => self.found(key, value, SecretRef::Plain(Secret::new(text))),
             None => self.secret_in(key, value),
         }
     }
@@ -61,15 +61,21 @@ impl Section<'_> {
             "env" if text.contains(['=', '\0']) => {
                 self.masked(key, place, "is not the name of an environment variable", None)
             }
-            "env" => Some(SecretRef::Env(text.to_owned())),
-            "file" => Some(SecretRef::File(self.text.path(text))),
-            "credential" => Some(SecretRef::Credential(text.to_owned())),
+            "env" => self.found(key, place, SecretRef::Env(text.to_owned())),
+            "file" => self.found(key, place, SecretRef::File(self.text.path(text))),
+            "credential" => self.found(key, place, SecretRef::Credential(text.to_owned())),
             other => {
                 let hint = super::section::suggest(other, ["env", "file", "credential"]);
                 let hint = hint.as_deref().unwrap_or(WAY_OUT);
                 self.masked(key, value, "must hold one of env, file and credential", Some(hint))
             }
         }
+    }
+
+    fn found(&self, key: &str, value: &Value<'_>, reference: SecretRef) -> Option<SecretRef> {
+        let place = Place { span: value.span(), ..self.place(key) };
+        self.notes.secret(self.text, &place, reference.clone());
+        Some(reference)
     }
 
     /// An error whose line is not quoted beyond the key. Always None.

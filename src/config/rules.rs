@@ -1,0 +1,217 @@
+//! One `[[rule]]`: its condition compiled, its words turned into policy, its version computed.
+//!
+//! Neighbours: `engine::lang` compiles conditions (its places are mapped into the file here), `scope` checks whom
+//! a rule reaches. A part of its own because each table of the file has one file here.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::fleet::{globs, limit};
+use super::names::Names;
+use super::section::Section;
+use crate::engine::calendar::Calendar;
+use crate::engine::event::Severity;
+use crate::engine::lang::{self, Program};
+use crate::engine::rule::{AbsentMeans, Hold, Mode, OnLeave, Per, Policy, Rule, Scope};
+use crate::engine::time::Span;
+
+/// Names beginning so are the agent's own.
+const RESERVED: &str = "agent/";
+
+/// The longest `for`, `repeat` or `max_gap`.
+const LONGEST: Span = Span::from_days(400);
+
+/// What rules refer to.
+#[derive(Debug)]
+pub(super) struct Known<'n> {
+    pub(super) channels: &'n Names,
+    pub(super) groups: &'n Names,
+    pub(super) sources: &'n Names,
+    pub(super) calendar_names: &'n Names,
+    pub(super) calendars: &'n BTreeMap<String, Arc<Calendar>>,
+    /// For rules that name no channel.
+    pub(super) notify: &'n [String],
+}
+
+/// Reads one rule; None if it cannot run.
+pub(super) fn read(section: &mut Section<'_>, known: &Known<'_>) -> Option<Rule> {
+    let name = section.label("name").filter(|name| !reserved(section, name));
+    let pers = [("user", Per::User), ("group", Per::Group), ("source", Per::Source)];
+    let per = section.choice("per", &pers).unwrap_or_default();
+    let when = section.has("when").then(|| condition(section, "when", per)).or_else(|| section.missing("when"));
+    let clear = section.has("clear_when").then(|| condition(section, "clear_when", per));
+    let limit = limit(section);
+    let policy = Policy {
+        hold: hold(section, "for").unwrap_or_default(),
+        clear_hold: hold(section, "clear_for").unwrap_or_default(),
+    };
+    let severities = [
+        ("info", Severity::Info),
+        ("low", Severity::Low),
+        ("medium", Severity::Medium),
+        ("high", Severity::High),
+        ("critical", Severity::Critical),
+    ];
+    let severity = section.choice("severity", &severities).unwrap_or_default();
+    let notify = notify(section, known);
+    let repeat = section.duration_in("repeat", Span::from_mins(1)..=LONGEST);
+    let max_gap = section.duration_in("max_gap", Span::from_secs(1)..=LONGEST);
+    let means = [("hold", AbsentMeans::Hold), ("zero", AbsentMeans::Zero), ("breach", AbsentMeans::Breach)];
+    let absent = section.choice("absent", &means).unwrap_or_default();
+    let during = during(section, known);
+    let leave = [("hold", OnLeave::Hold), ("end", OnLeave::End)];
+    let on_leave = section.choice("on_leave", &leave).unwrap_or_default();
+    let mode = section.choice("mode", &[("live", Mode::Live), ("shadow", Mode::Shadow)]).unwrap_or_default();
+    let evidence_clients = section.choice("evidence", &[("clients", true)]).unwrap_or_default();
+    let scope = scope(section, known, per);
+    if mode == Mode::Live && notify.is_empty() && !section.has("notify") {
+        let place = section.own_place();
+        let hint = "name channels in notify, here or in [agent]";
+        section.notes.warning(section.text, &place, "tells nobody", Some(hint));
+    }
+    let (when_text, when) = when??;
+    let (clear_when_text, clear_when) = clear.transpose_checked()?;
+    let mut rule = Rule {
+        name: name?,
+        version: String::new(),
+        per,
+        when_text,
+        clear_when_text,
+        when,
+        clear_when,
+        limit,
+        policy,
+        severity,
+        notify,
+        repeat,
+        max_gap,
+        absent,
+        during,
+        on_leave,
+        mode,
+        evidence_clients,
+        scope,
+    };
+    rule.version = version(&rule);
+    Some(rule)
+}
+
+fn reserved(section: &Section<'_>, name: &str) -> bool {
+    let reserved = name.to_lowercase().starts_with(RESERVED);
+    if reserved {
+        section.error_at("name", "names beginning with agent/ are reserved for own alerts", Some("choose another"));
+    }
+    reserved
+}
+
+/// A condition that was written, if it could be compiled.
+type Condition = Option<(String, Program)>;
+
+trait Written {
+    /// Not written is fine; written and wrong is None.
+    fn transpose_checked(self) -> Option<(Option<String>, Option<Program>)>;
+}
+
+impl Written for Option<Condition> {
+    fn transpose_checked(self) -> Option<(Option<String>, Option<Program>)> {
+        match self {
+            None => Some((None, None)),
+            Some(condition) => condition.map(|(text, program)| (Some(text), Some(program))),
+        }
+    }
+}
+
+fn condition(section: &mut Section<'_>, key: &'static str, per: Per) -> Condition {
+    let text = section.string(key)?;
+    match lang::compile(&text, per) {
+        Ok(program) => Some((text, program)),
+        Err(errors) => {
+            for error in errors {
+                let place = section.place_within(key, error.span);
+                section.notes.error(section.text, &place, error.message, error.hint.as_deref());
+            }
+            None
+        }
+    }
+}
+
+/// `10m`, or `3 of 5 polls`.
+fn hold(section: &mut Section<'_>, key: &'static str) -> Option<Hold> {
+    let text = section.peek_string(key).unwrap_or_default();
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let [n, "of", of, "polls"] = words[..] else {
+        return section.duration_in(key, Span::ZERO..=LONGEST).map(Hold::For);
+    };
+    section.has(key);
+    match (n.parse::<u8>(), of.parse::<u8>()) {
+        (Ok(n), Ok(of)) if (1..=of).contains(&n) && of <= 64 => Some(Hold::Polls { n, of }),
+        _ => {
+            let hint = "write \"n of m polls\" with n from 1 to m and m up to 64, as in \"3 of 5 polls\"";
+            section.error_at(key, &format!("{text:?} cannot be met or counted"), Some(hint));
+            None
+        }
+    }
+}
+
+fn notify(section: &mut Section<'_>, known: &Known<'_>) -> Vec<String> {
+    if !section.has("notify") {
+        return known.notify.to_vec();
+    }
+    let names = section.strings("notify");
+    if names.is_empty() {
+        section.warning_at("notify", "tells nobody", Some("name a channel, or use mode = \"shadow\""));
+    }
+    known.channels.check_all(section, "notify", names)
+}
+
+fn during(section: &mut Section<'_>, known: &Known<'_>) -> Option<Arc<Calendar>> {
+    let name = section.spanned_string("during")?;
+    known.calendar_names.check(section, "during", name.span(), name.get_ref());
+    known.calendars.get(name.get_ref()).cloned()
+}
+
+fn scope(section: &mut Section<'_>, known: &Known<'_>, per: Per) -> Scope {
+    let users = section.strings("users");
+    let users = globs(section, "users", users);
+    let groups = section.strings("groups");
+    let groups = known.groups.check_all(section, "groups", groups);
+    let sources = section.strings("sources");
+    let sources = known.sources.check_all(section, "sources", sources);
+    let except = section.strings("except");
+    let except = globs(section, "except", except);
+    for key in ["users", "groups", "sources"] {
+        if section.is_empty_list(key) {
+            section.error_at(key, "is an empty list, which matches nobody", Some("leave it out to mean everyone"));
+        }
+    }
+    if per != Per::User && section.has("users") {
+        section.warning_at("users", "does not narrow a rule per group or source", None);
+    }
+    Scope { users, groups, sources, except }
+}
+
+/// A hash of what the rule does, however the file is laid out.
+fn version(rule: &Rule) -> String {
+    let globs = |list: &[globset::GlobMatcher]| sorted(list.iter().map(|glob| glob.glob().to_string()));
+    let clear = rule.clear_when.as_ref().map(Program::canonical);
+    let form = format!(
+        "{:?}",
+        (
+            (&rule.name, rule.per, rule.when.canonical(), clear, rule.limit, rule.policy),
+            (rule.severity, sorted(rule.notify.iter().cloned()), rule.repeat, rule.max_gap, rule.absent),
+            (rule.during.as_ref().map(|calendar| calendar.canonical()), rule.on_leave, rule.mode),
+            (rule.evidence_clients, globs(&rule.scope.users), globs(&rule.scope.except)),
+            (sorted(rule.scope.groups.iter().cloned()), sorted(rule.scope.sources.iter().cloned())),
+        )
+    );
+    let hash = Sha256::digest(form.as_bytes());
+    data_encoding::HEXLOWER.encode(&hash[..6])
+}
+
+fn sorted(names: impl Iterator<Item = String>) -> Vec<String> {
+    let mut names: Vec<String> = names.collect();
+    names.sort_unstable();
+    names
+}
