@@ -66,7 +66,11 @@ pub(super) fn limit(section: &mut Section<'_>) -> Option<u32> {
 /// Compiles globs over user names; each one that is none is an error at its place.
 pub(super) fn globs(section: &Section<'_>, key: &str, texts: Vec<Spanned<String>>) -> Vec<GlobMatcher> {
     if texts.len() > MOST_GLOBS {
-        section.error_at(key, &format!("holds more than {MOST_GLOBS} names"), Some("use a pattern such as \"ext-*\""));
+        section.error_at(
+            key,
+            &format!("holds more than {MOST_GLOBS} names"),
+            Some("use a pattern such as \"ext-*\""),
+        );
         return Vec::new();
     }
     let compile = |text: Spanned<String>| match GlobBuilder::new(text.get_ref()).build() {

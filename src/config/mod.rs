@@ -1,10 +1,97 @@
 //! The rules file: TOML in, checked settings out, all mistakes at once.
+//!
+//! `walk` parses and hands out the root `section`; one file per kind of table reads it; `names` and `scope` check
+//! tables against each other; `problem` shows what is wrong. Neighbours: each channel, account and source file owns
+//! its settings and reads them from a section; the agent starts from a [`Config`] and nothing else, and commands
+//! print its warnings. A part of its own because nothing may start on a file that was not checked whole.
+
+mod agent;
+mod calendars;
+mod fleet;
+mod names;
 pub mod place;
 pub mod problem;
+mod rules;
+mod scope;
 pub mod section;
+mod sources;
+#[cfg(test)]
+mod tests;
+mod users;
 mod values;
 pub mod walk;
+mod whole;
 
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+pub use agent::{Agent, Retention};
 pub use problem::{Problem, Problems};
 pub use section::Section;
+pub use sources::Source;
 pub use walk::walk;
+
+use self::place::SecretUse;
+use crate::channel;
+use crate::engine::calendar::Calendar;
+use crate::engine::fleet::Fleet;
+use crate::engine::rule::Rule;
+use crate::engine::time::Time;
+
+/// A rules file that was checked whole.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub agent: Agent,
+    pub sources: Vec<Source>,
+    pub fleet: Fleet,
+    pub calendars: Vec<Arc<Calendar>>,
+    pub rules: Vec<Rule>,
+    pub channels: Vec<channel::Settings>,
+    pub warnings: Vec<Problem>,
+    secrets: Vec<SecretUse>,
+    asked: BTreeSet<String>,
+}
+
+impl Config {
+    /// Reads and checks the file at `path`, and the users files it names. `now` decides what has expired and what
+    /// a schedule's interval is.
+    ///
+    /// # Errors
+    /// Everything that is wrong, with the warnings.
+    pub fn load(path: &Path, now: Time) -> Result<Self, Problems> {
+        match users::load_rules(path, walk::LONGEST as u64) {
+            Ok(text) => {
+                let base = path.parent().unwrap_or(Path::new(""));
+                Self::parse(&text, &path.display().to_string(), base, now)
+            }
+            Err(problem) => Err(Problems { errors: vec![problem], warnings: Vec::new() }),
+        }
+    }
+
+    /// As [`Self::load`], for a text that is already there. `base` is what relative paths start from.
+    ///
+    /// # Errors
+    /// Everything that is wrong, with the warnings.
+    pub fn parse(text: &str, file: &str, base: &Path, now: Time) -> Result<Self, Problems> {
+        let (config, problems) = walk(file, text, base, |root| whole::read(root, now));
+        match config {
+            Some(config) if problems.errors.is_empty() => Ok(Self { warnings: problems.warnings, ..config }),
+            Some(_) | None => Err(problems),
+        }
+    }
+
+    /// Tries every reference to a secret and tells which give none, and why: warnings for `check`, errors for `run`.
+    pub fn unresolved(&self) -> Vec<Problem> {
+        let try_one = |secret: &SecretUse| {
+            let error = secret.reference.resolve().err()?;
+            Some(Problem { message: error.to_string(), ..secret.problem.clone() })
+        };
+        self.secrets.iter().filter_map(try_one).collect()
+    }
+
+    /// Every key that was asked for while reading, such as `rule.when` and `agent.retention.readings`.
+    pub fn asked_keys(&self) -> &BTreeSet<String> {
+        &self.asked
+    }
+}

@@ -50,7 +50,12 @@ impl Names {
     }
 
     /// Those of `names` that are defined; the others are errors, and one given twice a warning.
-    pub(super) fn check_all(&self, section: &Section<'_>, key: &str, names: Vec<Spanned<String>>) -> Vec<String> {
+    pub(super) fn check_all(
+        &self,
+        section: &Section<'_>,
+        key: &str,
+        names: Vec<Spanned<String>>,
+    ) -> Vec<String> {
         let mut kept: Vec<String> = Vec::with_capacity(names.len());
         let mut seen = BTreeSet::new();
         for name in names {
@@ -74,7 +79,12 @@ impl Names {
         self.defined.is_empty()
     }
 
-    /// How many are defined, and the only one if there is one.
+    /// Notes a use that names nothing: the only one is meant.
+    pub(super) fn mark(&self, name: &str) {
+        self.used.borrow_mut().insert(name.to_owned());
+    }
+
+    /// The only one, if there is one.
     pub(super) fn only(&self) -> Option<&str> {
         let mut names = self.defined.values();
         let (name, _) = names.next()?;

@@ -66,9 +66,14 @@ impl Text {
         self.base.join(path)
     }
 
+    /// The line, from 1, that a byte stands in.
+    pub fn line(&self, at: usize) -> usize {
+        self.lines.partition_point(|start| *start <= at).max(1)
+    }
+
     fn problem(&self, place: &Place, message: String, hint: Option<String>, mask: bool) -> Problem {
         let at = place.span.start.min(self.text.len());
-        let line = self.lines.partition_point(|start| *start <= at).max(1);
+        let line = self.line(at);
         let start = self.lines[line - 1];
         let rest = self.text.get(start..).unwrap_or_default();
         let quoted = rest.split('\n').next().unwrap_or_default();

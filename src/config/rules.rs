@@ -40,7 +40,8 @@ pub(super) fn read(section: &mut Section<'_>, known: &Known<'_>) -> Option<Rule>
     let name = section.label("name").filter(|name| !reserved(section, name));
     let pers = [("user", Per::User), ("group", Per::Group), ("source", Per::Source)];
     let per = section.choice("per", &pers).unwrap_or_default();
-    let when = section.has("when").then(|| condition(section, "when", per)).or_else(|| section.missing("when"));
+    let when =
+        section.has("when").then(|| condition(section, "when", per)).or_else(|| section.missing("when"));
     let clear = section.has("clear_when").then(|| condition(section, "clear_when", per));
     let limit = limit(section);
     let policy = Policy {
@@ -65,14 +66,14 @@ pub(super) fn read(section: &mut Section<'_>, known: &Known<'_>) -> Option<Rule>
     let on_leave = section.choice("on_leave", &leave).unwrap_or_default();
     let mode = section.choice("mode", &[("live", Mode::Live), ("shadow", Mode::Shadow)]).unwrap_or_default();
     let evidence_clients = section.choice("evidence", &[("clients", true)]).unwrap_or_default();
-    let scope = scope(section, known, per);
+    let scope = scope(section, known);
     if mode == Mode::Live && notify.is_empty() && !section.has("notify") {
         let place = section.own_place();
         let hint = "name channels in notify, here or in [agent]";
         section.notes.warning(section.text, &place, "tells nobody", Some(hint));
     }
     let (when_text, when) = when??;
-    let (clear_when_text, clear_when) = clear.transpose_checked()?;
+    let (clear_when_text, clear_when) = optional(clear)?;
     let mut rule = Rule {
         name: name?,
         version: String::new(),
@@ -101,7 +102,11 @@ pub(super) fn read(section: &mut Section<'_>, known: &Known<'_>) -> Option<Rule>
 fn reserved(section: &Section<'_>, name: &str) -> bool {
     let reserved = name.to_lowercase().starts_with(RESERVED);
     if reserved {
-        section.error_at("name", "names beginning with agent/ are reserved for own alerts", Some("choose another"));
+        section.error_at(
+            "name",
+            "names beginning with agent/ are reserved for own alerts",
+            Some("choose another"),
+        );
     }
     reserved
 }
@@ -109,17 +114,11 @@ fn reserved(section: &Section<'_>, name: &str) -> bool {
 /// A condition that was written, if it could be compiled.
 type Condition = Option<(String, Program)>;
 
-trait Written {
-    /// Not written is fine; written and wrong is None.
-    fn transpose_checked(self) -> Option<(Option<String>, Option<Program>)>;
-}
-
-impl Written for Option<Condition> {
-    fn transpose_checked(self) -> Option<(Option<String>, Option<Program>)> {
-        match self {
-            None => Some((None, None)),
-            Some(condition) => condition.map(|(text, program)| (Some(text), Some(program))),
-        }
+/// Not written is fine; written and wrong is None.
+fn optional(clear: Option<Condition>) -> Option<(Option<String>, Option<Program>)> {
+    match clear {
+        None => Some((None, None)),
+        Some(condition) => condition.map(|(text, program)| (Some(text), Some(program))),
     }
 }
 
@@ -172,7 +171,7 @@ fn during(section: &mut Section<'_>, known: &Known<'_>) -> Option<Arc<Calendar>>
     known.calendars.get(name.get_ref()).cloned()
 }
 
-fn scope(section: &mut Section<'_>, known: &Known<'_>, per: Per) -> Scope {
+fn scope(section: &mut Section<'_>, known: &Known<'_>) -> Scope {
     let users = section.strings("users");
     let users = globs(section, "users", users);
     let groups = section.strings("groups");
@@ -183,11 +182,12 @@ fn scope(section: &mut Section<'_>, known: &Known<'_>, per: Per) -> Scope {
     let except = globs(section, "except", except);
     for key in ["users", "groups", "sources"] {
         if section.is_empty_list(key) {
-            section.error_at(key, "is an empty list, which matches nobody", Some("leave it out to mean everyone"));
+            section.error_at(
+                key,
+                "is an empty list, which matches nobody",
+                Some("leave it out to mean everyone"),
+            );
         }
-    }
-    if per != Per::User && section.has("users") {
-        section.warning_at("users", "does not narrow a rule per group or source", None);
     }
     Scope { users, groups, sources, except }
 }

@@ -66,6 +66,10 @@ impl<'d> Section<'d> {
         self.table.get(key)?.get_ref().as_str()
     }
 
+    pub(super) fn is_empty_list(&self, key: &str) -> bool {
+        self.table.get(key).and_then(|value| value.get_ref().as_array()).is_some_and(|list| list.is_empty())
+    }
+
     pub(super) fn value(&mut self, key: &'static str) -> Option<&'d Value<'d>> {
         if !self.asked.contains(&key) {
             self.asked.push(key);
@@ -344,6 +348,13 @@ impl<'d> Section<'d> {
         let article = if found.starts_with(['a', 'i']) { "an" } else { "a" };
         self.error_in(value.span(), key, &format!("must be {wanted}, not {article} {found}"), None);
         None
+    }
+
+    /// As [`Self::finish`], for a table whose keys depend on its `kind`: where that is not known, neither are they.
+    pub(super) fn finish_kind(self) {
+        if self.asked.iter().any(|key| !["name", "kind"].contains(key)) {
+            self.finish();
+        }
     }
 
     /// Reports the keys nobody asked for. Call it when everything was read.

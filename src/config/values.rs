@@ -97,7 +97,7 @@ impl Section<'_> {
             return Vec::new();
         }
         let list = self.strings(key);
-        if self.value(key).and_then(|v| v.get_ref().as_array()).is_some_and(|list| list.is_empty()) {
+        if self.is_empty_list(key) {
             self.error_at(key, "must not be empty", None);
         }
         list

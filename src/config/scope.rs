@@ -1,0 +1,149 @@
+//! Whom groups, exceptions and rules reach among the users the file names.
+//!
+//! Neighbours: `Config` calls each check once everything is read. A part of its own because it is the only check
+//! that multiplies users by patterns, and must stay quick with very many of both.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::NaiveDate;
+use globset::GlobMatcher;
+
+use super::section::Section;
+use super::sources::Source;
+use crate::engine::fleet::{Exception, Fleet, Group};
+use crate::engine::lang::Program;
+use crate::engine::rule::{Hold, Per, Rule};
+use crate::engine::time::Span;
+
+/// Everyone the file names, with the groups they are in.
+pub(super) struct Crowd<'c> {
+    sources: &'c [Source],
+    names: Vec<HashSet<&'c str>>,
+    /// Distinct sets of groups; users share them.
+    sets: Vec<Vec<String>>,
+    /// For each source and user the index into `sets`, and whether group or exception give a limit.
+    members: Vec<Vec<(u32, bool)>>,
+}
+
+impl<'c> Crowd<'c> {
+    pub(super) fn new(sources: &'c [Source], fleet: &Fleet) -> Self {
+        let names = sources.iter().map(|source| source.users.iter().map(|user| &**user).collect()).collect();
+        let mut crowd = Crowd { sources, names, sets: Vec::new(), members: Vec::new() };
+        let mut index: HashMap<Vec<String>, u32> = HashMap::new();
+        let excepted: HashSet<(&str, Option<&str>)> = fleet
+            .exceptions
+            .iter()
+            .filter(|e| e.limit.is_some())
+            .map(|e| (e.user.as_str(), e.source.as_deref()))
+            .collect();
+        for source in sources {
+            let mut members = Vec::with_capacity(source.users.len());
+            for user in &source.users {
+                let (mut set, mut limited) = (Vec::new(), false);
+                for group in fleet.groups_of(&source.name, user) {
+                    limited |= group.limit.is_some();
+                    set.push(group.name.clone());
+                }
+                limited |= excepted.contains(&(user, None)) || excepted.contains(&(user, Some(&source.name)));
+                let next = u32::try_from(index.len()).unwrap_or(u32::MAX);
+                let number = *index.entry(set).or_insert_with_key(|set| {
+                    crowd.sets.push(set.clone());
+                    next
+                });
+                members.push((number, limited));
+            }
+            crowd.members.push(members);
+        }
+        crowd
+    }
+
+    /// A source that asks the API for names may have any name.
+    fn may_have(&self, source: Option<&str>, fits: impl Fn(&HashSet<&str>) -> bool) -> bool {
+        let covered = |s: &Source| source.is_none_or(|name| s.name == name);
+        self.sources.iter().zip(&self.names).any(|(s, names)| covered(s) && (s.roster || fits(names)))
+    }
+
+    pub(super) fn check_group(&self, section: &Section<'_>, group: &Group) {
+        let any = |names: &HashSet<&str>| group.users.iter().any(|glob| matches_any(glob, names));
+        if !group.users.is_empty() && !self.may_have(group.source.as_deref(), any) {
+            section.warning_at("users", "matches no user of any source", None);
+        }
+    }
+
+    pub(super) fn check_exception(&self, section: &Section<'_>, exception: &Exception, today: NaiveDate) {
+        let user = exception.user.as_str();
+        if !self.may_have(exception.source.as_deref(), |names| names.contains(user)) {
+            section.warning_at("user", &format!("no source has a user {user:?}"), None);
+        }
+        if exception.expires < today {
+            let message = format!("has expired, on {}", exception.expires);
+            section.warning_at("expires", &message, Some("remove it, or have its owner renew it"));
+        }
+    }
+
+    /// The users of each covered source that a rule watches, with whether they have a limit of their own.
+    fn reached<'r>(&'r self, rule: &'r Rule) -> impl Iterator<Item = (&'r Source, &'r str, bool)> {
+        let pairs = self.sources.iter().zip(&self.members);
+        let covered = pairs.filter(|(source, _)| rule.scope.covers_source(&source.name));
+        let all = covered.flat_map(|(source, members)| {
+            source
+                .users
+                .iter()
+                .zip(members)
+                .map(move |(user, (set, limited))| (source, &**user, *set, *limited))
+        });
+        all.filter(|(_, user, set, _)| rule.scope.covers_user(user, &self.sets[*set as usize]))
+            .map(|(source, user, _, limited)| (source, user, limited))
+    }
+
+    pub(super) fn check_rule(&self, section: &Section<'_>, rule: &Rule) {
+        let covered = || self.sources.iter().filter(|source| rule.scope.covers_source(&source.name));
+        let anyone = covered().any(|source| source.roster) || self.reached(rule).next().is_some();
+        if !anyone && !self.sources.is_empty() {
+            let place = section.own_place();
+            let hint = "see its users, groups, sources and except";
+            section.notes.warning(section.text, &place, "its scope matches nobody", Some(hint));
+        }
+        self.check_limit(section, rule);
+        let interval = covered().map(|source| source.interval).max();
+        for (key, hold) in [("for", rule.policy.hold), ("clear_for", rule.policy.clear_hold)] {
+            check_hold(section, key, hold, interval);
+        }
+    }
+
+    /// An exception that has expired still counts here: whether a file is valid must not change overnight.
+    fn check_limit(&self, section: &Section<'_>, rule: &Rule) {
+        let named = |program: &Program| program.names_limit();
+        let names_limit = named(&rule.when) || rule.clear_when.as_ref().is_some_and(named);
+        if !names_limit || rule.limit.is_some() || rule.per != Per::User {
+            return;
+        }
+        if let Some((source, user, _)) = self.reached(rule).find(|(_, _, limited)| !limited) {
+            let message = format!("uses limit, and {:?} has none", format!("{}/{user}", source.name));
+            section.error_at(
+                "when",
+                &message,
+                Some("add limit = … to the rule, or to a group with this user"),
+            );
+        }
+    }
+}
+
+/// Warns of a duration that no two polls can tell from zero or from one interval.
+fn check_hold(section: &Section<'_>, key: &str, hold: Hold, interval: Option<Span>) {
+    if let (Hold::For(span), Some(interval)) = (hold, interval)
+        && span > Span::ZERO
+        && span < interval
+    {
+        let message = format!("{span} is shorter than the {interval} between polls");
+        section.warning_at(key, &message, Some("it is met one poll after the first, at the earliest"));
+    }
+}
+
+fn matches_any(glob: &GlobMatcher, names: &HashSet<&str>) -> bool {
+    let text = glob.glob().glob();
+    if text.contains(['*', '?', '[', '{', '\\']) {
+        return names.iter().any(|name| glob.is_match(name));
+    }
+    names.contains(text)
+}

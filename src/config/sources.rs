@@ -1,0 +1,114 @@
+//! One `[[source]]`: what every kind has in common, and the settings of its kind.
+//!
+//! Neighbours: `source` owns the settings of each kind, `users` reads the lists of names. A part of its own because
+//! schedule, account and users are checked against the rest of the file.
+
+use std::sync::Arc;
+
+use chrono_tz::Tz;
+
+use super::agent::zone;
+use super::names::Names;
+use super::section::Section;
+use super::users;
+use crate::engine::schedule::Schedule;
+use crate::engine::time::{Span, Time};
+
+/// Users one request asks for.
+const USERS_PER_REQUEST: usize = 50;
+
+/// A source as the file describes it.
+#[derive(Clone, Debug)]
+pub struct Source {
+    pub name: String,
+    /// None: the vendor's default credential chain.
+    pub account: Option<String>,
+    pub schedule: Schedule,
+    /// The schedule's smallest interval, as of when the file was read.
+    pub interval: Span,
+    /// How long one poll may take; retries end there.
+    pub budget: Span,
+    pub users: Vec<Arc<str>>,
+    /// Ask the API for the names as well.
+    pub roster: bool,
+    pub roster_refresh: Span,
+}
+
+/// Reads what all kinds have in common.
+pub(super) fn read(
+    section: &mut Section<'_>,
+    accounts: &Names,
+    zone_of_agent: Tz,
+    now: Time,
+) -> Option<Source> {
+    let name = section.name("name");
+    let account = account(section, accounts);
+    let zone = zone(section, "timezone").unwrap_or(zone_of_agent);
+    let schedule = schedule(section, zone);
+    let interval = schedule.as_ref().map_or(Span::MAX, |schedule| schedule.interval(now));
+    let budget = section.duration_in("budget", Span::from_secs(1)..=interval);
+    let budget = budget.unwrap_or(Span::from_millis(interval.millis() / 10 * 8));
+    let users = users::read(section);
+    let roster = section.boolean("roster").unwrap_or_default();
+    let refresh = section.duration_in("roster_refresh", Span::from_mins(1)..=Span::from_days(30));
+    if !section.has("users") && !section.has("users_file") && !roster {
+        let place = section.own_place();
+        let hint = "add users = [\"…\"], users_file = \"…\" or roster = true";
+        section.notes.error(section.text, &place, "names no users", Some(hint));
+    } else if users.is_empty() && !roster {
+        let key = if section.has("users_file") { "users_file" } else { "users" };
+        section.warning_at(key, "holds no names; the source asks for nobody", None);
+    }
+    let roster_refresh = refresh.unwrap_or(Span::from_hours(1));
+    Some(Source {
+        name: name?,
+        account,
+        schedule: schedule?,
+        interval,
+        budget,
+        users,
+        roster,
+        roster_refresh,
+    })
+}
+
+fn schedule(section: &mut Section<'_>, zone: Tz) -> Option<Schedule> {
+    let text = section.required_string("schedule")?;
+    match Schedule::parse(&text, zone) {
+        Ok(schedule) => Some(schedule),
+        Err(error) => {
+            let place = section.place_within("schedule", error.span);
+            section.notes.error(section.text, &place, error.message, error.hint.as_deref());
+            None
+        }
+    }
+}
+
+/// The account named, else the only one.
+fn account(section: &mut Section<'_>, accounts: &Names) -> Option<String> {
+    if let Some(name) = section.spanned_string("account") {
+        return accounts.check(section, "account", name.span(), name.get_ref()).then(|| name.into_inner());
+    }
+    let only = accounts.only().map(str::to_owned);
+    if only.is_none() && !accounts.is_empty() {
+        section.error_at("account", "is missing, and there are several accounts", Some("name one of them"));
+    }
+    only.inspect(|name| accounts.mark(name))
+}
+
+/// Refuses a schedule that its rate cannot serve; `rate` is in requests a second.
+pub(super) fn check_load(section: &Section<'_>, source: &Source, rate: f64) {
+    let requests = source.users.len().div_ceil(USERS_PER_REQUEST);
+    #[expect(clippy::cast_precision_loss, reason = "counts of requests and milliseconds are far below 2^52")]
+    let (needed, have) = (requests as f64 / rate, source.budget.millis() as f64 / 1000.0);
+    if needed <= have {
+        return;
+    }
+    let users = source.users.len();
+    let message = format!(
+        "{users} users are {requests} requests, {needed:.0} s at {rate} a second, and a poll has {}",
+        source.budget
+    );
+    let hint = "poll less often, or raise requests_per_second as far as the vendor allows";
+    section.error_at("schedule", &message, Some(hint));
+}

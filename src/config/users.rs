@@ -1,0 +1,127 @@
+//! The users of a source: written in the rules file, or one a line in a file of their own.
+//!
+//! Neighbours: `sources` asks for them. A part of its own because a list of a million names has other limits than
+//! the rules file, and its own lines to point at.
+
+use std::collections::HashMap;
+use std::io::Read as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::place::{Place, Text};
+use super::problem::Problem;
+use super::section::Section;
+
+/// Users of one source.
+const MOST: usize = 1_000_000;
+
+/// The longest name, in bytes.
+const LONGEST_NAME: usize = 256;
+
+/// The longest users file, in bytes.
+const LONGEST_FILE: u64 = 64 * 1024 * 1024;
+
+/// The names of `users` and `users_file`, each once, in the order they are written.
+pub(super) fn read(section: &mut Section<'_>) -> Vec<Arc<str>> {
+    let mut users = Users::default();
+    for user in section.strings("users") {
+        let span = user.span();
+        let line = format!("line {}", section.text.line(span.start));
+        match users.add(user.get_ref(), &line) {
+            Ok(()) => {}
+            Err(Refused::Twice(message)) => section.warning_in(span, "users", &message, None),
+            Err(Refused::Unfit(message)) => section.error_in(span, "users", message, None),
+        }
+    }
+    if let Some(path) = section.path("users_file") {
+        read_file(section, &path, &mut users);
+    }
+    if users.names.len() > MOST {
+        section.error_at(
+            "users_file",
+            &format!("names more than {MOST} users"),
+            Some("make it several sources"),
+        );
+    }
+    users.names
+}
+
+#[derive(Default)]
+struct Users {
+    names: Vec<Arc<str>>,
+    /// Where each was first named.
+    first: HashMap<Arc<str>, Arc<str>>,
+    /// The last place given, shared by all names of one line.
+    place: Option<Arc<str>>,
+}
+
+enum Refused {
+    Twice(String),
+    Unfit(&'static str),
+}
+
+impl Users {
+    fn add(&mut self, name: &str, place: &str) -> Result<(), Refused> {
+        if name.is_empty() || name.len() > LONGEST_NAME {
+            return Err(Refused::Unfit("a user name has 1 to 256 bytes"));
+        }
+        if name.chars().any(char::is_control) {
+            return Err(Refused::Unfit("a user name holds no control characters"));
+        }
+        if let Some(first) = self.first.get(name) {
+            return Err(Refused::Twice(format!("{name:?} is listed twice, first in {first}")));
+        }
+        let name: Arc<str> = name.into();
+        let shared = self.place.take().filter(|last| &**last == place).unwrap_or_else(|| place.into());
+        self.place = Some(Arc::clone(&shared));
+        self.first.insert(Arc::clone(&name), shared);
+        self.names.push(name);
+        Ok(())
+    }
+}
+
+fn read_file(section: &Section<'_>, path: &Path, users: &mut Users) {
+    let text = match load(path, LONGEST_FILE) {
+        Ok(text) => text,
+        Err(why) => {
+            return section.error_at("users_file", &format!("{:?} {why}", path.display().to_string()), None);
+        }
+    };
+    let text = Text::new(path.display().to_string(), &text, path.parent().unwrap_or(Path::new("")));
+    let start = text.text.as_ptr() as usize;
+    for (index, line) in text.text.lines().enumerate() {
+        let name = line.trim();
+        if name.is_empty() || name.starts_with('#') || users.names.len() > MOST {
+            continue;
+        }
+        let Err(refused) = users.add(name, &format!("line {} of {}", index + 1, text.file)) else { continue };
+        let from = name.as_ptr() as usize - start;
+        let place = Place { span: from..from + name.len(), key: String::new() };
+        match refused {
+            Refused::Twice(message) => section.notes.warning(&text, &place, message, None),
+            Refused::Unfit(message) => section.notes.error(&text, &place, message, None),
+        }
+    }
+}
+
+/// Reads a file of text that people wrote. Says what is wrong, to follow the file's name.
+pub(super) fn load(path: &Path, longest: u64) -> Result<String, String> {
+    let cannot = |error: std::io::Error| format!("cannot be read: {error}");
+    // Before opening: a FIFO would wait for a writer.
+    if !std::fs::metadata(path).map_err(cannot)?.is_file() {
+        return Err("is not a regular file".to_owned());
+    }
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(longest + 1).read_to_end(&mut bytes))
+        .map_err(cannot)?;
+    if bytes.len() as u64 > longest {
+        return Err(format!("is longer than {} MiB", longest / (1024 * 1024)));
+    }
+    String::from_utf8(bytes).map_err(|_| "is not UTF-8 text".to_owned())
+}
+
+/// As [`load`], as a problem of the file itself.
+pub(super) fn load_rules(path: &Path, longest: u64) -> Result<String, Problem> {
+    load(path, longest).map_err(|why| Problem::of_file(path.display().to_string(), why, None))
+}

@@ -1,0 +1,223 @@
+//! The file as a whole: its tables in the order in which they need each other, then the checks across them.
+//!
+//! Neighbours: one file per kind of table reads it, `names` and `scope` do the checks. A part of its own because
+//! the order matters: names first, what uses them next, whom they reach last.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono_tz::Tz;
+
+use super::agent::{self, Agent};
+use super::fleet::Exceptions;
+use super::names::Names;
+use super::rules::Known;
+use super::scope::Crowd;
+use super::section::Section;
+use super::sources::{Source, check_load};
+use super::{Config, calendars, fleet, rules, sources};
+use crate::channel;
+use crate::engine::calendar::Calendar;
+use crate::engine::fleet::Fleet;
+use crate::engine::time::Time;
+
+/// Requests a second where the account says nothing.
+const USUAL_RATE: f64 = 1.0;
+
+/// The tables of the file, one list a kind, with the names they define.
+struct Tables<'d> {
+    accounts: Vec<Section<'d>>,
+    sources: Vec<Section<'d>>,
+    groups: Vec<Section<'d>>,
+    exceptions: Vec<Section<'d>>,
+    calendars: Vec<Section<'d>>,
+    rules: Vec<Section<'d>>,
+    channels: Vec<Section<'d>>,
+}
+
+/// What each kind of table is called.
+struct Defined {
+    accounts: Names,
+    sources: Names,
+    groups: Names,
+    calendars: Names,
+    rules: Names,
+    channels: Names,
+}
+
+/// Reads everything under `root`. What it returns counts only if no error was noted.
+pub(super) fn read(mut root: Section<'_>, now: Time) -> Config {
+    let mut agent_table = root.table("agent");
+    let mut tables = Tables {
+        accounts: root.tables("account"),
+        sources: root.tables("source"),
+        groups: root.tables("group"),
+        exceptions: root.tables("exception"),
+        calendars: root.tables("calendar"),
+        rules: root.tables("rule"),
+        channels: root.tables("channel"),
+    };
+    let defined = Defined {
+        accounts: names("account", &tables.accounts),
+        sources: names("source", &tables.sources),
+        groups: names("group", &tables.groups),
+        calendars: names("calendar", &tables.calendars),
+        rules: names("rule", &tables.rules),
+        channels: names("channel", &tables.channels),
+    };
+    let (mut agent, notify) = agent::read(agent_table.as_mut(), &root);
+    if let Some(table) = agent_table {
+        agent.notify = agent::notify(&table, notify, &defined.channels);
+        table.finish();
+    }
+    let channels = channels(std::mem::take(&mut tables.channels));
+    let accounts = accounts(std::mem::take(&mut tables.accounts));
+    let sources = sources(std::mem::take(&mut tables.sources), &defined, &accounts, agent.timezone, now);
+    let calendars = calendars(std::mem::take(&mut tables.calendars), agent.timezone);
+    let mut config = Config {
+        agent,
+        sources,
+        fleet: Fleet::default(),
+        calendars: calendars.values().cloned().collect(),
+        rules: Vec::new(),
+        channels,
+        warnings: Vec::new(),
+        secrets: Vec::new(),
+        asked: std::collections::BTreeSet::new(),
+    };
+    reach(&mut config, tables, &defined, &calendars, now);
+    leftovers(&root, &defined, &config.agent);
+    config.secrets = root.notes.secrets();
+    config.asked = root.notes.asked();
+    root.finish();
+    config
+}
+
+fn names(kind: &'static str, sections: &[Section<'_>]) -> Names {
+    let mut names = Names::new(kind);
+    for section in sections {
+        names.define(section);
+    }
+    names
+}
+
+fn channels(sections: Vec<Section<'_>>) -> Vec<channel::Settings> {
+    let mut channels = Vec::with_capacity(sections.len());
+    for mut section in sections {
+        channels.extend(channel::Settings::read(&mut section));
+        section.finish_kind();
+    }
+    channels
+}
+
+/// The rate of each account, by name.
+fn accounts(sections: Vec<Section<'_>>) -> BTreeMap<String, f64> {
+    let mut rates = BTreeMap::new();
+    for mut section in sections {
+        let name = section.name("name");
+        let rate =
+            section.peek_number("requests_per_second").filter(|rate| *rate > 0.0).unwrap_or(USUAL_RATE);
+        rates.extend(name.map(|name| (name, rate)));
+    }
+    rates
+}
+
+fn sources(
+    sections: Vec<Section<'_>>,
+    defined: &Defined,
+    rates: &BTreeMap<String, f64>,
+    zone: Tz,
+    now: Time,
+) -> Vec<Source> {
+    let mut read = Vec::with_capacity(sections.len());
+    for mut section in sections {
+        let Some(source) = sources::read(&mut section, &defined.accounts, zone, now) else { continue };
+        let rate = source.account.as_ref().and_then(|name| rates.get(name)).copied().unwrap_or(USUAL_RATE);
+        check_load(&section, &source, rate);
+        read.push(source);
+    }
+    read
+}
+
+fn calendars(sections: Vec<Section<'_>>, zone: Tz) -> BTreeMap<String, Arc<Calendar>> {
+    let mut calendars = BTreeMap::new();
+    for mut section in sections {
+        let calendar = calendars::read(&mut section, zone);
+        calendars.extend(calendar.map(|calendar| (calendar.name().to_owned(), Arc::new(calendar))));
+        section.finish();
+    }
+    calendars
+}
+
+/// Groups, exceptions and rules, and whom they reach.
+fn reach(
+    config: &mut Config,
+    tables: Tables<'_>,
+    defined: &Defined,
+    calendars: &BTreeMap<String, Arc<Calendar>>,
+    now: Time,
+) {
+    let mut groups = Vec::new();
+    for mut section in tables.groups {
+        let group = fleet::group(&mut section, &defined.sources);
+        config.fleet.groups.extend(group.clone());
+        groups.push((section, group));
+    }
+    let mut exceptions = Vec::new();
+    let mut once = Exceptions::default();
+    for mut section in tables.exceptions {
+        let exception = fleet::exception(&mut section, &defined.sources);
+        exception.iter().for_each(|one| once.add(&section, one));
+        config.fleet.exceptions.extend(exception.clone());
+        exceptions.push((section, exception));
+    }
+    let known = Known {
+        channels: &defined.channels,
+        groups: &defined.groups,
+        sources: &defined.sources,
+        calendar_names: &defined.calendars,
+        calendars,
+        notify: &config.agent.notify,
+    };
+    let crowd = Crowd::new(&config.sources, &config.fleet);
+    let today = now.to_utc().with_timezone(&config.agent.timezone).date_naive();
+    for mut section in tables.rules {
+        let rule = rules::read(&mut section, &known);
+        if let Some(rule) = &rule {
+            crowd.check_rule(&section, rule);
+        }
+        config.rules.extend(rule);
+        section.finish();
+    }
+    for (section, group) in groups {
+        group.iter().for_each(|group| crowd.check_group(&section, group));
+        section.finish();
+    }
+    for (section, exception) in exceptions {
+        exception.iter().for_each(|one| crowd.check_exception(&section, one, today));
+        section.finish();
+    }
+}
+
+/// What a file lacks, and what nobody uses.
+fn leftovers(root: &Section<'_>, defined: &Defined, agent: &Agent) {
+    let lacks = [("rule", &defined.rules), ("channel", &defined.channels), ("source", &defined.sources)];
+    for (kind, names) in lacks {
+        if names.is_empty() {
+            let message = format!("there is no [[{kind}]]");
+            root.notes.warning(root.text, &root.own_place(), message, None);
+        }
+    }
+    if agent.notify.is_empty() && !defined.channels.is_empty() {
+        let hint = "name a channel: notify = [\"…\"]";
+        let place = root.place("agent");
+        root.notes.warning(root.text, &place, "nobody hears of own alerts: notify is empty", Some(hint));
+    }
+    let unused =
+        [("channel", &defined.channels), ("calendar", &defined.calendars), ("account", &defined.accounts)];
+    for (kind, names) in unused {
+        for (name, place) in names.unused() {
+            root.notes.warning(root.text, &place, format!("nobody uses the {kind} {name:?}"), None);
+        }
+    }
+}
