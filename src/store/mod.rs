@@ -1,1 +1,198 @@
-//! stub to be replaced by its owner
+//! What is remembered: one SQLite file, plain data in and out.
+//!
+//! Neighbours: `engine` defines what is kept ([`Outcome`](crate::engine::outcome::Outcome) in, events and alerts
+//! out), the agent and the commands call it. A part of its own because no other file knows SQL or rusqlite: [`Store`]
+//! writes (one per database and machine), [`Reader`] reads beside it, [`add_act`] leaves an operator's wish from
+//! another process. Each file below holds one or two tables with the verbs that belong to them.
+
+mod acts;
+mod alerts;
+mod backup;
+mod chain;
+mod check;
+mod codec;
+mod column;
+mod commit;
+mod connection;
+mod deliver;
+mod episodes;
+mod error;
+mod events;
+mod evidence;
+mod file;
+mod lock;
+mod migrate;
+mod outbox;
+mod polls;
+mod retention;
+mod source;
+mod stats;
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use rusqlite::{Connection, Transaction};
+use tokio::sync::oneshot;
+
+pub use acts::{ActState, StoredAct, act_result, add_act};
+pub use check::Checked;
+pub use deliver::{ChannelHealth, Due, Finish, Then};
+pub use episodes::{EpisodeFilter, EpisodeRow};
+pub use error::StoreError;
+pub use evidence::Evidence;
+pub use outbox::{AttemptRow, NotificationRow, OutboxFilter, OutboxSize, OutboxState};
+pub use polls::{History, HistoryReading, PollSummary, Polls, StoredPoll};
+pub use retention::{Pruned, Retention};
+pub use source::{Checkpoint, LoadedSource};
+pub use stats::Stats;
+
+use crate::engine::time::Time;
+use connection::{Writer, WriterThread};
+use file::Found;
+use lock::Lock;
+
+/// The store of the running agent: the one writer. Clones share it; the last one dropped closes the file.
+#[derive(Clone, Debug)]
+pub struct Store {
+    writer: Arc<WriterThread>,
+    path: Arc<Path>,
+    install_id: Arc<str>,
+}
+
+/// The answer of a verb that runs on the writer's thread: await it, or [`wait`](Pending::wait) outside async code.
+#[derive(Debug)]
+#[must_use = "the change is made all the same, but whether it succeeded is known only here"]
+pub struct Pending<T>(oneshot::Receiver<Result<T, StoreError>>);
+
+impl<T> Future for Pending<T> {
+    type Output = Result<T, StoreError>;
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(context).map(|answer| answer.unwrap_or(Err(StoreError::Stopped)))
+    }
+}
+
+impl<T> Pending<T> {
+    /// Blocks; not to be called from async code.
+    pub fn wait(self) -> Result<T, StoreError> {
+        self.0.blocking_recv().unwrap_or(Err(StoreError::Stopped))
+    }
+}
+
+/// SQLite 3.51.3 mended a race that loses committed writes (every version since 3.7.0 had it).
+const OLDEST_SQLITE: i32 = 3_051_003;
+
+fn sqlite_is_sound() -> Result<(), StoreError> {
+    if rusqlite::version_number() < OLDEST_SQLITE {
+        return Err(StoreError::OldSqlite { found: rusqlite::version().to_owned() });
+    }
+    Ok(())
+}
+
+impl Store {
+    /// Takes the lock, looks at the file, creates or migrates it, and starts the writer. Whatever is refused is
+    /// refused before a byte of the database is written.
+    pub fn open(path: &Path, now: Time) -> Result<Self, StoreError> {
+        sqlite_is_sound()?;
+        let lock = Lock::take(path)?;
+        let found = file::prepare(path)?;
+        let opened = || -> Result<(Connection, String), StoreError> {
+            let mut connection = connection::writing(path)?;
+            if found == (Found::Ours { check: true }) {
+                check::quick(&connection)?;
+            }
+            migrate::apply(&mut connection, path, &migrate::STEPS)?;
+            let install_id = migrate::install_id(&connection, now)?;
+            Ok((connection, install_id))
+        };
+        let (connection, install_id) = opened().map_err(|e| e.at(path))?;
+        let writer = Writer::new(path, connection)?;
+        Ok(Self {
+            writer: Arc::new(WriterThread::start(writer, lock)?),
+            path: path.into(),
+            install_id: install_id.into(),
+        })
+    }
+
+    /// A [`Reader`] on the database at `path`, for commands; needs no running agent.
+    pub fn read_only(path: &Path) -> Result<Reader, StoreError> {
+        Reader::open(path)
+    }
+
+    /// A [`Reader`] beside this writer; what it reads was committed before.
+    pub fn reader(&self) -> Result<Reader, StoreError> {
+        Reader::open(&self.path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Random, made with the database; part of every event id.
+    pub fn install_id(&self) -> &str {
+        &self.install_id
+    }
+
+    /// One transaction on the writer's thread.
+    fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Pending<T> {
+        Pending(self.writer.run(move |writer| writer.transaction(work)))
+    }
+
+    /// Reads on the writer's thread, after everything queued before.
+    fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Pending<T> {
+        Pending(self.writer.run(move |writer| work(writer.connection()?)))
+    }
+}
+
+/// Reads the database beside whoever writes it; every verb blocks for as long as the disk takes.
+#[derive(Debug)]
+pub struct Reader {
+    connection: Connection,
+    path: PathBuf,
+}
+
+impl Reader {
+    /// Refuses a missing, foreign, newer or older database; never creates or changes one.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        sqlite_is_sound()?;
+        match std::fs::metadata(path) {
+            Ok(meta) if meta.is_file() => {}
+            Ok(_) => {
+                let why = "it is not a regular file".to_owned();
+                return Err(StoreError::Foreign { path: path.to_owned(), why });
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                return Err(StoreError::Missing { path: path.to_owned() });
+            }
+            Err(e) => return Err(StoreError::from(e).at(path)),
+        }
+        let connection = connection::look(path)?;
+        migrate::current(&connection).map_err(|e| e.at(path))?;
+        Ok(Self { connection, path: path.to_owned() })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Random, made with the database; part of every event id.
+    pub fn install_id(&self) -> Result<String, StoreError> {
+        self.run(
+            |c| Ok(c.query_row("SELECT value FROM meta WHERE key = 'install_id'", [], |row| row.get(0))?),
+        )
+    }
+
+    fn run<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        work(&self.connection).map_err(|e| e.at(&self.path))
+    }
+}

@@ -1,0 +1,73 @@
+//! Alerts: the state of each rule × subject as it was left.
+//!
+//! Neighbours: `commit` replaces rows, the agent loads them at start, `episodes` keeps what outlives them. A part of
+//! its own because a restart must find every state, and a quiet fleet must not keep a row for everybody.
+
+use rusqlite::{Connection, params};
+
+use super::error::StoreError;
+use super::events::word;
+use super::{Pending, Reader, Store};
+use crate::engine::event::Subject;
+use crate::engine::outcome::{Alert, AlertKey, State};
+
+/// Replaces the row of `key`; one that says no more than "ok, and nothing ever happened" is deleted.
+pub(super) fn put(c: &Connection, key: &AlertKey, alert: &Alert) -> Result<(), StoreError> {
+    let (source, kind) = (key.source.as_deref().unwrap_or(""), word(&key.subject.kind)?);
+    if alert.state == State::Ok && alert.step_no == 0 && alert.marks == 0 {
+        let delete = "DELETE FROM alert WHERE rule = ?1 AND source = ?2 AND kind = ?3 AND subject = ?4";
+        c.prepare_cached(delete)?.execute(params![key.rule, source, kind, key.subject.name])?;
+        return Ok(());
+    }
+    let episode = alert.episode.as_ref().map(|e| &e.id);
+    let mut upsert = c.prepare_cached(
+        "INSERT INTO alert (rule, source, kind, subject, state, episode, alert) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+         ON CONFLICT (rule, source, kind, subject)
+         DO UPDATE SET state = excluded.state, episode = excluded.episode, alert = excluded.alert",
+    )?;
+    let json = serde_json::to_string(alert)?;
+    upsert.execute(params![key.rule, source, kind, key.subject.name, word(&alert.state)?, episode, json])?;
+    Ok(())
+}
+
+pub(super) fn load(
+    c: &Connection,
+    filter: &str,
+    value: &[&str],
+) -> Result<Vec<(AlertKey, Alert)>, StoreError> {
+    let query =
+        format!("SELECT rule, source, kind, subject, alert FROM alert {filter} ORDER BY rule, source, id");
+    let mut query = c.prepare_cached(&query)?;
+    let mut rows = query.query(rusqlite::params_from_iter(value))?;
+    let mut alerts = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (source, kind): (String, String) = (row.get(1)?, row.get(2)?);
+        let subject = Subject { kind: serde_json::from_value(kind.into())?, name: row.get(3)? };
+        let source = if source.is_empty() { None } else { Some(source) };
+        let key = AlertKey { rule: row.get(0)?, source, subject };
+        alerts.push((key, serde_json::from_str(&row.get::<_, String>(4)?)?));
+    }
+    Ok(alerts)
+}
+
+fn of(c: &Connection, source: Option<&str>) -> Result<Vec<(AlertKey, Alert)>, StoreError> {
+    match source {
+        None => load(c, "", &[]),
+        Some(source) => load(c, "WHERE source = ?1", &[source]),
+    }
+}
+
+impl Store {
+    /// All kept states, or those of one source.
+    pub fn load_alerts(&self, source: Option<&str>) -> Pending<Vec<(AlertKey, Alert)>> {
+        let source = source.map(str::to_owned);
+        self.read(move |c| of(c, source.as_deref()))
+    }
+}
+
+impl Reader {
+    /// As [`Store::load_alerts`].
+    pub fn load_alerts(&self, source: Option<&str>) -> Result<Vec<(AlertKey, Alert)>, StoreError> {
+        self.run(|c| of(c, source))
+    }
+}

@@ -1,0 +1,111 @@
+//! Is the database whole: SQLite's own checks, our chains, and every stored reading.
+//!
+//! Neighbours: opening runs the quick one after an unclean stop, `db check` the thorough one. A part of its own
+//! because it reads all tables and trusts none.
+
+use rusqlite::Connection;
+
+use super::error::StoreError;
+use super::{Reader, chain, codec, polls};
+
+/// What the thorough check found; each list is empty in a good database.
+#[derive(Clone, PartialEq, Eq, Debug, Default, serde::Serialize)]
+pub struct Checked {
+    /// Of SQLite's `integrity_check`.
+    pub integrity: Vec<String>,
+    pub foreign_keys: Vec<String>,
+    /// Events or acts that were changed or taken out.
+    pub chain: Vec<String>,
+    /// Polls missing from their sequence, readings that do not read.
+    pub polls: Vec<String>,
+}
+
+impl Checked {
+    pub fn is_ok(&self) -> bool {
+        [&self.integrity, &self.foreign_keys, &self.chain, &self.polls].iter().all(|list| list.is_empty())
+    }
+}
+
+fn pragma(c: &Connection, name: &str) -> Result<Vec<String>, StoreError> {
+    let mut query = c.prepare(&format!("PRAGMA {name}(20)"))?;
+    let lines = query.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
+    Ok(lines.into_iter().filter(|line| line != "ok").collect())
+}
+
+/// Refuses a damaged database with the first thing that is wrong.
+pub(super) fn quick(c: &Connection) -> Result<(), StoreError> {
+    match pragma(c, "quick_check")?.first() {
+        Some(line) => Err(StoreError::corrupt(line.lines().last().unwrap_or(line))),
+        None => Ok(()),
+    }
+}
+
+fn foreign_keys(c: &Connection) -> Result<Vec<String>, StoreError> {
+    let mut query = c.prepare("PRAGMA foreign_key_check")?;
+    let rows = query.query_map([], |row| {
+        Ok(format!(
+            "a row of {} names one of {} that is not there",
+            row.get::<_, String>(0)?,
+            row.get::<_, String>(2)?
+        ))
+    })?;
+    Ok(rows.take(20).collect::<Result<_, _>>()?)
+}
+
+fn readings(c: &Connection) -> Result<Vec<String>, StoreError> {
+    let mut faults = Vec::new();
+    let query =
+        "SELECT s.name, s.id, s.last_seq, s.first_seq, count(p.seq), coalesce(min(p.seq), 1) FROM source s
+                 LEFT JOIN poll p ON p.source = s.id GROUP BY s.id";
+    let mut query = c.prepare(query)?;
+    let mut rows = query.query([])?;
+    while let Some(row) = rows.next()? {
+        let (name, id): (String, i64) = (row.get(0)?, row.get(1)?);
+        let (last, first, count, lowest): (i64, i64, i64, i64) =
+            (row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?);
+        if count != last - lowest + 1 || lowest > first {
+            faults.push(format!("source {name}: polls are missing between {lowest} and {last}"));
+        }
+        let mut next = first.cast_unsigned();
+        loop {
+            match polls::page(c, id, next) {
+                Ok(page) => match page.back() {
+                    Some(poll) => next = poll.seq + 1,
+                    None => break,
+                },
+                Err(error) => {
+                    faults.push(format!("source {name}: {error}"));
+                    break;
+                }
+            }
+        }
+    }
+    let mut query = c.prepare("SELECT source, seq, readings FROM keyframe")?;
+    let mut rows = query.query([])?;
+    while let Some(row) = rows.next()? {
+        if codec::read_column(&row.get::<_, Vec<u8>>(2)?).is_err() {
+            let (source, seq): (i64, i64) = (row.get(0)?, row.get(1)?);
+            faults.push(format!("the keyframe of poll {seq} of source number {source} does not read"));
+        }
+    }
+    Ok(faults)
+}
+
+impl Reader {
+    /// The thorough check; takes a second or so per million rows.
+    pub fn check(&self) -> Result<Checked, StoreError> {
+        self.run(|c| {
+            let integrity = pragma(c, "integrity_check")?;
+            if !integrity.is_empty() {
+                // What stands on broken pages says nothing.
+                return Ok(Checked { integrity, ..Checked::default() });
+            }
+            Ok(Checked {
+                integrity,
+                foreign_keys: foreign_keys(c)?,
+                chain: chain::verify(c)?,
+                polls: readings(c)?,
+            })
+        })
+    }
+}

@@ -1,0 +1,36 @@
+//! One pass's outcome as one transaction: all of it, or nothing.
+//!
+//! Neighbours: every table's file writes its rows, the agent calls [`Store::commit`]. A part of its own because the
+//! order matters: a notification asks its events for their kind, an alert moves its episode's row.
+
+use super::{Pending, Store, acts, alerts, episodes, events, outbox, polls};
+use crate::engine::outcome::Outcome;
+
+impl Store {
+    /// Commits a poll with its readings, states, events and notifications together. An outcome whose poll does not
+    /// follow the last one is refused whole ([`StoreError::Sequence`](super::StoreError::Sequence)); events and notifications that are there
+    /// already are kept as they are. After [`UnknownFate`](super::StoreError::UnknownFate) the caller reads its state again.
+    pub fn commit(&self, outcome: Outcome) -> Pending<()> {
+        self.write(move |c| {
+            if let Some(row) = &outcome.poll {
+                polls::insert(c, row)?;
+            }
+            for event in &outcome.events {
+                if events::append(c, event)? {
+                    episodes::note_event(c, event)?;
+                }
+            }
+            for (key, alert) in &outcome.alerts {
+                alerts::put(c, key, alert)?;
+                episodes::note_alert(c, alert)?;
+            }
+            for notification in &outcome.notifications {
+                outbox::insert(c, notification)?;
+            }
+            for result in &outcome.acts {
+                acts::finish(c, result, outcome.now)?;
+            }
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,182 @@
+//! Connections: the one that writes, on a thread of its own, and those that only read.
+//!
+//! Neighbours: `mod` hands it closures, every other file runs inside its transactions. A part of its own because
+//! the promises of `COMMIT` are made here: durable (`synchronous=FULL`), on the file that the path still names,
+//! and never believed when its fate is unknown.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use tokio::sync::oneshot;
+
+use super::error::StoreError;
+use super::file::Identity;
+use super::lock::Lock;
+
+/// Jobs waiting for the writer; its callers are a few loops that wait for each answer, so this is never reached.
+const MOST_JOBS: usize = 256;
+
+/// How long a connection waits for another one's lock.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// Settings that cannot corrupt and hold for every connection.
+fn guard(connection: &Connection) -> Result<(), StoreError> {
+    connection.busy_timeout(PATIENCE)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    connection.execute_batch(
+        "PRAGMA foreign_keys = ON; PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY;",
+    )?;
+    connection.set_prepared_statement_cache_capacity(128);
+    Ok(())
+}
+
+/// Opens for reading and writing. `auto_vacuum` and WAL take effect on an empty file only, and stay in it.
+pub(super) fn writing(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let open = || -> Result<Connection, StoreError> {
+        let connection = Connection::open_with_flags(path, flags)?;
+        guard(&connection)?;
+        if connection.is_readonly("main")? {
+            let reason = "the file is not writable".to_owned();
+            return Err(StoreError::ReadOnly { path: path.to_owned(), reason });
+        }
+        connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL;")?;
+        let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+        if mode != "wal" {
+            let detail = format!("no write-ahead log on this file system: journal mode {mode}");
+            return Err(StoreError::Io { path: path.to_owned(), detail });
+        }
+        connection.execute_batch(
+            "PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864; PRAGMA wal_autocheckpoint = 1000;",
+        )?;
+        Ok(connection)
+    };
+    open().map_err(|e| e.at(path))
+}
+
+/// Opens for reading only and never checkpoints, so that the file stays as it is.
+pub(super) fn look(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let open = || -> Result<Connection, StoreError> {
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        guard(&connection)?;
+        connection.execute_batch("PRAGMA query_only = ON;")?;
+        Ok(connection)
+    };
+    open().map_err(|e| e.at(path))
+}
+
+/// The connection that writes, and the file it was opened on.
+#[derive(Debug)]
+pub(super) struct Writer {
+    path: PathBuf,
+    identity: Identity,
+    /// None after a commit of unknown fate: the next use opens it again.
+    connection: Option<Connection>,
+}
+
+impl Writer {
+    pub(super) fn new(path: &Path, connection: Connection) -> Result<Self, StoreError> {
+        Ok(Self { path: path.to_owned(), identity: Identity::of(path)?, connection: Some(connection) })
+    }
+
+    /// The connection outside a transaction; refused once the path names another file.
+    pub(super) fn connection(&mut self) -> Result<&mut Connection, StoreError> {
+        if Identity::of(&self.path)? != self.identity {
+            return Err(StoreError::Gone { path: self.path.clone() });
+        }
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => writing(&self.path)?,
+        };
+        Ok(self.connection.insert(connection))
+    }
+
+    /// Runs `work` in one `BEGIN IMMEDIATE` … `COMMIT`; an error rolls everything back.
+    pub(super) fn transaction<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let (path, identity) = (self.path.clone(), self.identity);
+        let named = |e: StoreError| e.at(&path);
+        let connection = self.connection().map_err(named)?;
+        let begun = connection.transaction_with_behavior(TransactionBehavior::Immediate);
+        let transaction = begun.map_err(StoreError::from).map_err(named)?;
+        let done = work(&transaction).map_err(named)?;
+        if Identity::of(&path)? != identity {
+            return Err(StoreError::Gone { path });
+        }
+        let Err(error) = transaction.commit() else {
+            return Ok(done);
+        };
+        match named(StoreError::from(error)) {
+            // Nothing was written: SQLite rolls back when the transaction is dropped.
+            locked @ StoreError::Locked { .. } => Err(locked),
+            cause => {
+                self.connection = None;
+                Err(StoreError::UnknownFate { path, cause: cause.to_string() })
+            }
+        }
+    }
+}
+
+type Job = Box<dyn FnOnce(&mut Writer) + Send>;
+
+/// The writer's thread. Dropping it finishes the jobs under way, closes the file and then gives up the lock.
+#[derive(Debug)]
+pub(super) struct WriterThread {
+    jobs: Option<SyncSender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl WriterThread {
+    pub(super) fn start(mut writer: Writer, lock: Lock) -> Result<Self, StoreError> {
+        let (jobs, queue): (SyncSender<Job>, Receiver<Job>) = sync_channel(MOST_JOBS);
+        let run = move || {
+            for job in queue {
+                job(&mut writer);
+            }
+            drop(writer);
+            drop(lock);
+        };
+        let thread = std::thread::Builder::new().name("store".to_owned()).spawn(run)?;
+        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
+    }
+
+    /// Queues `work`; its answer comes through the receiver.
+    pub(super) fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Writer) -> Result<T, StoreError> + Send + 'static,
+    ) -> oneshot::Receiver<Result<T, StoreError>> {
+        let (answer, receiver) = oneshot::channel();
+        let job: Job = Box::new(move |writer| {
+            let path = writer.path.clone();
+            // Nobody waits any more: the work was done all the same.
+            let _ = answer.send(work(writer).map_err(|e| e.at(&path)));
+        });
+        if let Some(jobs) = &self.jobs {
+            match jobs.try_send(job) {
+                Ok(()) | Err(TrySendError::Disconnected(_)) => {}
+                Err(TrySendError::Full(_)) => {
+                    tracing::error!("the store's queue is full; a change is refused")
+                }
+            }
+        }
+        receiver
+    }
+}
+
+impl Drop for WriterThread {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic on that thread has been printed, and every caller was told `Stopped`.
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,360 @@
+//! Delivering: what is due, attempts begun and finished, crashes, folding, and how each channel fares.
+//!
+//! Neighbours: `outbox` holds the rows, the agent's deliver loop calls these verbs around each send. A part of its
+//! own because what was told is known only if an attempt is written before the send and closed after it.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::error::StoreError;
+use super::outbox::{self, OutboxState};
+use super::{Pending, Reader, Store};
+use crate::engine::backoff::Answer;
+use crate::engine::outcome::NewNotification;
+use crate::engine::time::{Span, Time};
+
+/// Crashes inside one send after which a notification is given up.
+const MOST_CRASHES: u32 = 3;
+/// No row waits longer: one that would was planned by a clock that has gone back since.
+const LONGEST_WAIT: Span = Span::from_hours(1);
+
+/// A notification that may be sent now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Due {
+    pub id: String,
+    pub channel: String,
+    pub payload: Vec<u8>,
+    /// Event ids in their order.
+    pub events: Vec<String>,
+    pub created_at: Time,
+    pub next_attempt_at: Time,
+    pub tries: u32,
+    pub crashes: u32,
+    pub first_attempt_at: Option<Time>,
+    /// An attempt was begun before: it must not be folded into another.
+    pub told: bool,
+    /// Recipients that took it over in earlier attempts.
+    pub accepted: Vec<String>,
+}
+
+/// What becomes of a notification after an attempt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Then {
+    Sent,
+    At(Time),
+    Dead,
+    /// The channel is disabled; its rows wait.
+    Wait,
+}
+
+/// How an attempt ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Finish {
+    pub ended_at: Time,
+    pub answer: Answer,
+    pub status: Option<u16>,
+    /// One line, fit to be shown.
+    pub note: String,
+    /// All recipients that have taken it over so far.
+    pub accepted: Vec<String>,
+    pub then: Then,
+}
+
+/// How a channel fares, for `agent/channel`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ChannelHealth {
+    pub channel: String,
+    pub answer: Answer,
+    /// Since when answers have been of this kind.
+    pub since: Time,
+    /// Attempts in a row that failed.
+    pub failing: u32,
+    pub disabled: bool,
+    pub last_at: Time,
+    pub last_error: Option<String>,
+}
+
+const COLUMNS: &str = "no, id, channel, payload, created_at, next_attempt_at, tries, crashes, first_attempt_at, \
+                       told, accepted";
+
+fn read(c: &Connection, row: &Row<'_>) -> Result<Due, StoreError> {
+    Ok(Due {
+        events: outbox::events_of(c, row.get(0)?)?,
+        id: row.get(1)?,
+        channel: row.get(2)?,
+        payload: row.get(3)?,
+        created_at: Time::from_millis(row.get(4)?),
+        next_attempt_at: Time::from_millis(row.get(5)?),
+        tries: row.get(6)?,
+        crashes: row.get(7)?,
+        first_attempt_at: row.get::<_, Option<i64>>(8)?.map(Time::from_millis),
+        told: row.get(9)?,
+        accepted: serde_json::from_str(&row.get::<_, String>(10)?)?,
+    })
+}
+
+fn clamp(c: &Connection, now: Time) -> Result<(), StoreError> {
+    let latest = (now + LONGEST_WAIT).millis();
+    let update =
+        "UPDATE notification SET next_attempt_at = ?1 WHERE state = 'pending' AND next_attempt_at > ?1";
+    c.prepare_cached(update)?.execute([latest])?;
+    Ok(())
+}
+
+/// Not under way, and no earlier unfinished row of the same channel speaks of the same episode.
+const FREE: &str = "NOT EXISTS (SELECT 1 FROM attempt a WHERE a.notification = n.no AND a.ended_at IS NULL)
+    AND NOT EXISTS (SELECT 1 FROM notification_event mine JOIN notification_event theirs
+        ON theirs.episode = mine.episode AND theirs.notification < mine.notification AND mine.episode <> ''
+        JOIN notification earlier ON earlier.no = theirs.notification
+        WHERE mine.notification = n.no AND earlier.channel = n.channel AND earlier.state IN ('pending', 'waiting'))";
+
+fn due(c: &Connection, channels: &[String], now: Time, limit: u32) -> Result<Vec<Due>, StoreError> {
+    clamp(c, now)?;
+    let query = format!(
+        "SELECT {COLUMNS} FROM notification n WHERE n.channel = ?1 AND n.state = 'pending' AND n.next_attempt_at <= ?2
+         AND {FREE} ORDER BY n.no LIMIT ?3"
+    );
+    let mut query = c.prepare_cached(&query)?;
+    let mut found = Vec::new();
+    for channel in channels {
+        let mut rows = query.query(params![channel, now.millis(), limit])?;
+        while let Some(row) = rows.next()? {
+            found.push(read(c, row)?);
+        }
+    }
+    Ok(found)
+}
+
+fn backlog(c: &Connection, channel: &str, limit: u32) -> Result<Vec<Due>, StoreError> {
+    let query = format!(
+        "SELECT {COLUMNS} FROM notification WHERE channel = ?1 AND state = 'pending' AND told = 0 ORDER BY no LIMIT ?2"
+    );
+    let mut query = c.prepare_cached(&query)?;
+    let mut rows = query.query(params![channel, limit])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(read(c, row)?);
+    }
+    Ok(found)
+}
+
+fn begin(c: &Connection, id: &str, run: &str, now: Time) -> Result<u32, StoreError> {
+    let (no, id, state) = outbox::find(c, id)?;
+    if state != OutboxState::Pending {
+        return Err(StoreError::Refused(format!("{id} is not pending any more")));
+    }
+    if c.prepare_cached("SELECT 1 FROM attempt WHERE notification = ?1 AND ended_at IS NULL")?.exists([no])? {
+        return Err(StoreError::Refused(format!("an attempt at {id} is under way")));
+    }
+    let update = "UPDATE notification SET tries = tries + 1, attempts = attempts + 1, told = 1,
+                  first_attempt_at = coalesce(first_attempt_at, ?2) WHERE no = ?1 RETURNING attempts";
+    let n: u32 = c.prepare_cached(update)?.query_row(params![no, now.millis()], |row| row.get(0))?;
+    let insert = "INSERT INTO attempt (notification, n, run, started_at) VALUES (?1, ?2, ?3, ?4)";
+    c.prepare_cached(insert)?.execute(params![no, n, run, now.millis()])?;
+    Ok(n)
+}
+
+fn finish(c: &Connection, id: &str, n: u32, end: &Finish) -> Result<(), StoreError> {
+    let (no, id, state) = outbox::find(c, id)?;
+    let (at, answer) = (end.ended_at.millis(), super::events::word(&end.answer)?);
+    let update = "UPDATE attempt SET ended_at = ?3, outcome = ?4, status = ?5, note = ?6
+                  WHERE notification = ?1 AND n = ?2 AND ended_at IS NULL";
+    if c.prepare_cached(update)?.execute(params![no, n, at, answer, end.status, end.note])? == 0 {
+        return Err(StoreError::Refused(format!("attempt {n} at {id} is not under way")));
+    }
+    let failed = end.answer != Answer::Sent;
+    let update = "UPDATE notification SET last_answer = ?2, accepted = ?3, last_error = CASE WHEN ?4 THEN ?5
+                  ELSE NULL END WHERE no = ?1 AND state = 'pending'";
+    let accepted = serde_json::to_string(&end.accepted)?;
+    c.prepare_cached(update)?.execute(params![no, answer, accepted, failed, end.note])?;
+    let channel: String =
+        c.query_row("SELECT channel FROM notification WHERE no = ?1", [no], |row| row.get(0))?;
+    fare(c, &channel, end, &answer)?;
+    // An operator who dropped it meanwhile is obeyed, unless it arrived all the same.
+    match end.then {
+        Then::Sent => {
+            let sent =
+                "UPDATE notification SET state = 'sent', finished_at = ?2, last_error = NULL WHERE no = ?1";
+            c.prepare_cached(sent)?.execute(params![no, at])?;
+        }
+        Then::At(_) | Then::Dead | Then::Wait if state == OutboxState::Dead => {}
+        Then::At(time) => {
+            let later = "UPDATE notification SET next_attempt_at = ?2 WHERE no = ?1";
+            c.prepare_cached(later)?.execute(params![no, time.millis()])?;
+        }
+        Then::Dead => outbox::die(c, no, None, end.ended_at)?,
+        Then::Wait => disable(c, &channel, end.ended_at)?,
+    }
+    Ok(())
+}
+
+/// Keeps count of a channel's answers.
+fn fare(c: &Connection, channel: &str, end: &Finish, answer: &str) -> Result<(), StoreError> {
+    let failed = end.answer != Answer::Sent;
+    let mut upsert = c.prepare_cached(
+        "INSERT INTO channel (name, answer, since, failing, last_at, last_error) VALUES (?1, ?2, ?3, ?4, ?3, ?5)
+         ON CONFLICT (name) DO UPDATE SET since = CASE WHEN answer = excluded.answer THEN since ELSE excluded.since END,
+            answer = excluded.answer, failing = CASE WHEN ?4 THEN failing + 1 ELSE 0 END,
+            last_at = excluded.last_at, last_error = excluded.last_error",
+    )?;
+    let note = failed.then_some(&end.note);
+    upsert.execute(params![channel, answer, end.ended_at.millis(), failed, note])?;
+    Ok(())
+}
+
+fn disable(c: &Connection, channel: &str, now: Time) -> Result<(), StoreError> {
+    let mut upsert = c.prepare_cached(
+        "INSERT INTO channel (name, disabled, answer, since, failing, last_at) VALUES (?1, 1, 'gone', ?2, 1, ?2)
+         ON CONFLICT (name) DO UPDATE SET disabled = 1",
+    )?;
+    upsert.execute(params![channel, now.millis()])?;
+    c.execute(
+        "UPDATE notification SET state = 'waiting' WHERE channel = ?1 AND state = 'pending'",
+        [channel],
+    )?;
+    Ok(())
+}
+
+fn enable(c: &Connection, channel: &str, now: Time) -> Result<(), StoreError> {
+    c.execute("UPDATE channel SET disabled = 0 WHERE name = ?1", [channel])?;
+    let update = "UPDATE notification SET state = 'pending', next_attempt_at = ?2
+                  WHERE channel = ?1 AND state = 'waiting'";
+    c.execute(update, params![channel, now.millis()])?;
+    Ok(())
+}
+
+/// Closes attempts that another run left open; returns the notifications concerned, and whether each is given up.
+fn crashed(c: &Connection, run: &str, now: Time) -> Result<Vec<(String, bool)>, StoreError> {
+    clamp(c, now)?;
+    let update = "UPDATE attempt SET ended_at = ?2, outcome = 'crashed' WHERE ended_at IS NULL AND run <> ?1
+                  RETURNING notification";
+    let open = c
+        .prepare(update)?
+        .query_map(params![run, now.millis()], |row| row.get(0))?
+        .collect::<Result<Vec<i64>, _>>()?;
+    let count = "UPDATE notification SET crashes = crashes + 1 WHERE no = ?1 RETURNING id, crashes, state = 'pending'";
+    let mut found = Vec::new();
+    for no in open {
+        let read =
+            |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, u32>(1)?, row.get::<_, bool>(2)?));
+        let (id, crashes, pending) = c.prepare_cached(count)?.query_row([no], read)?;
+        let dead = pending && crashes >= MOST_CRASHES;
+        if dead {
+            outbox::die(c, no, Some("the process ended three times within a send"), now)?;
+        }
+        found.push((id, dead));
+    }
+    Ok(found)
+}
+
+/// False, and nothing written, if an attempt at one of `old` was begun meanwhile or it is finished.
+fn supersede(c: &Connection, old: &[String], new: &NewNotification) -> Result<bool, StoreError> {
+    let mut query =
+        c.prepare_cached("SELECT 1 FROM notification WHERE id = ?1 AND state = 'pending' AND told = 0")?;
+    for id in old {
+        if *id == new.id || !query.exists([id])? {
+            return Ok(false);
+        }
+    }
+    let update =
+        "UPDATE notification SET state = 'superseded', superseded_by = ?2, finished_at = ?3 WHERE id = ?1";
+    for id in old {
+        c.prepare_cached(update)?.execute(params![id, new.id, new.created_at.millis()])?;
+    }
+    if !outbox::insert(c, new)? {
+        return Err(StoreError::Refused(format!("{} is there already", new.id)));
+    }
+    Ok(true)
+}
+
+fn next_due(c: &Connection) -> Result<Option<Time>, StoreError> {
+    let query = "SELECT min(next_attempt_at) FROM notification WHERE state = 'pending'
+                 AND no NOT IN (SELECT notification FROM attempt WHERE ended_at IS NULL)";
+    Ok(c.query_row(query, [], |row| row.get::<_, Option<i64>>(0))
+        .optional()?
+        .flatten()
+        .map(Time::from_millis))
+}
+
+fn health(c: &Connection) -> Result<Vec<ChannelHealth>, StoreError> {
+    let query =
+        "SELECT name, answer, since, failing, disabled, last_at, last_error FROM channel ORDER BY name";
+    let mut query = c.prepare_cached(query)?;
+    let mut rows = query.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(ChannelHealth {
+            channel: row.get(0)?,
+            answer: serde_json::from_value(row.get::<_, String>(1)?.into())?,
+            since: Time::from_millis(row.get(2)?),
+            failing: row.get(3)?,
+            disabled: row.get(4)?,
+            last_at: Time::from_millis(row.get(5)?),
+            last_error: row.get(6)?,
+        });
+    }
+    Ok(found)
+}
+
+impl Store {
+    /// What may be sent now, at most `limit` per channel, oldest first; clocks that went back delay nothing for
+    /// more than an hour.
+    pub fn due(&self, channels: Vec<String>, now: Time, limit: u32) -> Pending<Vec<Due>> {
+        self.write(move |c| due(c, &channels, now, limit))
+    }
+
+    /// The earliest time at which a pending notification may be due; blocked ones count too.
+    pub fn next_due(&self) -> Pending<Option<Time>> {
+        self.read(next_due)
+    }
+
+    /// Never-attempted notifications of a channel, oldest first, blocked ones too: what may be folded.
+    pub fn backlog(&self, channel: &str, limit: u32) -> Pending<Vec<Due>> {
+        let channel = channel.to_owned();
+        self.read(move |c| backlog(c, &channel, limit))
+    }
+
+    /// To be awaited before the send: from here on the notification counts as told. Returns the attempt's number;
+    /// [`StoreError::Refused`] if it is not pending any more or an attempt is under way.
+    pub fn begin_attempt(&self, id: &str, run: &str, now: Time) -> Pending<u32> {
+        let (id, run) = (id.to_owned(), run.to_owned());
+        self.write(move |c| begin(c, &id, &run, now))
+    }
+
+    pub fn finish_attempt(&self, id: &str, n: u32, end: Finish) -> Pending<()> {
+        let id = id.to_owned();
+        self.write(move |c| finish(c, &id, n, &end))
+    }
+
+    /// At start, with this run's id: attempts that other runs left open count as crashes; three make a notification
+    /// dead. Returns the notifications concerned and whether each was given up.
+    pub fn crashed(&self, run: &str, now: Time) -> Pending<Vec<(String, bool)>> {
+        let run = run.to_owned();
+        self.write(move |c| crashed(c, &run, now))
+    }
+
+    /// Puts `new` in the place of `old`, if none of them was ever attempted; else false, and nothing is changed.
+    pub fn supersede(&self, old: Vec<String>, new: NewNotification) -> Pending<bool> {
+        self.write(move |c| supersede(c, &old, &new))
+    }
+
+    pub fn channel_health(&self) -> Pending<Vec<ChannelHealth>> {
+        self.read(health)
+    }
+
+    /// The channel's rows wait until [`Store::enable_channel`].
+    pub fn disable_channel(&self, channel: &str, now: Time) -> Pending<()> {
+        let channel = channel.to_owned();
+        self.write(move |c| disable(c, &channel, now))
+    }
+
+    pub fn enable_channel(&self, channel: &str, now: Time) -> Pending<()> {
+        let channel = channel.to_owned();
+        self.write(move |c| enable(c, &channel, now))
+    }
+}
+
+impl Reader {
+    pub fn channel_health(&self) -> Result<Vec<ChannelHealth>, StoreError> {
+        self.run(health)
+    }
+}

@@ -1,0 +1,287 @@
+//! Polls: one row each with what changed and what failed, and the ways back to every single reading.
+//!
+//! Neighbours: `codec` packs a row's changes, `column` lays them over keyframes, the agent and backtests replay
+//! [`Polls`]. A part of its own because a (user, poll) reading must come out exactly as it went in.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::Serialize;
+
+use super::codec::{self, Malformed};
+use super::error::StoreError;
+use super::{Reader, column, evidence, source};
+use crate::engine::outcome::PollRow;
+use crate::engine::reading::{Fault, PollOutcome, Reading};
+use crate::engine::time::{Span, Time};
+
+/// A poll as it is kept.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StoredPoll {
+    pub seq: u64,
+    pub at: Time,
+    pub elapsed: Span,
+    pub took: Span,
+    pub jump: Option<Span>,
+    pub skew: Option<Span>,
+    pub requests: u32,
+    pub outcome: PollOutcome,
+    pub fault: Option<Fault>,
+    /// Slots whose reading is known or *not polled* and differs from the last such one, ascending.
+    pub changes: Vec<(u32, Reading)>,
+    /// Slots that failed, ascending; their last reading stands for later.
+    pub failed: Vec<Range<u32>>,
+}
+
+/// What one poll said of one user.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HistoryReading {
+    pub seq: u64,
+    pub at: Time,
+    pub reading: Reading,
+    /// It differs from the reading of the poll before (of the first one listed: always).
+    pub changed: bool,
+}
+
+/// A user's readings, oldest first.
+pub type History = Vec<HistoryReading>;
+
+pub(super) fn broken(seq: i64) -> StoreError {
+    StoreError::corrupt(format!("the readings of poll {seq} do not read"))
+}
+
+pub(super) fn change_of(changes: &[u8], slot: u32) -> Result<Option<Reading>, Malformed> {
+    let mut found = None;
+    codec::each_change(changes, |at, reading| {
+        if at == slot {
+            found = Some(reading);
+        }
+        at < slot
+    })?;
+    Ok(found)
+}
+
+pub(super) fn failed(c: &Connection, source: i64, seq: u64) -> Result<Vec<Range<u32>>, StoreError> {
+    let query = "SELECT failed FROM poll WHERE source = ?1 AND seq = ?2";
+    let bytes: Option<Option<Vec<u8>>> = c
+        .prepare_cached(query)?
+        .query_row(params![source, seq.cast_signed()], |row| row.get(0))
+        .optional()?;
+    let bytes = bytes.ok_or_else(|| StoreError::missing(format!("poll {seq} in the database")))?;
+    codec::read_ranges(&bytes.unwrap_or_default()).map_err(|_| broken(seq.cast_signed()))
+}
+
+/// Writes a poll with all that belongs to it. Refuses one that does not follow the last.
+pub(super) fn insert(c: &Connection, row: &PollRow) -> Result<(), StoreError> {
+    let poll = &row.poll;
+    let last = source::find(c, &poll.source)?.map_or(0, |s| s.last_seq);
+    if poll.seq != last + 1 || row.memory.seq != poll.seq {
+        return Err(StoreError::Sequence { name: poll.source.clone(), last, found: poll.seq });
+    }
+    let id = source::remember(c, &poll.source, &row.memory)?;
+    source::add_names(c, id, &row.new_names)?;
+    let blob = |bytes: Vec<u8>| if bytes.is_empty() { None } else { Some(bytes) };
+    let fault = poll.fault.as_ref().map(serde_json::to_string).transpose()?;
+    let mut insert = c.prepare_cached(
+        "INSERT INTO poll (source, seq, at, elapsed, took, jump, skew, requests, outcome, asked, changed, fault,
+         failed, changes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+    )?;
+    insert.execute(params![
+        id,
+        poll.seq.cast_signed(),
+        poll.at.millis(),
+        poll.elapsed.millis(),
+        poll.took.millis(),
+        poll.jump.map(Span::millis),
+        poll.skew.map(Span::millis),
+        poll.requests,
+        poll.outcome().word(),
+        column::asked(&poll.readings) as i64,
+        row.changes.len() as i64,
+        fault,
+        blob(codec::ranges(&row.failed)),
+        blob(codec::changes(&row.changes)),
+    ])?;
+    if let Some(keyframe) = &row.keyframe {
+        column::put_keyframe(c, id, poll.seq, keyframe)?;
+    }
+    if let Some(signals) = &row.checkpoint {
+        source::put_checkpoint(c, id, poll.seq, signals)?;
+    }
+    evidence::insert(c, id, row)
+}
+
+const COLUMNS: &str = "seq, at, elapsed, took, jump, skew, requests, outcome, fault, failed, changes";
+
+fn outcome(word: &str) -> PollOutcome {
+    match word {
+        "complete" => PollOutcome::Complete,
+        "partial" => PollOutcome::Partial,
+        _ => PollOutcome::Failed,
+    }
+}
+
+/// A row of [`COLUMNS`].
+fn read(row: &Row<'_>) -> Result<StoredPoll, StoreError> {
+    let span = |at: usize| -> Result<Span, rusqlite::Error> { Ok(Span::from_millis(row.get(at)?)) };
+    let maybe = |at: usize| -> Result<Option<Span>, rusqlite::Error> {
+        Ok(row.get::<_, Option<i64>>(at)?.map(Span::from_millis))
+    };
+    let number: i64 = row.get(0)?;
+    let fault: Option<String> = row.get(8)?;
+    let failed: Option<Vec<u8>> = row.get(9)?;
+    let packed: Option<Vec<u8>> = row.get(10)?;
+    let mut changes = Vec::new();
+    let unpacked = codec::each_change(&packed.unwrap_or_default(), |slot, reading| {
+        changes.push((slot, reading));
+        true
+    });
+    unpacked.map_err(|_| broken(number))?;
+    Ok(StoredPoll {
+        seq: number.cast_unsigned(),
+        at: Time::from_millis(row.get(1)?),
+        elapsed: span(2)?,
+        took: span(3)?,
+        jump: maybe(4)?,
+        skew: maybe(5)?,
+        requests: row.get(6)?,
+        outcome: outcome(&row.get::<_, String>(7)?),
+        fault: fault.map(|json| serde_json::from_str(&json)).transpose()?,
+        changes,
+        failed: codec::read_ranges(&failed.unwrap_or_default()).map_err(|_| broken(number))?,
+    })
+}
+
+/// Polls read at a time, so that memory does not follow history.
+const PAGE: i64 = 256;
+
+pub(super) fn page(c: &Connection, source: i64, from: u64) -> Result<VecDeque<StoredPoll>, StoreError> {
+    let query = format!("SELECT {COLUMNS} FROM poll WHERE source = ?1 AND seq >= ?2 ORDER BY seq LIMIT ?3");
+    let mut query = c.prepare_cached(&query)?;
+    let mut rows = query.query(params![source, from.cast_signed(), PAGE])?;
+    let mut page = VecDeque::new();
+    while let Some(row) = rows.next()? {
+        page.push_back(read(row)?);
+    }
+    Ok(page)
+}
+
+/// A source's polls, oldest first, read page by page.
+#[derive(Debug)]
+pub struct Polls<'a> {
+    reader: &'a Reader,
+    source: i64,
+    next: u64,
+    page: VecDeque<StoredPoll>,
+    done: bool,
+}
+
+impl Iterator for Polls<'_> {
+    type Item = Result<StoredPoll, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.page.is_empty() && !self.done {
+            match self.reader.run(|c| page(c, self.source, self.next)) {
+                Ok(page) => {
+                    self.done = (page.len() as i64) < PAGE;
+                    self.page = page;
+                }
+                Err(error) => {
+                    self.done = true;
+                    return Some(Err(error));
+                }
+            }
+        }
+        let poll = self.page.pop_front()?;
+        self.next = poll.seq + 1;
+        Some(Ok(poll))
+    }
+}
+
+/// A user's readings at the polls with `from <= at < to` that can still be told.
+fn history(c: &Connection, name: &str, user: &str, from: Time, to: Time) -> Result<History, StoreError> {
+    let source = source::expect(c, name)?;
+    let slot = source::slot(c, source.id, user)?;
+    let slot = slot.ok_or_else(|| StoreError::missing(format!("user {user:?} in source {name}")))?;
+    let first = "SELECT min(seq) FROM poll WHERE source = ?1 AND at >= ?2 AND seq >= ?3";
+    let bounds = params![source.id, from.millis(), source.first_seq.cast_signed()];
+    let Some(first) = c.query_row(first, bounds, |row| row.get::<_, Option<i64>>(0))? else {
+        return Ok(Vec::new());
+    };
+    let mut last = column::kept_of(c, &source, first.cast_unsigned(), slot)?;
+    let query = "SELECT seq, at, failed, changes FROM poll WHERE source = ?1 AND seq >= ?2 ORDER BY seq";
+    let mut query = c.prepare_cached(query)?;
+    let mut rows = query.query(params![source.id, first])?;
+    let (mut history, mut before) = (Vec::new(), None);
+    while let Some(row) = rows.next()? {
+        let (seq, at): (i64, i64) = (row.get(0)?, row.get(1)?);
+        let blob = |at: usize| -> Result<&[u8], rusqlite::Error> {
+            Ok(row.get_ref(at)?.as_blob_or_null()?.unwrap_or_default())
+        };
+        if seq > first {
+            last = change_of(blob(3)?, slot).map_err(|_| broken(seq))?.unwrap_or(last);
+        }
+        let failed = codec::read_ranges(blob(2)?).map_err(|_| broken(seq))?;
+        let reading = if failed.iter().any(|r| r.contains(&slot)) { Reading::FAILED } else { last };
+        let changed = before != Some(reading);
+        before = Some(reading);
+        // After a clock that went back, later polls may lie in the window again.
+        if at >= from.millis() && at < to.millis() {
+            let at = Time::from_millis(at);
+            history.push(HistoryReading { seq: seq.cast_unsigned(), at, reading, changed });
+        }
+    }
+    Ok(history)
+}
+
+/// A poll's row without its readings.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct PollSummary {
+    pub seq: u64,
+    pub at: Time,
+    pub outcome: PollOutcome,
+    pub fault: Option<Fault>,
+}
+
+impl Reader {
+    /// Decoded polls of a source from `from_seq` on, oldest first; begins with the oldest that can still be told.
+    pub fn polls(&self, source: &str, from_seq: u64) -> Result<Polls<'_>, StoreError> {
+        let row = self.run(|c| source::expect(c, source))?;
+        let next = from_seq.max(row.first_seq);
+        Ok(Polls { reader: self, source: row.id, next, page: VecDeque::new(), done: false })
+    }
+
+    /// What each poll with `from <= at < to` said of a user. [`StoreError::NotFound`] for an unknown user or source.
+    pub fn history(&self, source: &str, user: &str, from: Time, to: Time) -> Result<History, StoreError> {
+        self.run(|c| history(c, source, user, from, to))
+    }
+
+    /// The last poll of a source, if there was one.
+    pub fn last_poll(&self, source: &str) -> Result<Option<PollSummary>, StoreError> {
+        self.run(|c| {
+            let row = source::expect(c, source)?;
+            let query = "SELECT at, outcome, fault FROM poll WHERE source = ?1 AND seq = ?2";
+            let found = c.query_row(query, params![row.id, row.last_seq.cast_signed()], |r| {
+                Ok((r.get::<_, i64>(0)?, r.get::<_, String>(1)?, r.get::<_, Option<String>>(2)?))
+            });
+            let Some((at, word, fault)) = found.optional()? else { return Ok(None) };
+            let fault = fault.map(|json| serde_json::from_str(&json)).transpose()?;
+            Ok(Some(PollSummary {
+                seq: row.last_seq,
+                at: Time::from_millis(at),
+                outcome: outcome(&word),
+                fault,
+            }))
+        })
+    }
+
+    /// The sources that list this user, in order of name.
+    pub fn sources_of(&self, user: &str) -> Result<Vec<String>, StoreError> {
+        self.run(|c| {
+            let query =
+                "SELECT s.name FROM source s JOIN user u ON u.source = s.id AND u.name = ?1 ORDER BY s.name";
+            Ok(c.prepare_cached(query)?.query_map([user], |row| row.get(0))?.collect::<Result<_, _>>()?)
+        })
+    }
+}

@@ -1,0 +1,63 @@
+//! How much the database holds, in the words of `db stats`.
+//!
+//! Neighbours: `db stats` prints it. A part of its own because it counts over all tables.
+
+use super::error::StoreError;
+use super::lock::beside;
+use super::{Reader, migrate};
+use crate::engine::time::Time;
+
+/// Serialises as `db stats --json`.
+#[derive(Clone, PartialEq, Debug, serde::Serialize)]
+pub struct Stats {
+    pub file: String,
+    pub bytes: u64,
+    pub wal_bytes: u64,
+    pub users: u64,
+    pub polls: u64,
+    /// Readings that can be told; users who were not polled do not count.
+    pub readings: u64,
+    pub changes: u64,
+    pub bytes_per_reading: Option<f64>,
+    pub first_at: Option<Time>,
+    pub last_at: Option<Time>,
+    pub events: u64,
+    pub notifications: u64,
+    pub sqlite_version: String,
+    pub schema: i64,
+}
+
+impl Reader {
+    pub fn stats(&self) -> Result<Stats, StoreError> {
+        let size = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |meta| meta.len());
+        let (bytes, wal_bytes) = (size(self.path()), size(&beside(self.path(), "-wal")));
+        self.run(|c| {
+            let count = |table: &str| -> Result<u64, StoreError> {
+                let query = format!("SELECT count(*) FROM {table}");
+                Ok(c.query_row(&query, [], |row| row.get::<_, i64>(0))?.cast_unsigned())
+            };
+            let sums = "SELECT count(*), coalesce(sum(asked), 0), coalesce(sum(changed), 0), min(at), max(at) FROM poll";
+            let (polls, readings, changes, first, last) = c.query_row(sums, [], |row| {
+                let number = |at: usize| Ok::<_, rusqlite::Error>(row.get::<_, i64>(at)?.cast_unsigned());
+                let time = |at: usize| row.get::<_, Option<i64>>(at);
+                Ok((number(0)?, number(1)?, number(2)?, time(3)?, time(4)?))
+            })?;
+            Ok(Stats {
+                file: self.path().display().to_string(),
+                bytes,
+                wal_bytes,
+                users: count("user")?,
+                polls,
+                readings,
+                changes,
+                bytes_per_reading: (readings > 0).then(|| bytes as f64 / readings as f64),
+                first_at: first.map(Time::from_millis),
+                last_at: last.map(Time::from_millis),
+                events: count("event")?,
+                notifications: count("notification")?,
+                sqlite_version: rusqlite::version().to_owned(),
+                schema: migrate::version(c)?,
+            })
+        })
+    }
+}
