@@ -125,6 +125,24 @@ pub fn refuses_name(code: &str) -> bool {
     matches!(code, "ClientUser.NameEmpty" | "ClientUser.NameInvalid")
 }
 
+/// Whether a *request* refusal would meet every request about the instance, not just this one.
+pub fn concerns_instance(code: &str) -> bool {
+    const START: [&str; 11] = [
+        "SAG.",
+        "InvalidId.",
+        "InvalidRegion",
+        "InvalidAction",
+        "InvalidApi",
+        "InvalidVersion",
+        "NoSuchVersion",
+        "InvalidProduct",
+        "UnsupportedHTTPMethod",
+        "InvalidProtocol",
+        "InvalidOperation",
+    ];
+    START.iter().any(|start| code.starts_with(start))
+}
+
 #[cfg(test)]
 mod tests {
     use std::fmt::Write as _;

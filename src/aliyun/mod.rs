@@ -3,6 +3,8 @@
 //! Neighbours: `source` asks through it, `emulator` answers through the same signatures and words, the `api`
 //! command shows it bare. A part of its own because everything that only Alibaba Cloud decides is in here.
 
+pub mod account;
+pub mod client;
 pub mod codes;
 pub mod credentials;
 pub mod endpoint;
@@ -10,4 +12,8 @@ pub mod rate;
 pub mod redact;
 pub mod request;
 pub mod sign;
+pub mod transport;
 pub mod wire;
+
+pub use account::Account;
+pub use client::{Client, Deadline};

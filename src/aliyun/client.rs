@@ -1,0 +1,261 @@
+//! Asks the vendor: signs, waits for its turn, sends, and tries again what is worth trying, inside a deadline.
+//!
+//! Neighbours: `source` calls actions by it, the `api` command its single steps; `codes` says what a refusal means.
+//! A part of its own because a try and what follows from its answer belong to every action alike.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::account::Account;
+use super::codes::{self, Retry};
+use super::endpoint::Endpoint;
+use super::request::{self, Call, Prepared, Signature};
+use super::transport::{Answer, OpenError, Options, Transport, broken};
+use super::wire::{self, Malformed};
+use crate::engine::reading::{Fault, FaultClass};
+use crate::engine::time::{Span, Time};
+
+/// No call makes more tries than this, however large the budget.
+const MOST_TRIES: u32 = 6;
+/// No wait between tries is longer, whatever the vendor asks for.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// When a piece of work began by the wall, and when it must be done; in between only the monotonic clock counts.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline {
+    began: Time,
+    started: Instant,
+    budget: Duration,
+}
+
+impl Deadline {
+    pub fn new(now: Time, budget: Span) -> Self {
+        Self { began: now, started: Instant::now(), budget: budget.to_std() }
+    }
+
+    /// The wall's time now, unmoved by jumps of the clock since the beginning.
+    pub fn now(&self) -> Time {
+        self.began + Span::from_std(self.started.elapsed())
+    }
+
+    pub fn left(&self) -> Duration {
+        self.budget.saturating_sub(self.started.elapsed())
+    }
+}
+
+/// A good reply.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Reply<T> {
+    pub request_id: Option<String>,
+    pub fetched_at: Time,
+    pub value: T,
+}
+
+/// What came of a call.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Called<T> {
+    pub result: Result<Reply<T>, Fault>,
+    /// Requests that were sent.
+    pub tries: u32,
+    /// The vendor's clock minus ours, by the last `Date` header.
+    pub skew: Option<Span>,
+}
+
+/// A failed try: what to report, whether and after how long at least to try again.
+struct Failure {
+    fault: Fault,
+    retry: Retry,
+    wait: Option<Duration>,
+}
+
+/// Calls the actions of one endpoint with one account's keys.
+#[derive(Clone, Debug)]
+pub struct Client {
+    account: Arc<Account>,
+    endpoint: Endpoint,
+    signature: Signature,
+    transport: Transport,
+    back_off: Duration,
+}
+
+impl Client {
+    /// # Errors
+    /// The CA file cannot be used, or the system has no roots.
+    pub fn open(
+        account: Arc<Account>,
+        endpoint: Endpoint,
+        signature: Signature,
+        options: &Options,
+    ) -> Result<Self, OpenError> {
+        let transport = Transport::open(options, endpoint.is_https())?;
+        Ok(Self { account, endpoint, signature, transport, back_off: options.back_off })
+    }
+
+    /// Signs a call with a new nonce.
+    pub fn prepare(&self, action: &str, params: &[(String, String)], now: Time) -> Prepared {
+        let nonce = format!("{:032x}", rand::random::<u128>());
+        let call = Call { action, params, at: now, nonce: &nonce };
+        request::prepare(self.signature, &self.endpoint, &self.account.keys, call)
+    }
+
+    /// Sends a prepared request once, when it is its turn, and gives the reply as it came, good or bad.
+    ///
+    /// # Errors
+    /// There was no whole reply.
+    pub async fn execute(&self, request: &Prepared, at_most: Duration) -> Result<Answer, Fault> {
+        if !self.account.admit(at_most).await {
+            return Err(out_of_budget());
+        }
+        self.transport.send(request, at_most).await
+    }
+
+    /// Calls an action and reads the reply's contents with `read`, trying again within the deadline.
+    pub async fn call<T>(
+        &self,
+        action: &str,
+        params: &[(String, String)],
+        deadline: &Deadline,
+        read: impl Fn(&[u8]) -> Result<T, Malformed>,
+    ) -> Called<T> {
+        let (mut tries, mut skew, mut shift) = (0, None, Span::ZERO);
+        let (mut renewed, mut resigned) = (false, false);
+        let mut last = None;
+        let fault = loop {
+            if deadline.left().is_zero() || !self.account.admit(deadline.left()).await {
+                break last.unwrap_or_else(out_of_budget);
+            }
+            tries += 1;
+            let request = self.prepare(action, params, deadline.now() + shift);
+            let asked = deadline.now();
+            let failure = match self.transport.send(&request, deadline.left()).await {
+                Err(fault) => {
+                    let fault = Fault { message: request.redact(&fault.message), ..fault };
+                    Failure { fault, retry: Retry::Later, wait: None }
+                }
+                Ok(answer) => {
+                    let fetched_at = deadline.now();
+                    skew = clock_skew(&answer, asked, fetched_at).or(skew);
+                    match judge(&answer, &request, &read) {
+                        Ok((request_id, value)) => {
+                            let result = Ok(Reply { request_id, fetched_at, value });
+                            return Called { result, tries, skew };
+                        }
+                        Err(failure) => failure,
+                    }
+                }
+            };
+            if failure.fault.class == FaultClass::Throttled {
+                self.account.slow_down();
+            }
+            let again = match failure.retry {
+                Retry::Never => false,
+                Retry::AtOnce => !std::mem::replace(&mut renewed, true),
+                Retry::Resigned => !std::mem::replace(&mut resigned, true) && skew.is_some(),
+                Retry::Later => tries < MOST_TRIES && self.pause(tries, &failure, deadline).await,
+            };
+            if !again {
+                break failure.fault;
+            }
+            if failure.retry == Retry::Resigned {
+                shift = skew.unwrap_or_default();
+            }
+            last = Some(failure.fault);
+        };
+        Called { result: Err(with_skew(fault, skew)), tries, skew }
+    }
+
+    /// Exponential back-off with full jitter, at least what the vendor asks for; false if that is too late.
+    async fn pause(&self, tries: u32, failure: &Failure, deadline: &Deadline) -> bool {
+        let factor = if failure.fault.class == FaultClass::Throttled { 4 } else { 1 };
+        let most = self.back_off.saturating_mul(factor << tries.saturating_sub(1).min(10));
+        let jittered = most.min(LONGEST_WAIT).mul_f64(rand::random::<f64>());
+        let wait = jittered.max(failure.wait.unwrap_or_default());
+        if wait >= deadline.left() {
+            return false;
+        }
+        tokio::time::sleep(wait).await;
+        true
+    }
+}
+
+fn out_of_budget() -> Fault {
+    broken("budget", "the poll's budget was used up before this request's turn")
+}
+
+/// Sorts a reply: its contents, or what is wrong. An error in the body counts whatever the HTTP status says.
+fn judge<T>(
+    answer: &Answer,
+    request: &Prepared,
+    read: &impl Fn(&[u8]) -> Result<T, Malformed>,
+) -> Result<(Option<String>, T), Failure> {
+    let good = (200..300).contains(&answer.status);
+    match wire::envelope(&answer.body) {
+        Ok(head) if head.code.is_some() || !good => {
+            Err(refusal(answer, request, head.code.as_deref(), head.message.as_deref()))
+        }
+        Err(_) if !good => Err(refusal(answer, request, None, None)),
+        Ok(head) => match read(&answer.body) {
+            Ok(value) => Ok((head.request_id.map(|id| request.redact(&id)), value)),
+            Err(why) => Err(unusable(answer, request, &why)),
+        },
+        Err(why) => Err(unusable(answer, request, &why)),
+    }
+}
+
+fn unusable(answer: &Answer, request: &Prepared, why: &Malformed) -> Failure {
+    let start = &answer.body[..answer.body.len().min(200)];
+    let start = request.redact(&String::from_utf8_lossy(start));
+    let fault = broken("malformed", format!("{why}; it starts with {start:?}"));
+    Failure { fault, retry: Retry::Later, wait: None }
+}
+
+fn refusal(answer: &Answer, request: &Prepared, code: Option<&str>, message: Option<&str>) -> Failure {
+    let meaning = codes::classify(code.unwrap_or_default(), answer.status);
+    let said = message.unwrap_or_default();
+    let same = request.same_string(said).filter(|_| code == Some("SignatureDoesNotMatch"));
+    let advice = match same {
+        Some(true) => "access_key_secret is wrong: both sides signed the same string",
+        Some(false) => "the vendor signed another string: something on the way changes Host or parameters",
+        None => meaning.advice,
+    };
+    let said = request.redact(said);
+    let stop = if said.is_empty() || said.ends_with(['.', '!', '?', '。']) { "" } else { "." };
+    let status = answer.status;
+    let message = format!("{said}{stop} HTTP {status}: {advice}").trim_start().to_owned();
+    let code = code.map_or_else(|| format!("http-{status}"), |code| request.redact(code));
+    let fault = Fault { class: meaning.class, code, message };
+    Failure { fault, retry: meaning.retry, wait: asked_wait(answer) }
+}
+
+/// How long the vendor wants to be left alone: `x-acs-retry-after` in milliseconds, or `Retry-After` in seconds or
+/// as a date.
+fn asked_wait(answer: &Answer) -> Option<Duration> {
+    let number = |name: &str| answer.header(name)?.trim().parse::<u64>().ok().filter(|n| *n > 0);
+    let millis = number("x-acs-retry-after").map(Duration::from_millis);
+    let seconds = number("retry-after").map(Duration::from_secs);
+    let until = || {
+        let until = httpdate::parse_http_date(answer.header("retry-after")?).ok()?;
+        let date = httpdate::parse_http_date(answer.header("date")?).ok()?;
+        until.duration_since(date).ok()
+    };
+    millis.or(seconds).or_else(until).map(|wait| wait.min(LONGEST_WAIT))
+}
+
+/// The reply's `Date` (whole seconds, so half a second is added) against the middle of our waiting.
+fn clock_skew(answer: &Answer, asked: Time, came: Time) -> Option<Span> {
+    let date = httpdate::parse_http_date(answer.header("date")?).ok()?;
+    let since_1970 = date.duration_since(std::time::UNIX_EPOCH).ok()?;
+    let theirs = Time::from_millis(Span::from_std(since_1970).millis().saturating_add(500));
+    let middle = asked + Span::from_millis(came.since(asked).millis() / 2);
+    Some(theirs.since(middle))
+}
+
+/// A refusal for its time says how far the clocks are apart.
+fn with_skew(mut fault: Fault, skew: Option<Span>) -> Fault {
+    if let Some(skew) = skew.filter(|_| fault.class == FaultClass::Clock) {
+        let seconds = skew.millis().unsigned_abs().div_ceil(1000);
+        let side = if skew < Span::ZERO { "ahead of" } else { "behind" };
+        fault.message = format!("{} (it is {seconds} s {side} the vendor's)", fault.message);
+    }
+    fault
+}
