@@ -111,16 +111,20 @@ impl Fleet {
             .or_else(|| of_user.find(|e| e.source.is_none()))
     }
 
-    /// The number allowed for `user` under `rule`: exception, else the smallest group limit, else the rule's.
-    pub fn limit(&self, rule: &Rule, source: &str, user: &str, today: NaiveDate) -> Option<Limit> {
+    /// The limit of the user's own: the exception's, else the smallest of the user's groups.
+    pub fn own_limit(&self, source: &str, user: &str, today: NaiveDate) -> Option<Limit> {
         let exception = self.exception(source, user, today).and_then(|e| e.limit);
         if let Some(value) = exception {
             return Some(Limit { value, origin: format!("exception:{user}") });
         }
         let groups = self.groups_of(source, user).filter_map(|g| g.limit.map(|limit| (limit, &g.name)));
-        if let Some((value, name)) = groups.min_by_key(|(limit, _)| *limit) {
-            return Some(Limit { value, origin: format!("group:{name}") });
-        }
-        rule.limit.map(|value| Limit { value, origin: "rule".to_owned() })
+        let (value, name) = groups.min_by_key(|(limit, _)| *limit)?;
+        Some(Limit { value, origin: format!("group:{name}") })
+    }
+
+    /// The number allowed for `user` under `rule`: the user's own limit, else the rule's.
+    pub fn limit(&self, rule: &Rule, source: &str, user: &str, today: NaiveDate) -> Option<Limit> {
+        let of_rule = || rule.limit.map(|value| Limit { value, origin: "rule".to_owned() });
+        self.own_limit(source, user, today).or_else(of_rule)
     }
 }

@@ -126,9 +126,7 @@ pub struct SourceMemory {
     pub unusable: u32,
     /// Changes kept since the last keyframe; says when the next one pays.
     pub changes_since_keyframe: u64,
-    /// Users and for how many good replies in a row they were absent (only where > 0).
-    pub absent_runs: Vec<(u32, u32)>,
-    /// Boot id and boot time (ms) at the last poll, to see clock jumps over restarts.
+    /// Boot id and boot time (ms) at the last poll's instant, to see clock jumps over restarts.
     pub boot: Option<(String, i64)>,
 }
 
@@ -140,9 +138,32 @@ pub struct Outcome {
     /// New states; the store replaces the row of each key.
     pub alerts: Vec<(AlertKey, Alert)>,
     pub events: Vec<Event>,
+    /// For each event the channels it is told to, as the notifications are planned; not written.
+    pub told: Vec<Vec<String>>,
     pub notifications: Vec<NewNotification>,
     /// Acts that were taken up, with their results.
     pub acts: Vec<ActResult>,
+}
+
+impl Outcome {
+    pub fn tell(&mut self, event: Event, channels: Vec<String>) {
+        self.events.push(event);
+        self.told.push(channels);
+    }
+
+    /// Takes over what another pass at the same moment decided.
+    pub fn append(&mut self, mut other: Self) {
+        self.alerts.append(&mut other.alerts);
+        self.events.append(&mut other.events);
+        self.told.append(&mut other.told);
+        self.notifications.append(&mut other.notifications);
+        self.acts.append(&mut other.acts);
+    }
+
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.poll.is_none() && self.alerts.is_empty() && self.events.is_empty() && self.acts.is_empty()
+    }
 }
 
 /// A poll as the store takes it.

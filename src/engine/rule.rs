@@ -9,7 +9,7 @@ use globset::GlobMatcher;
 
 use super::calendar::Calendar;
 use super::event::Severity;
-use super::lang::Program;
+use super::lang::{Program, Signal};
 use super::time::Span;
 
 /// What a rule judges one by one.
@@ -124,4 +124,17 @@ pub struct Rule {
     /// Ask for the list of clients of suspected users.
     pub evidence_clients: bool,
     pub scope: Scope,
+}
+
+impl Rule {
+    /// The distinct signals of both conditions.
+    pub fn signals(&self) -> Vec<Signal> {
+        let mut signals = self.when.signals().to_vec();
+        for signal in self.clear_when.iter().flat_map(|program| program.signals()) {
+            if !signals.contains(signal) {
+                signals.push(*signal);
+            }
+        }
+        signals
+    }
 }

@@ -99,6 +99,12 @@ impl Totals {
         }
     }
 
+    /// The clock at the last poll at which the total was known.
+    pub fn last_known_clock(&self, group: u32, track: Track, max_gap: Span) -> Option<Span> {
+        let view = self.views.iter().find(|view| (view.track, view.max_gap) == (track, max_gap))?;
+        view.totals.last_known_clock(group)
+    }
+
     /// The total at the last poll observed, where it is known.
     pub fn total(&self, group: u32, track: Track, max_gap: Span) -> Option<u32> {
         let view = self.views.iter().find(|view| (view.track, view.max_gap) == (track, max_gap))?;

@@ -1,0 +1,249 @@
+//! A poll in, an outcome out: the one road from readings to events, for live polls, tests and history alike.
+//!
+//! Neighbours: `watch` is what it changes, `verdict` evaluates rules over columns, `alert` steps each alert, `own`
+//! judges the source itself. A part of its own because everything a poll decides is decided here, in this order.
+
+use std::ops::Range;
+
+use super::alert::{self, Facts, Happening, Moment, Step};
+use super::event::{Event, EventReading};
+use super::outcome::{Alert, Outcome, PollRow, State};
+use super::own::{self, SourceFacts};
+use super::own_alerts::{self, told};
+use super::plan::Plan;
+use super::reading::{Poll, PollOutcome, Reading};
+use super::time::{Span, Time};
+use super::verdict::{self, Judged};
+use super::watch::Watch;
+
+/// A keyframe is written once this many changes per slot came since the last: history then costs at most about
+/// twice its changes, and nobody reads further back than that to rebuild a column.
+const CHANGES_PER_SLOT: u64 = 2;
+/// Signals are checkpointed every so many polls; a restart replays at most that many.
+const CHECKPOINT_EVERY: u64 = 64;
+
+/// Takes `poll` into `watch` and says what follows. `watch` is ahead of the store until the outcome is committed;
+/// if it cannot be, drop it and load it again. Events still need their notifications.
+pub fn judge(watch: &mut Watch, poll: Poll, now: Time) -> Outcome {
+    watch.set_day(poll.at);
+    let usable = poll.outcome() != PollOutcome::Failed;
+    count(watch, &poll, usable);
+    let gaps = Gaps::before(watch);
+    let (changes, failed) = take_readings(watch, &poll.readings);
+    watch.observe(&poll.readings, watch.memory.clock, poll.seq, usable);
+
+    let mut plans = std::mem::take(&mut watch.plans);
+    let mut pass = Pass { watch, poll: &poll, gaps, outcome: Outcome::default(), evidence: Vec::new() };
+    for (number, plan) in plans.iter_mut().enumerate() {
+        for (index, judged) in verdict::of(pass.watch, plan, &poll) {
+            pass.advance(number, plan, index, judged);
+        }
+    }
+    pass.own(usable);
+    let Pass { outcome, mut evidence, .. } = pass;
+    watch.plans = plans;
+
+    evidence.sort_unstable();
+    evidence.dedup();
+    let new_names = watch.new_names();
+    watch.memory.changes_since_keyframe += changes.len() as u64;
+    let keyframe = (poll.seq == 1
+        || watch.memory.changes_since_keyframe > CHANGES_PER_SLOT * watch.last.len() as u64)
+        .then(|| watch.last.clone());
+    if keyframe.is_some() {
+        watch.memory.changes_since_keyframe = 0;
+    }
+    let checkpoint = (poll.seq % CHECKPOINT_EVERY == 0).then(|| watch.checkpoint());
+    let memory = watch.memory.clone();
+    let row = PollRow { poll, new_names, changes, failed, keyframe, evidence, memory, checkpoint };
+    Outcome { now, poll: Some(row), ..outcome }
+}
+
+/// Counts the poll in the source's memory.
+fn count(watch: &mut Watch, poll: &Poll, usable: bool) {
+    let memory = &mut watch.memory;
+    memory.seq = poll.seq;
+    memory.first_at.get_or_insert(poll.at);
+    memory.last_at = Some(poll.at);
+    memory.clock = memory.clock + poll.elapsed;
+    memory.unusable = if usable { 0 } else { memory.unusable.saturating_add(1) };
+    if usable {
+        memory.usable_clock = Some(memory.clock);
+    }
+}
+
+/// Moves the column of last readings on; returns what changed and what failed.
+fn take_readings(watch: &mut Watch, readings: &[Reading]) -> (Vec<(u32, Reading)>, Vec<Range<u32>>) {
+    let (mut changes, mut failed) = (Vec::new(), Vec::<Range<u32>>::new());
+    watch.last.resize(watch.last.len().max(readings.len()), Reading::NOT_POLLED);
+    for (slot, (last, reading)) in (0u32..).zip(watch.last.iter_mut().zip(readings)) {
+        if *reading == Reading::FAILED {
+            match failed.last_mut().filter(|range| range.end == slot) {
+                Some(range) => range.end = slot + 1,
+                None => failed.push(slot..slot + 1),
+            }
+        } else if reading != last {
+            changes.push((slot, *reading));
+            *last = *reading;
+        }
+    }
+    (changes, failed)
+}
+
+/// For every alert that is kept: how long ago its subject was last known, before this poll.
+struct Gaps(Vec<std::collections::BTreeMap<u32, Span>>);
+
+impl Gaps {
+    fn before(watch: &Watch) -> Self {
+        let of = |plan: &Plan| {
+            let known = |index: &u32| Some((*index, plan.last_known(*index, &watch.signals)?));
+            plan.alerts.keys().filter_map(known).collect()
+        };
+        Self(watch.plans.iter().map(of).collect())
+    }
+}
+
+/// One poll being judged.
+struct Pass<'a> {
+    watch: &'a mut Watch,
+    poll: &'a Poll,
+    gaps: Gaps,
+    outcome: Outcome,
+    evidence: Vec<u32>,
+}
+
+impl Pass<'_> {
+    /// One verdict for one subject: steps its alert, and notes what is to be written.
+    fn advance(&mut self, number: usize, plan: &mut Plan, index: u32, judged: Judged) {
+        let before = plan.alerts.get(&index).cloned().unwrap_or_default();
+        let reading = plan.reading(index, &self.watch.signals);
+        let clock = self.watch.memory.clock;
+        let max_gap = plan.max_gap;
+        let gap = self.gaps.0[number].get(&index).map_or(Span::ZERO, |last| clock - *last);
+        let known = plan.known(reading);
+        let moment = Moment { at: self.poll.at, clock, seq: self.poll.seq, hole: known && gap > max_gap };
+        let (mut after, step) = self.step(plan, &before, judged, &moment);
+        if moment.hole {
+            alert::note_blind(&mut after, gap);
+        }
+        self.gather(plan, index, reading, &before, &mut after);
+        if let Some(step) = step {
+            let blind = after.blind;
+            if !known && gap > max_gap {
+                alert::note_blind(&mut after, gap);
+            }
+            let told = told(&before, plan.channels());
+            let event = tell(self.watch, plan, index, &mut after, step.into(), self.poll.at);
+            self.outcome.tell(event, told);
+            if after.since.is_some() {
+                after.blind = blind;
+            }
+        }
+        self.keep(plan, index, &before, after);
+    }
+
+    fn step(&self, plan: &Plan, before: &Alert, judged: Judged, moment: &Moment) -> (Alert, Option<Step>) {
+        let policy = &plan.rule.policy;
+        match judged {
+            Judged::Inside(verdict) => alert::step(before, verdict, moment, policy),
+            Judged::Outside(verdict) => match alert::window_left(before, plan.rule.on_leave) {
+                (after, Some(step)) => (after, Some(step)),
+                (_, None) => alert::step_outside(before, verdict, moment, policy),
+            },
+            Judged::LeftScope => alert::left_scope(before),
+        }
+    }
+
+    /// Values, the trail of deciding readings and what evidence must be kept.
+    fn gather(&mut self, plan: &Plan, index: u32, reading: Reading, before: &Alert, after: &mut Alert) {
+        let value = plan.value(reading);
+        let changed = after.state != before.state || before.value.is_none_or(|was| was.now != value);
+        alert::note_value(after, value);
+        let counting = matches!(after.state, State::Ok | State::Pending | State::Recovering);
+        if after.since.is_none() || !(counting || changed) {
+            return;
+        }
+        let batch = match plan.per_user() {
+            true => self.poll.batch(index),
+            false => self.poll.batches.first(),
+        };
+        let shown = EventReading {
+            at: self.poll.at,
+            reading: reading.word().to_owned(),
+            online: reading.count(),
+            fetched_at: batch.map(|batch| batch.fetched_at),
+        };
+        alert::push_trail(after, shown, batch.and_then(|batch| batch.request_id.as_deref()));
+        if plan.per_user() {
+            self.evidence.push(index);
+        }
+    }
+
+    fn keep(&mut self, plan: &mut Plan, index: u32, before: &Alert, after: Alert) {
+        if after == *before {
+            return;
+        }
+        let key = self.watch.key(plan, index);
+        plan.put(index, after.clone());
+        self.outcome.alerts.push((key, after));
+    }
+
+    /// The alerts about the source itself.
+    fn own(&mut self, usable: bool) {
+        let watch = &mut *self.watch;
+        let facts = SourceFacts {
+            usable,
+            unusable: watch.memory.unusable,
+            fault: self.poll.fault.clone(),
+            skew: self.poll.skew,
+            jump: self.poll.jump,
+            refused: watch.memory.quarantine.iter().map(|q| q.user.clone()).collect(),
+            absent: watch.long_absent(),
+        };
+        let moment = Moment { at: self.poll.at, clock: watch.memory.clock, seq: self.poll.seq, hole: false };
+        for (own, opinion) in own::of_source(&facts, watch.setup.language) {
+            let rule = own.rule().name;
+            let before = watch.own.get(rule).cloned().unwrap_or_default();
+            let (key, setup) = (watch.own_key(rule), &watch.setup);
+            let (after, event) =
+                own_alerts::take(&before, own, &key, &opinion, &moment, &setup.install, &setup.own_notify);
+            if let Some((event, told)) = event {
+                self.outcome.tell(event, told);
+            }
+            if after != before {
+                watch.own.insert(rule.to_owned(), after.clone());
+                self.outcome.alerts.push((key, after));
+            }
+        }
+    }
+}
+
+/// The event of a step for a subject of `plan`, with everything the rules file says about it now.
+pub(super) fn tell(
+    watch: &Watch,
+    plan: &Plan,
+    index: u32,
+    alert: &mut Alert,
+    happening: Happening,
+    at: Time,
+) -> Event {
+    let rule = &plan.rule;
+    let limit = watch.limit(plan, index);
+    alert::build_event(
+        alert,
+        happening,
+        at,
+        &Facts {
+            install: &watch.setup.install,
+            key: &watch.key(plan, index),
+            rule_version: &rule.version,
+            severity: rule.severity,
+            when: Some(&rule.when_text),
+            limit: limit.as_ref(),
+            channels: plan.channels(),
+            clients: None,
+            detail: None,
+            users: &[],
+        },
+    )
+}

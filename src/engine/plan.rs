@@ -1,0 +1,278 @@
+//! A rule laid out over the slots of one source: whom it covers there, its subjects, its alerts.
+//!
+//! Neighbours: `watch` holds one per rule, `judge` evaluates it. A part of its own because users, groups and
+//! sources differ only here; everything after has subjects with an index.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::alert;
+use super::event::{Subject, SubjectKind};
+use super::fleet::Names;
+use super::lang::Signal;
+use super::outcome::Alert;
+use super::reading::{Kind, Reading};
+use super::rule::{AbsentMeans, Mode, Per, Rule};
+use super::signals::{Needs, Signals, Totals, Track};
+use super::time::Span;
+use super::watch::Setup;
+
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub rule: Arc<Rule>,
+    /// How long a value holds for this rule while readings are missing.
+    pub(super) max_gap: Span,
+    pub(super) subjects: Subjects,
+    /// By subject index: the slot of a user, or the number of a group.
+    pub(super) alerts: BTreeMap<u32, Alert>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Subjects {
+    /// One bit per slot, in words of 64.
+    Users(Vec<u64>),
+    Groups(Groups),
+}
+
+/// The groups a rule judges (or the source, as one group), with the totals over their members.
+#[derive(Clone, Debug)]
+pub(super) struct Groups {
+    kind: SubjectKind,
+    pub(super) names: Vec<String>,
+    /// Slots, a list per group.
+    pub(super) members: Vec<Vec<u32>>,
+    pub(super) totals: Totals,
+}
+
+impl Plan {
+    pub fn new(rule: &Arc<Rule>, setup: &Setup, names: &Names, member: &[bool]) -> Self {
+        let max_gap = setup.max_gap(rule);
+        let subjects = match rule.per {
+            Per::User => Subjects::Users(bits(&covered(rule, setup, names, member))),
+            Per::Source => {
+                let covered = covered(rule, setup, names, member);
+                let members = vec![slots_where(|slot| covered[slot], covered.len())];
+                Subjects::Groups(Groups {
+                    kind: SubjectKind::Source,
+                    names: vec![setup.source.clone()],
+                    members,
+                    totals: Totals::new(&rule_needs(rule, max_gap)),
+                })
+            }
+            Per::Group => {
+                let (names, members) = groups(rule, setup, names, member).into_iter().unzip();
+                let totals = Totals::new(&rule_needs(rule, max_gap));
+                Subjects::Groups(Groups { kind: SubjectKind::Group, names, members, totals })
+            }
+        };
+        Self { rule: Arc::clone(rule), max_gap, subjects, alerts: BTreeMap::new() }
+    }
+
+    /// What the rule asks of the source's per-user signals.
+    pub(super) fn add_needs(&self, needs: &mut Needs) {
+        let of_rule = rule_needs(&self.rule, self.max_gap);
+        match self.subjects {
+            Subjects::Users(_) => {
+                for signal in self.rule.signals() {
+                    needs.add(signal, track(self.rule.absent), self.max_gap);
+                }
+                // Holes are counted on the track where what is absent is known.
+                needs.add(Signal::Online, known_track(self.rule.absent), self.max_gap);
+            }
+            Subjects::Groups(_) => needs.add_members(&of_rule),
+        }
+    }
+
+    pub(super) fn total_needs(&self) -> Needs {
+        rule_needs(&self.rule, self.max_gap)
+    }
+
+    /// Adds up a poll that `users` has just observed.
+    pub(super) fn observe(&mut self, users: &Signals, usable: bool) {
+        if let Subjects::Groups(Groups { members, totals, .. }) = &mut self.subjects {
+            totals.observe(users, members, usable);
+        }
+    }
+
+    /// What the last poll said of a subject; a total that is not known has *failed*.
+    pub(super) fn reading(&self, index: u32, users: &Signals) -> Reading {
+        match &self.subjects {
+            Subjects::Users(_) => users.reading(index),
+            Subjects::Groups(Groups { totals, .. }) => totals
+                .total(index, track(self.rule.absent), self.max_gap)
+                .map_or(Reading::FAILED, Reading::online),
+        }
+    }
+
+    /// Whether a reading tells this rule something.
+    pub(super) fn known(&self, reading: Reading) -> bool {
+        match reading.kind() {
+            Kind::Online(_) => true,
+            Kind::Absent => self.rule.absent != AbsentMeans::Hold,
+            Kind::Failed | Kind::NotPolled => false,
+        }
+    }
+
+    /// A subject's value for people: absent is zero where the rule says so.
+    pub(super) fn value(&self, reading: Reading) -> Option<u32> {
+        match reading.kind() {
+            Kind::Online(count) => Some(count),
+            Kind::Absent => (self.rule.absent == AbsentMeans::Zero).then_some(0),
+            Kind::Failed | Kind::NotPolled => None,
+        }
+    }
+
+    /// The clock at which the subject was last known.
+    pub(super) fn last_known(&self, index: u32, users: &Signals) -> Option<Span> {
+        let known = known_track(self.rule.absent);
+        match &self.subjects {
+            Subjects::Users(_) => users.last_on(index, known).map(|(_, clock)| clock),
+            Subjects::Groups(Groups { totals, .. }) => {
+                totals.last_known_clock(index, track(self.rule.absent), self.max_gap)
+            }
+        }
+    }
+
+    /// The channels its alerts are told to; none while it runs in the shadow.
+    pub(super) fn channels(&self) -> &[String] {
+        if self.rule.mode == Mode::Shadow { &[] } else { &self.rule.notify }
+    }
+
+    pub(super) fn put(&mut self, index: u32, alert: Alert) {
+        if alert::is_blank(&alert) {
+            self.alerts.remove(&index);
+        } else {
+            self.alerts.insert(index, alert);
+        }
+    }
+
+    pub(super) fn per_user(&self) -> bool {
+        matches!(self.subjects, Subjects::Users(_))
+    }
+
+    pub(super) fn covers(&self, index: u32) -> bool {
+        match &self.subjects {
+            Subjects::Users(bits) => {
+                bits.get(index as usize / 64).is_some_and(|word| word >> (index % 64) & 1 == 1)
+            }
+            Subjects::Groups(Groups { names, .. }) => (index as usize) < names.len(),
+        }
+    }
+
+    /// Whether any subject in `range` is covered.
+    pub(super) fn covers_any(&self, range: &Range<u32>) -> bool {
+        range.clone().any(|index| self.covers(index))
+    }
+
+    /// Indices run from 0 to this.
+    pub(super) fn width(&self, slots: usize) -> u32 {
+        let width = match &self.subjects {
+            Subjects::Users(_) => slots,
+            Subjects::Groups(Groups { names, .. }) => names.len(),
+        };
+        u32::try_from(width).unwrap_or(u32::MAX)
+    }
+
+    /// How many subjects the rule has here.
+    pub fn size(&self) -> u32 {
+        match &self.subjects {
+            Subjects::Users(bits) => bits.iter().map(|word| word.count_ones()).sum(),
+            Subjects::Groups(Groups { names, .. }) => u32::try_from(names.len()).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// The subject of a group or source rule.
+    pub(super) fn subject(&self, index: u32) -> Subject {
+        match &self.subjects {
+            Subjects::Users(_) => Subject { kind: SubjectKind::User, name: String::new() },
+            Subjects::Groups(Groups { kind, names, .. }) => {
+                Subject { kind: *kind, name: names[index as usize].clone() }
+            }
+        }
+    }
+
+    pub(super) fn index_of(&self, subject: &Subject, users: &Names) -> Option<u32> {
+        match &self.subjects {
+            Subjects::Users(_) => (subject.kind == SubjectKind::User).then(|| users.slot(&subject.name))?,
+            Subjects::Groups(Groups { kind, names, .. }) => {
+                let index = names.iter().position(|n| *n == subject.name && subject.kind == *kind)?;
+                u32::try_from(index).ok()
+            }
+        }
+    }
+}
+
+/// Absent means zero online in one track of the signals, and nothing at all in the other.
+pub(super) const fn track(absent: AbsentMeans) -> Track {
+    match absent {
+        AbsentMeans::Zero => Track::AbsentZero,
+        AbsentMeans::Hold | AbsentMeans::Breach => Track::AbsentHeld,
+    }
+}
+
+/// The track on which a hole ends: absent is known to a rule that says what it means.
+const fn known_track(absent: AbsentMeans) -> Track {
+    match absent {
+        AbsentMeans::Hold => Track::AbsentHeld,
+        AbsentMeans::Zero | AbsentMeans::Breach => Track::AbsentZero,
+    }
+}
+
+fn rule_needs(rule: &Rule, max_gap: Span) -> Needs {
+    let mut needs = Needs::default();
+    needs.add(
+        if rule.per == Per::User { Signal::Online } else { Signal::Total },
+        track(rule.absent),
+        max_gap,
+    );
+    for signal in rule.signals() {
+        needs.add(signal, track(rule.absent), max_gap);
+    }
+    needs
+}
+
+/// The members a rule watches, by slot.
+fn covered(rule: &Rule, setup: &Setup, names: &Names, member: &[bool]) -> Vec<bool> {
+    let by_group = !rule.scope.groups.is_empty();
+    let covers = |(name, member): (&Arc<str>, &bool)| {
+        let groups: Vec<String> = match by_group {
+            true => setup.fleet.groups_of(&setup.source, name).map(|group| group.name.clone()).collect(),
+            false => Vec::new(),
+        };
+        *member && rule.scope.covers_user(name, &groups)
+    };
+    names.iter().zip(member).map(covers).collect()
+}
+
+/// The groups a `per = "group"` rule judges in this source, each with its members' slots. Named groups, or all that
+/// have a member here.
+fn groups(rule: &Rule, setup: &Setup, names: &Names, member: &[bool]) -> Vec<(String, Vec<u32>)> {
+    let here = |source: &Option<String>| source.as_deref().is_none_or(|s| s == setup.source);
+    let wanted = |name: &String| rule.scope.groups.is_empty() || rule.scope.groups.contains(name);
+    let mut all = Vec::new();
+    for group in setup.fleet.groups.iter().filter(|group| here(&group.source) && wanted(&group.name)) {
+        let belongs = |slot: usize| {
+            let name = names.name(u32::try_from(slot).unwrap_or(u32::MAX));
+            member[slot]
+                && group.users.iter().any(|glob| glob.is_match(&**name))
+                && !rule.scope.except.iter().any(|glob| glob.is_match(&**name))
+        };
+        let slots = slots_where(belongs, names.len());
+        if !slots.is_empty() || rule.scope.groups.contains(&group.name) {
+            all.push((group.name.clone(), slots));
+        }
+    }
+    all
+}
+
+fn slots_where(keep: impl Fn(usize) -> bool, len: usize) -> Vec<u32> {
+    (0..len).filter(|slot| keep(*slot)).filter_map(|slot| u32::try_from(slot).ok()).collect()
+}
+
+fn bits(covered: &[bool]) -> Vec<u64> {
+    covered
+        .chunks(64)
+        .map(|chunk| chunk.iter().enumerate().fold(0, |word, (i, on)| word | (u64::from(*on) << i)))
+        .collect()
+}

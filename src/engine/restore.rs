@@ -1,0 +1,105 @@
+//! A watch as it was: signals to bytes and back, and polls of the past taken in again.
+//!
+//! Neighbours: `judge` writes a checkpoint now and then, the agent hands back the newest with the polls since. A part
+//! of its own because a restarted agent must go on exactly as one that never stopped.
+
+use super::outcome::SourceMemory;
+use super::plan::{Groups, Plan, Subjects};
+use super::reading::Reading;
+use super::signals::{Needs, Signals, Totals};
+use super::time::Span;
+use super::watch::Watch;
+
+/// Signals live on the clock of their source's polls; without a checkpoint at most so many polls are read again, and
+/// signals that look further back begin there.
+pub const MOST_REPLAYED: u64 = 20_000;
+
+/// One poll of the past. `column` holds what it said of every slot.
+#[derive(Clone, Copy, Debug)]
+pub struct Past<'a> {
+    pub seq: u64,
+    /// The sum of `elapsed` up to it.
+    pub clock: Span,
+    pub column: &'a [Reading],
+    pub usable: bool,
+}
+
+impl Watch {
+    /// Everything that counts over polls, as bytes: parts, each preceded by its length.
+    pub fn checkpoint(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut put = |part: &[u8]| {
+            bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
+            bytes.extend_from_slice(part);
+        };
+        put(&self.absent_runs);
+        put(&self.signals.encode());
+        for plan in &self.plans {
+            if let Subjects::Groups(groups) = &plan.subjects {
+                put(plan.rule.name.as_bytes());
+                put(&groups.totals.encode(&groups.keys()));
+            }
+        }
+        bytes
+    }
+
+    /// Takes a checkpoint over, if it holds all that the rules ask for today; changes nothing otherwise.
+    pub fn restore(&mut self, bytes: &[u8]) -> bool {
+        self.decode(bytes).is_some()
+    }
+
+    fn decode(&mut self, bytes: &[u8]) -> Option<()> {
+        let mut rest = bytes;
+        let absent_runs = take(&mut rest)?.to_vec();
+        let mut needs = Needs::default();
+        self.plans.iter().for_each(|plan| plan.add_needs(&mut needs));
+        let signals = Signals::decode(take(&mut rest)?, &needs)?;
+        let mut totals: Vec<(String, &[u8])> = Vec::new();
+        while !rest.is_empty() {
+            totals.push((String::from_utf8(take(&mut rest)?.to_vec()).ok()?, take(&mut rest)?));
+        }
+        let of_plan = |plan: &Plan| match &plan.subjects {
+            Subjects::Users(_) => Some(None),
+            Subjects::Groups(groups) => {
+                let (_, bytes) = totals.iter().find(|(rule, _)| *rule == plan.rule.name)?;
+                Some(Some(Totals::decode(bytes, &plan.total_needs(), &groups.keys())?))
+            }
+        };
+        let decoded: Vec<Option<Totals>> = self.plans.iter().map(of_plan).collect::<Option<_>>()?;
+        for (plan, totals) in self.plans.iter_mut().zip(decoded) {
+            if let (Subjects::Groups(groups), Some(totals)) = (&mut plan.subjects, totals) {
+                groups.totals = totals;
+            }
+        }
+        (self.absent_runs, self.signals) = (absent_runs, signals);
+        Some(())
+    }
+
+    /// Takes in a poll that was judged before; nothing but what counts over polls changes.
+    pub fn replay(&mut self, past: &Past<'_>) {
+        self.observe(past.column, past.clock, past.seq, past.usable);
+    }
+}
+
+/// The poll from which on history is read again when no checkpoint can be used.
+pub fn replay_from(memory: &SourceMemory) -> u64 {
+    memory.seq.saturating_sub(MOST_REPLAYED) + 1
+}
+
+fn take<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let (length, tail) = rest.split_first_chunk::<8>()?;
+    let (part, tail) = tail.split_at_checked(usize::try_from(u64::from_be_bytes(*length)).ok()?)?;
+    *rest = tail;
+    Some(part)
+}
+
+impl Groups {
+    /// What the indices stand for: names and, since members may change between checkpoints, how many there are.
+    fn keys(&self) -> Vec<String> {
+        self.names
+            .iter()
+            .zip(&self.members)
+            .map(|(name, members)| format!("{name}/{}", members.len()))
+            .collect()
+    }
+}

@@ -1,0 +1,223 @@
+//! What happens to a source's alerts between polls: operators' acts, reminders, and what a new rules file leaves.
+//!
+//! Neighbours: the agent's `tend` loop calls it, `alert` has each change, `judge::tell` builds the events. A part of
+//! its own because nothing here rests on readings, so none of it may wait for a poll.
+
+use super::alert::{self, Facts, Happening, Step};
+use super::event::Event;
+use super::judge::tell;
+use super::outcome::{Act, ActResult, ActRow, Alert, AlertKey, Outcome, State};
+use super::own_alerts::{self, told};
+use super::time::Time;
+use super::watch::Watch;
+
+/// Reminders of firing alerts that nobody acknowledged.
+pub fn remind(watch: &mut Watch, now: Time) -> Outcome {
+    let mut outcome = Outcome { now, ..Outcome::default() };
+    let mut plans = std::mem::take(&mut watch.plans);
+    for plan in &mut plans {
+        let inside = plan.rule.during.as_ref().is_none_or(|calendar| calendar.contains(now));
+        let repeat = plan.rule.repeat;
+        let due = |alert: &&Alert| alert::reminder_due(alert, repeat, now, inside);
+        let indices: Vec<u32> = plan.alerts.iter().filter(|(_, a)| due(a)).map(|(index, _)| *index).collect();
+        for index in indices {
+            let mut after = plan.alerts[&index].clone();
+            let told = told(&after, plan.channels());
+            let event = tell(watch, plan, index, &mut after, Happening::Reminded, now);
+            outcome.tell(event, told);
+            outcome.alerts.push((watch.key(plan, index), after.clone()));
+            plan.put(index, after);
+        }
+    }
+    watch.plans = plans;
+    outcome
+}
+
+/// Brings kept alerts in line with the rules file: episodes whose rule or subject is gone end, those whose rule reads
+/// differently are told of, pending ones start over.
+pub fn reconcile(watch: &mut Watch, now: Time) -> Outcome {
+    let mut outcome = Outcome { now, ..Outcome::default() };
+    for (key, before) in std::mem::take(&mut watch.orphans) {
+        let rule_is_there = watch.plans.iter().any(|plan| plan.rule.name == key.rule);
+        let (after, step) =
+            if rule_is_there { alert::left_scope(&before) } else { alert::rule_removed(&before) };
+        settle(&watch.setup.install, key, &before, after, step, now, &mut outcome);
+    }
+    let mut plans = std::mem::take(&mut watch.plans);
+    for plan in &mut plans {
+        let indices: Vec<u32> = plan.alerts.keys().copied().collect();
+        for index in indices {
+            let before = plan.alerts[&index].clone();
+            let covered = plan.covers(index);
+            let (mut after, happening) = match covered {
+                false => {
+                    let (after, step) = alert::left_scope(&before);
+                    (after, step.map(Happening::from))
+                }
+                true => {
+                    let (after, tells) = alert::rule_changed(&before, &plan.rule.version);
+                    (after, tells.then_some(Happening::Changed))
+                }
+            };
+            if let Some(happening) = happening {
+                let told = told(&before, plan.channels());
+                outcome.tell(tell(watch, plan, index, &mut after, happening, now), told);
+            }
+            if after != before {
+                outcome.alerts.push((watch.key(plan, index), after.clone()));
+                plan.put(index, after);
+            }
+        }
+    }
+    watch.plans = plans;
+    outcome
+}
+
+/// Ends or drops an alert about which the rules file says nothing any more; its episode says the rest.
+pub fn settle(
+    install: &str,
+    key: AlertKey,
+    before: &Alert,
+    mut after: Alert,
+    step: Option<Step>,
+    now: Time,
+    outcome: &mut Outcome,
+) {
+    if let Some(step) = step {
+        outcome.tell(bare_event(install, &key, before, &mut after, step.into(), now), told(before, &[]));
+    }
+    if after != *before {
+        outcome.alerts.push((key, after));
+    }
+}
+
+/// An event of an alert that no rule stands behind: what its episode remembers is all there is to say.
+fn bare_event(
+    install: &str,
+    key: &AlertKey,
+    before: &Alert,
+    after: &mut Alert,
+    happening: Happening,
+    now: Time,
+) -> Event {
+    let episode = before.episode.clone();
+    let severity = episode.as_ref().map(|episode| episode.severity).unwrap_or_default();
+    let facts = Facts {
+        install,
+        key,
+        rule_version: &before.rule_version,
+        severity,
+        when: None,
+        limit: None,
+        channels: &[],
+        clients: None,
+        detail: None,
+        users: &[],
+    };
+    alert::build_event(after, happening, now, &facts)
+}
+
+/// Takes up `row` if the alert it speaks of is this source's; None if it is not.
+pub fn act(watch: &mut Watch, row: &ActRow, now: Time) -> Option<Outcome> {
+    let wanted = episode_of(&row.act)?;
+    let mut plans = std::mem::take(&mut watch.plans);
+    let mut done = None;
+    for plan in &mut plans {
+        let of_episode = |alert: &Alert| alert.episode.as_ref().is_some_and(|episode| episode.id == wanted);
+        let Some((index, before)) =
+            plan.alerts.iter().find(|(_, a)| of_episode(a)).map(|(i, a)| (*i, a.clone()))
+        else {
+            continue;
+        };
+        let key = watch.key(plan, index);
+        let told = told(&before, plan.channels());
+        let build = |after: &mut Alert, happening| tell(watch, plan, index, after, happening, now);
+        let (after, outcome) = apply(row, key, &before, told, now, build);
+        plan.put(index, after);
+        done = Some(outcome);
+        break;
+    }
+    watch.plans = plans;
+    done.or_else(|| act_on_own(watch, row, wanted, now))
+}
+
+fn act_on_own(watch: &mut Watch, row: &ActRow, wanted: &str, now: Time) -> Option<Outcome> {
+    let of_episode = |alert: &Alert| alert.episode.as_ref().is_some_and(|episode| episode.id == wanted);
+    let (rule, before) =
+        watch.own.iter().find(|(_, a)| of_episode(a)).map(|(r, a)| (r.clone(), a.clone()))?;
+    let key = watch.own_key(&rule);
+    let (after, outcome) = act_on(&watch.setup.install, row, key, &before, now);
+    watch.own.insert(rule, after);
+    Some(outcome)
+}
+
+/// The same for an own alert that belongs to no source.
+pub fn act_on(install: &str, row: &ActRow, key: AlertKey, before: &Alert, now: Time) -> (Alert, Outcome) {
+    let told = told(before, &[]);
+    let build = |after: &mut Alert, happening| {
+        let mut event = bare_event(install, &key, before, after, happening, now);
+        own_alerts::VERSION.clone_into(&mut event.rule_version);
+        event
+    };
+    apply(row, key.clone(), before, told, now, build)
+}
+
+/// One act on one alert.
+fn apply(
+    row: &ActRow,
+    key: AlertKey,
+    before: &Alert,
+    told: Vec<String>,
+    now: Time,
+    build: impl Fn(&mut Alert, Happening) -> Event,
+) -> (Alert, Outcome) {
+    let mut outcome = Outcome { now, ..Outcome::default() };
+    let by = row.by.clone();
+    let open = matches!(before.state, State::Firing | State::Recovering);
+    let (after, message) = match &row.act {
+        Act::Ack { note, .. } if open => {
+            let mut after = before.clone();
+            let event = build(&mut after, Happening::Acked { by, note: note.clone() });
+            outcome.tell(event, told);
+            (
+                after,
+                Ok(format!("acknowledged; {} {} stays firing until it is clear", key.rule, key.subject.name)),
+            )
+        }
+        Act::Close { rearm, finding, note, .. } => match alert::close(before, *rearm) {
+            Some((after, step)) => {
+                let mut after = after;
+                let closed = Happening::Closed { by, finding: *finding, note: note.clone() };
+                // Told once, by the end: the operator's finding travels with it.
+                outcome.tell(build(&mut after, closed), Vec::new());
+                outcome.tell(build(&mut after, step.into()), told);
+                let then = if *rearm {
+                    "may fire again at the next breach"
+                } else {
+                    "stays closed until it is clear once"
+                };
+                (after, Ok(format!("closed; it {then}")))
+            }
+            None => (before.clone(), Err("the episode has ended already")),
+        },
+        Act::Ack { .. } => (before.clone(), Err("the episode has ended already")),
+        Act::Retry { .. } | Act::Drop { .. } => (before.clone(), Err("not an act on an episode")),
+    };
+    let (done, message) = match message {
+        Ok(message) => (true, message),
+        Err(message) => (false, message.to_owned()),
+    };
+    outcome.acts.push(ActResult { id: row.id, done, message });
+    if after != *before {
+        outcome.alerts.push((key, after.clone()));
+    }
+    (after, outcome)
+}
+
+/// The episode an act speaks of.
+pub fn episode_of(act: &Act) -> Option<&str> {
+    match act {
+        Act::Ack { episode, .. } | Act::Close { episode, .. } => Some(episode),
+        Act::Retry { .. } | Act::Drop { .. } => None,
+    }
+}

@@ -1,0 +1,301 @@
+//! All that is remembered of one source between polls, in memory: names, last readings, signals, alerts.
+//!
+//! Neighbours: `judge` changes it, the agent loads it from the store and drops it when a commit fails. A part of
+//! its own because restart, reload and live polls must build the very same thing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::NaiveDate;
+use chrono_tz::Tz;
+
+use super::event::{Limit, Subject, SubjectKind};
+use super::fleet::{Fleet, Names};
+use super::message::Language;
+use super::outcome::{Alert, AlertKey, Quarantined, SourceMemory};
+use super::own;
+use super::plan::Plan;
+use super::reading::{Fetched, Kind, NO_BATCH, Poll, Reading};
+use super::rule::Rule;
+use super::signals::{Needs, Signals};
+use super::time::{Span, Time};
+
+/// A refused name is asked about again after this long.
+const QUARANTINE: Span = Span::from_days(1);
+
+/// What the rules file says that concerns one source.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The installation's id, part of every event id.
+    pub install: String,
+    pub source: String,
+    /// Of the source's schedule.
+    pub interval: Span,
+    /// For the days on which exceptions end.
+    pub zone: Tz,
+    pub fleet: Arc<Fleet>,
+    /// Those that cover the source.
+    pub rules: Vec<Arc<Rule>>,
+    /// The users to ask about.
+    pub users: Vec<String>,
+    /// Of the words in own alerts.
+    pub language: Language,
+    /// Channels for own alerts.
+    pub own_notify: Vec<String>,
+}
+
+impl Setup {
+    /// How long a value holds under `rule` while readings are missing.
+    pub fn max_gap(&self, rule: &Rule) -> Span {
+        rule.max_gap.unwrap_or_else(|| self.interval.times(3))
+    }
+}
+
+/// No limit of a user's own.
+pub(super) const NO_LIMIT: u32 = u32::MAX;
+
+#[derive(Clone, Debug)]
+pub struct Watch {
+    pub setup: Arc<Setup>,
+    pub names: Names,
+    /// How many of `names` the store knows; the rest are new with the next poll.
+    saved_names: usize,
+    /// Whether the rules file lists the slot's user.
+    pub(super) member: Vec<bool>,
+    /// The last reading that was not *failed*.
+    pub(super) last: Vec<Reading>,
+    pub memory: SourceMemory,
+    /// Good replies in a row without the name, per slot; counts to 255.
+    pub(super) absent_runs: Vec<u8>,
+    pub(super) signals: Signals,
+    pub(super) plans: Vec<Plan>,
+    /// Own alerts whose subject is this source, by rule name.
+    pub(super) own: BTreeMap<String, Alert>,
+    /// Kept alerts whose rule or subject is no longer in the rules file.
+    pub(super) orphans: Vec<(AlertKey, Alert)>,
+    /// The day `own_limits` was made for.
+    today: Option<NaiveDate>,
+    /// The limit of each slot's exception or smallest group, or [`NO_LIMIT`].
+    pub(super) own_limits: Vec<u32>,
+}
+
+/// What the store knows of a source.
+#[derive(Clone, Debug, Default)]
+pub struct Remembered {
+    pub names: Names,
+    pub last: Vec<Reading>,
+    pub memory: SourceMemory,
+    pub alerts: Vec<(AlertKey, Alert)>,
+}
+
+impl Watch {
+    /// Signals are empty until [`Self::restore`] or [`Self::replay`]; alerts of rules and subjects that are no longer
+    /// there are left to `reconcile`, which ends them.
+    pub fn new(setup: Arc<Setup>, remembered: Remembered) -> Self {
+        let mut names = remembered.names;
+        let saved_names = names.len();
+        let mut member = vec![false; saved_names];
+        for user in &setup.users {
+            let slot = names.slot_or_add(user) as usize;
+            member.resize(names.len().max(member.len()), false);
+            member[slot] = true;
+        }
+        let mut last = remembered.last;
+        last.resize(names.len(), Reading::NOT_POLLED);
+        let plans: Vec<Plan> =
+            setup.rules.iter().map(|rule| Plan::new(rule, &setup, &names, &member)).collect();
+        let mut needs = Needs::default();
+        plans.iter().for_each(|plan| plan.add_needs(&mut needs));
+        let signals = Signals::new(&needs);
+        let mut watch = Self {
+            names,
+            saved_names,
+            member,
+            last,
+            memory: remembered.memory,
+            absent_runs: Vec::new(),
+            orphans: Vec::new(),
+            signals,
+            plans,
+            own: BTreeMap::new(),
+            today: None,
+            own_limits: Vec::new(),
+            setup,
+        };
+        for (key, alert) in remembered.alerts {
+            watch.take_alert(key, alert);
+        }
+        watch
+    }
+
+    fn take_alert(&mut self, key: AlertKey, alert: Alert) {
+        if own::Own::of_name(&key.rule).is_some() {
+            self.own.insert(key.rule, alert);
+            return;
+        }
+        let names = &self.names;
+        let plan = self.plans.iter_mut().find(|plan| plan.rule.name == key.rule);
+        match plan.and_then(|plan| plan.index_of(&key.subject, names).map(|index| (plan, index))) {
+            Some((plan, index)) => plan.put(index, alert),
+            None => self.orphans.push((key, alert)),
+        }
+    }
+
+    /// Takes one poll's readings into everything that counts over polls; `judge` and [`Self::replay`] both do.
+    pub(super) fn observe(&mut self, readings: &[Reading], clock: Span, seq: u64, usable: bool) {
+        self.signals.observe(readings, clock, seq);
+        for plan in &mut self.plans {
+            plan.observe(&self.signals, usable);
+        }
+        self.absent_runs.resize(self.absent_runs.len().max(readings.len()), 0);
+        for (run, reading) in self.absent_runs.iter_mut().zip(readings) {
+            *run = match reading.kind() {
+                Kind::Absent => run.saturating_add(1),
+                Kind::Failed => *run,
+                Kind::Online(_) | Kind::NotPolled => 0,
+            };
+        }
+    }
+
+    /// Users whom several good replies in a row left out, by name.
+    pub(super) fn long_absent(&self) -> Vec<String> {
+        let long = |run: &u8| u32::from(*run) >= own::ABSENT_REPLIES;
+        let slots =
+            (0u32..).zip(&self.absent_runs).filter(|(slot, run)| long(run) && self.member[*slot as usize]);
+        let mut users: Vec<String> = slots.map(|(slot, _)| self.names.name(slot).to_string()).collect();
+        users.sort();
+        users
+    }
+
+    /// The users to ask about at `now`, as slots in ascending order: members that are not in quarantine.
+    pub fn asked(&self, now: Time) -> Vec<u32> {
+        let held: Vec<u32> = self
+            .memory
+            .quarantine
+            .iter()
+            .filter(|q| q.retry_at > now)
+            .filter_map(|q| self.names.slot(&q.user))
+            .collect();
+        (0u32..)
+            .zip(&self.member)
+            .filter(|(slot, member)| **member && !held.contains(slot))
+            .map(|(s, _)| s)
+            .collect()
+    }
+
+    /// Names the store does not know yet.
+    pub fn new_names(&self) -> Vec<String> {
+        self.names.iter().skip(self.saved_names).map(|name| name.to_string()).collect()
+    }
+
+    /// To be called once the poll that carried the new names is committed.
+    pub fn names_saved(&mut self) {
+        self.saved_names = self.names.len();
+    }
+
+    /// The poll that `fetched` makes, with columns by slot. `asked` are the slots it ran parallel to.
+    pub fn poll(&self, fetched: Fetched, asked: &[u32], when: When) -> Poll {
+        let mut readings = vec![Reading::NOT_POLLED; self.names.len()];
+        let mut batch_of = vec![NO_BATCH; self.names.len()];
+        for (index, slot) in asked.iter().enumerate() {
+            readings[*slot as usize] = fetched.readings.get(index).copied().unwrap_or(Reading::FAILED);
+            batch_of[*slot as usize] = fetched.batch_of.get(index).copied().unwrap_or(NO_BATCH);
+        }
+        Poll {
+            source: self.setup.source.clone(),
+            seq: self.memory.seq + 1,
+            at: when.at,
+            elapsed: when.elapsed,
+            jump: when.jump,
+            readings,
+            batch_of,
+            batches: fetched.batches,
+            requests: fetched.requests,
+            took: when.took,
+            fault: fetched.fault,
+            skew: fetched.skew,
+        }
+    }
+
+    /// Takes refused names into quarantine, and out of it those that were asked again and accepted.
+    pub fn quarantine(&mut self, asked: &[u32], refused: &[u32], now: Time) {
+        let refused: Vec<&str> = refused
+            .iter()
+            .filter_map(|i| asked.get(*i as usize))
+            .map(|slot| &**self.names.name(*slot))
+            .collect();
+        let since: BTreeMap<String, Time> =
+            self.memory.quarantine.iter().map(|q| (q.user.clone(), q.since)).collect();
+        let names = &self.names;
+        let asked_again =
+            |user: &str| names.slot(user).is_some_and(|slot| asked.binary_search(&slot).is_ok());
+        let member = |user: &str| names.slot(user).is_some_and(|slot| self.member[slot as usize]);
+        self.memory.quarantine.retain(|q| !asked_again(&q.user) && member(&q.user));
+        for user in refused {
+            let since = since.get(user).copied().unwrap_or(now);
+            self.memory.quarantine.push(Quarantined {
+                user: user.to_owned(),
+                since,
+                retry_at: now + QUARANTINE,
+            });
+        }
+        self.memory.quarantine.sort_by(|a, b| a.user.cmp(&b.user));
+    }
+
+    pub(super) fn user(&self, slot: u32) -> Subject {
+        Subject { kind: SubjectKind::User, name: self.names.name(slot).to_string() }
+    }
+
+    /// The number allowed for a subject of `plan`, and who says so.
+    pub(super) fn limit(&self, plan: &Plan, index: u32) -> Option<Limit> {
+        if !plan.rule.when.names_limit() {
+            return None;
+        }
+        let day = self.today.unwrap_or_default();
+        match plan.per_user() {
+            true => self.setup.fleet.limit(&plan.rule, &self.setup.source, self.names.name(index), day),
+            false => plan.rule.limit.map(|value| Limit { value, origin: "rule".to_owned() }),
+        }
+    }
+
+    /// Limits depend on the day, because exceptions end.
+    pub(super) fn set_day(&mut self, at: Time) {
+        let day = at.to_utc().with_timezone(&self.setup.zone).date_naive();
+        if self.today == Some(day) && self.own_limits.len() == self.names.len() {
+            return;
+        }
+        self.today = Some(day);
+        let (fleet, source) = (&self.setup.fleet, &self.setup.source);
+        let own = |name: &Arc<str>| fleet.own_limit(source, name, day).map_or(NO_LIMIT, |limit| limit.value);
+        self.own_limits = self.names.iter().map(own).collect();
+    }
+
+    /// Every alert that is kept, with its key.
+    pub fn alerts(&self) -> Vec<(AlertKey, Alert)> {
+        let mut all = Vec::new();
+        for plan in &self.plans {
+            all.extend(plan.alerts.iter().map(|(index, alert)| (self.key(plan, *index), alert.clone())));
+        }
+        all.extend(self.own.iter().map(|(rule, alert)| (self.own_key(rule), alert.clone())));
+        all
+    }
+
+    pub(super) fn key(&self, plan: &Plan, index: u32) -> AlertKey {
+        let subject = if plan.per_user() { self.user(index) } else { plan.subject(index) };
+        AlertKey { rule: plan.rule.name.clone(), source: Some(self.setup.source.clone()), subject }
+    }
+
+    pub(super) fn own_key(&self, rule: &str) -> AlertKey {
+        let subject = Subject { kind: SubjectKind::Source, name: self.setup.source.clone() };
+        AlertKey { rule: rule.to_owned(), source: Some(self.setup.source.clone()), subject }
+    }
+}
+
+/// When a poll was, and how long it took.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct When {
+    pub at: Time,
+    pub elapsed: Span,
+    pub jump: Option<Span>,
+    pub took: Span,
+}

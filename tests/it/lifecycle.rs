@@ -1,0 +1,241 @@
+//! A timeline of readings in, the lifecycle of alerts out: the engine from polls to events, without store or network.
+//!
+//! Neighbours: `engine::judge` and what it drives. A part of its own because these stories are what users would tell.
+//! In a timeline `3` is a count, `3x4` that and four repeats, `-` absent, `_` failed, `~` not polled.
+
+use std::sync::Arc;
+
+use chrono_tz::Asia::Shanghai;
+use seatwatch::engine::event::{Event, Severity};
+use seatwatch::engine::fleet::{Fleet, Names};
+use seatwatch::engine::judge::judge;
+use seatwatch::engine::lang::compile;
+use seatwatch::engine::message::Language;
+use seatwatch::engine::reading::{Batch, Fetched, Reading};
+use seatwatch::engine::restore::Past;
+use seatwatch::engine::rule::{AbsentMeans, Hold, Mode, OnLeave, Per, Policy, Rule, Scope};
+use seatwatch::engine::time::{Span, Time};
+use seatwatch::engine::watch::{Remembered, Setup, Watch, When};
+
+/// 2026-11-23T00:00:00Z, a Monday.
+const START: Time = Time::from_millis(1_795_392_000_000);
+const MINUTE: Span = Span::from_mins(1);
+
+pub(crate) fn rule(name: &str, when: &str) -> Rule {
+    Rule {
+        name: name.to_owned(),
+        version: format!("v-{name}"),
+        per: Per::User,
+        when_text: when.to_owned(),
+        clear_when_text: None,
+        when: compile(when, Per::User).unwrap(),
+        clear_when: None,
+        limit: Some(2),
+        policy: Policy { hold: Hold::default(), clear_hold: Hold::default() },
+        severity: Severity::High,
+        notify: vec!["soc".to_owned()],
+        repeat: None,
+        max_gap: None,
+        absent: AbsentMeans::Hold,
+        during: None,
+        on_leave: OnLeave::Hold,
+        mode: Mode::Live,
+        evidence_clients: false,
+        scope: Scope::default(),
+    }
+}
+
+fn setup(rules: Vec<Rule>, users: &[&str]) -> Arc<Setup> {
+    Arc::new(Setup {
+        install: "install".to_owned(),
+        source: "shanghai".to_owned(),
+        interval: MINUTE,
+        zone: Shanghai,
+        fleet: Arc::new(Fleet::default()),
+        rules: rules.into_iter().map(Arc::new).collect(),
+        users: users.iter().map(|user| (*user).to_owned()).collect(),
+        language: Language::En,
+        own_notify: vec!["soc".to_owned()],
+    })
+}
+
+fn readings(timeline: &str) -> Vec<Reading> {
+    let mut all = Vec::new();
+    for word in timeline.split_whitespace() {
+        let (value, repeats) = word.split_once('x').unwrap_or((word, "0"));
+        let reading = match value {
+            "-" => Reading::ABSENT,
+            "_" => Reading::FAILED,
+            "~" => Reading::NOT_POLLED,
+            count => Reading::online(count.parse().unwrap()),
+        };
+        all.extend(std::iter::repeat_n(reading, repeats.parse::<usize>().unwrap() + 1));
+    }
+    all
+}
+
+/// A poll a minute for alice; zed is always there, so that the source never fails as a whole. Returns the events, and the watch as it ended.
+fn play(watch: &mut Watch, timeline: &str, restart_at: Option<usize>) -> Vec<Event> {
+    let mut events = Vec::new();
+    let mut past: Vec<(u64, Span, Vec<Reading>, bool)> = Vec::new();
+    for (n, reading) in readings(timeline).into_iter().enumerate() {
+        let at = START + MINUTE.times(i64::try_from(n).unwrap());
+        let elapsed = if n == 0 { Span::ZERO } else { MINUTE };
+        let fetched = Fetched {
+            readings: vec![reading, Reading::online(1)],
+            batch_of: vec![0, 0],
+            batches: vec![Batch { fetched_at: at, request_id: Some(format!("R{n}")) }],
+            ..Fetched::default()
+        };
+        let poll = watch.poll(fetched, &[0, 1], When { at, elapsed, jump: None, took: Span::ZERO });
+        let (column, usable) = (poll.readings.clone(), true);
+        let outcome = judge(watch, poll, at);
+        watch.names_saved();
+        past.push((watch.memory.seq, watch.memory.clock, column, usable));
+        events.extend(outcome.events);
+        if restart_at == Some(n) {
+            *watch = restarted(watch, &past);
+        }
+    }
+    events
+}
+
+/// A new watch from what a store would hold of this one.
+fn restarted(watch: &Watch, past: &[(u64, Span, Vec<Reading>, bool)]) -> Watch {
+    let last = past.iter().fold(vec![Reading::NOT_POLLED; 2], |last, (_, _, column, _)| {
+        if column[0] == Reading::FAILED { vec![last[0], column[1]] } else { column.clone() }
+    });
+    let alerts = serde_json::to_string(&watch.alerts().into_iter().collect::<Vec<_>>()).unwrap();
+    let memory = serde_json::to_string(&watch.memory).unwrap();
+    let mut again = Watch::new(
+        Arc::clone(&watch.setup),
+        Remembered {
+            names: Names::new(watch.names.iter().map(ToString::to_string)),
+            last,
+            memory: serde_json::from_str(&memory).unwrap(),
+            alerts: serde_json::from_str(&alerts).unwrap(),
+        },
+    );
+    for (seq, clock, column, usable) in past {
+        again.replay(&Past { seq: *seq, clock: *clock, column, usable: *usable });
+    }
+    again
+}
+
+fn story(events: &[Event]) -> String {
+    let line = |event: &Event| {
+        let minute = event.at.since(START).millis() / 60_000;
+        let kind = format!("{:?}", event.kind).to_lowercase();
+        let reason = event.reason.map(|reason| format!(" {reason:?}").to_lowercase()).unwrap_or_default();
+        let value = event.value.map(|v| format!(" now {:?} first {:?} peak {:?}", v.now, v.first, v.peak));
+        let since = event.since.since(START).millis() / 60_000;
+        let readings: Vec<String> =
+            event.readings.iter().map(|r| r.online.map_or(r.reading.clone(), |n| n.to_string())).collect();
+        let value = value.unwrap_or_default().replace("Some(", "").replace(')', "").replace("None", "?");
+        let (rule, blind, ids) = (&event.rule, event.blind, event.request_ids.len());
+        let seen = readings.join(" ");
+        format!(
+            "{minute:3} {rule} {kind}{reason}{value} since {since} blind {blind} readings [{seen}] ids {ids}\n"
+        )
+    };
+    events.iter().map(line).collect()
+}
+
+/// The events of a timeline; a restart after any poll must not change one.
+#[track_caller]
+fn check(rule: &Rule, timeline: &str, expect: &str) {
+    let fresh = || Watch::new(setup(vec![rule.clone()], &["alice", "zed"]), Remembered::default());
+    let events = play(&mut fresh(), timeline, None);
+    assert_eq!(story(&events).trim_end(), expect.trim_end(), "{timeline}");
+    for restart_at in 0..readings(timeline).len() {
+        let again = play(&mut fresh(), timeline, Some(restart_at));
+        assert_eq!(again, events, "{timeline}, restarted after poll {restart_at}");
+    }
+}
+
+fn held(when: &str, hold: i64, clear_hold: i64) -> Rule {
+    let policy =
+        Policy { hold: Hold::For(Span::from_mins(hold)), clear_hold: Hold::For(Span::from_mins(clear_hold)) };
+    Rule { policy, ..rule("shared", when) }
+}
+
+#[test]
+fn a_breach_fires_at_once_and_ends_at_once_without_holds() {
+    check(
+        &rule("shared", "online > limit"),
+        "1 3 4 2",
+        "  1 shared fired now 3 first 3 peak 3 since 1 blind 0s readings [3] ids 1
+  3 shared ended cleared now 2 first 3 peak 4 since 1 blind 0s readings [3 4 2] ids 3",
+    );
+}
+
+#[test]
+fn a_breach_must_hold_and_so_must_the_clear() {
+    check(
+        &held("online > limit", 2, 1),
+        "3 3 1 3x3 1 1",
+        "  5 shared fired now 3 first 3 peak 3 since 3 blind 0s readings [3 3 3] ids 3
+  8 shared ended cleared now 1 first 3 peak 3 since 3 blind 0s readings [3 3 3 1 1] ids 5",
+    );
+}
+
+#[test]
+fn missing_readings_hold_everything() {
+    check(
+        &held("online > limit", 2, 0),
+        "3 _ 3 _ _ - ~ 1",
+        "  2 shared fired now 3 first 3 peak 3 since 0 blind 0s readings [3 failed 3] ids 3
+  7 shared ended cleared now 1 first 3 peak 3 since 0 blind 5m readings [3 failed 3 failed 1] ids 5",
+    );
+}
+
+#[test]
+fn a_hole_starts_the_hold_again() {
+    check(&held("online > limit", 2, 0), "3 _x3 3 3", "");
+    check(
+        &held("online > limit", 2, 0),
+        "3 _x3 3 3 3",
+        "  7 shared fired now 3 first 3 peak 3 since 0 blind 5m readings [3 failed failed failed failed 3 3 3] ids 8",
+    );
+}
+
+#[test]
+fn absent_means_what_the_rule_says() {
+    let offline = |absent| Rule { absent, ..rule("offline", "online == 0") };
+    let user_absent =
+        |at: usize| format!("  {at} agent/user-absent fired since {at} blind 0s readings [] ids 0");
+    check(&offline(AbsentMeans::Hold), "1 - - -x5", &user_absent(3));
+    check(
+        &offline(AbsentMeans::Zero),
+        "1 - 1",
+        "  1 offline fired now 0 first 0 peak 0 since 1 blind 0s readings [absent] ids 1
+  2 offline ended cleared now 1 first 0 peak 1 since 1 blind 0s readings [absent 1] ids 2",
+    );
+    check(
+        &offline(AbsentMeans::Breach),
+        "1 - 1",
+        "  1 offline fired now ? first ? peak ? since 1 blind 0s readings [absent] ids 1
+  2 offline ended cleared now 1 first ? peak 1 since 1 blind 0s readings [absent 1] ids 2",
+    );
+}
+
+#[test]
+fn k_of_n_polls_counts_polls() {
+    let policy = Policy { hold: Hold::Polls { n: 3, of: 5 }, clear_hold: Hold::default() };
+    check(
+        &Rule { policy, ..rule("flaky", "online > limit") },
+        "3 1 3 1 1 3 3 1",
+        "  6 flaky fired now 3 first 3 peak 3 since 0 blind 0s readings [3 1 3 1 1 3 3] ids 7
+  7 flaky ended cleared now 1 first 3 peak 3 since 0 blind 0s readings [3 1 3 1 1 3 3 1] ids 8",
+    );
+}
+
+#[test]
+fn windows_look_back_over_restarts() {
+    check(
+        &rule("busy", "peak(3m) >= 4 and changes(5m) > 0"),
+        "1 4 1 1 1 1",
+        "  1 busy fired now 4 first 4 peak 4 since 1 blind 0s readings [4] ids 1
+  5 busy ended cleared now 1 first 4 peak 4 since 1 blind 0s readings [4 1 1] ids 3",
+    );
+}
