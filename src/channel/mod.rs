@@ -4,6 +4,7 @@
 //! it. A part of its own so that a kind is added by one file, one variant and one arm per `match` below. Payloads
 //! are rendered once and stored; what an attempt adds (signature, timestamp) is named in each kind's file.
 
+pub mod email;
 mod net;
 mod note;
 mod tls;
@@ -24,17 +25,20 @@ const TIMEOUTS: RangeInclusive<Span> = Span::from_millis(100)..=Span::from_mins(
 /// A `[[channel]]` of the rules file.
 #[derive(Clone, Debug)]
 pub enum Settings {
+    Email(email::Settings),
     Webhook(webhook::Settings),
 }
 
 /// A channel with its secrets and roots loaded, ready to send.
 #[derive(Clone, Debug)]
 pub enum Channel {
+    Email(Box<email::Email>),
     Webhook(webhook::Webhook),
 }
 
 #[derive(Clone, Copy)]
 enum Kind {
+    Email,
     Webhook,
 }
 
@@ -45,10 +49,11 @@ impl Settings {
         if !section.has("kind") {
             return section.missing("kind");
         }
-        let kind = section.choice("kind", &[("webhook", Kind::Webhook)])?;
+        let kind = section.choice("kind", &[("email", Kind::Email), ("webhook", Kind::Webhook)])?;
         // What else is wrong is told even where the name is.
         let known = name.clone().unwrap_or_default();
         let settings = match kind {
+            Kind::Email => email::Settings::read(known, section).map(Self::Email),
             Kind::Webhook => webhook::Settings::read(known, section).map(Self::Webhook),
         };
         settings.filter(|_| name.is_some())
@@ -56,6 +61,7 @@ impl Settings {
 
     pub fn name(&self) -> &str {
         match self {
+            Self::Email(email) => &email.name,
             Self::Webhook(webhook) => &webhook.name,
         }
     }
@@ -63,6 +69,7 @@ impl Settings {
     /// As the rules file names it.
     pub fn kind(&self) -> &'static str {
         match self {
+            Self::Email(_) => "email",
             Self::Webhook(_) => "webhook",
         }
     }
@@ -70,6 +77,7 @@ impl Settings {
     /// The key and reference of every secret, for `check`.
     pub fn secrets(&self) -> Vec<(&'static str, &SecretRef)> {
         match self {
+            Self::Email(email) => email.secrets(),
             Self::Webhook(webhook) => webhook.secrets(),
         }
     }
@@ -82,6 +90,7 @@ impl Channel {
     /// What only opening shows: a secret that cannot be read or is none, a URL or CA file that does not parse.
     pub fn open(settings: &Settings) -> Result<Self, OpenError> {
         match settings {
+            Settings::Email(email) => email::Email::open(email).map(Box::new).map(Self::Email),
             Settings::Webhook(webhook) => webhook::Webhook::open(webhook).map(Self::Webhook),
         }
     }
@@ -89,6 +98,7 @@ impl Channel {
     /// What is stored and sent at every attempt. Pure; `now` becomes the date of a mail.
     pub fn payload(&self, notice: &Notice, message: &Message, now: Time) -> Vec<u8> {
         match self {
+            Self::Email(email) => email.payload(notice, message, now),
             Self::Webhook(_) => webhook::Webhook::payload(notice, message, now),
         }
     }
@@ -96,6 +106,7 @@ impl Channel {
     /// One attempt, bounded by the channel's `timeout`. Never fails: what went wrong is the answer.
     pub async fn send(&self, letter: &Letter, now: Time) -> Delivery {
         match self {
+            Self::Email(email) => email.send(letter).await,
             Self::Webhook(webhook) => webhook.send(letter, now).await,
         }
     }

@@ -18,7 +18,7 @@ const MAX_CA_FILE: u64 = 1 << 20;
 
 /// Why TLS cannot be set up; printed with the channel and the key.
 #[derive(Debug, thiserror::Error)]
-pub enum TlsError {
+pub(super) enum TlsError {
     #[error("{0}")]
     File(std::io::Error),
     #[error("the file is larger than 1 MiB")]

@@ -1,0 +1,170 @@
+//! The way to a mail server: socket, TLS as the settings ask for it, the banner; then lettre speaks.
+//!
+//! Neighbours: `bare` speaks before TLS, `smtp` goes on with what this returns. A part of its own because it decides
+//! what may travel in clear (nothing, unless the server is on the loopback). lettre waits for a banner on every new
+//! stream; ours was read (and its code demanded) before, so [`Greeted`] says it once more.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use lettre::transport::smtp::client::AsyncTokioStream;
+use lettre::transport::smtp::extension::ClientId;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::smtp::{Failure, Stage};
+use super::{Tls, bare};
+use crate::channel::{net, tls};
+use crate::engine::backoff::Answer;
+
+/// What a channel needs to know to reach its server.
+#[derive(Clone)]
+pub(super) struct Route {
+    pub(super) server: String,
+    pub(super) port: u16,
+    pub(super) tls: Tls,
+    pub(super) helo: Option<String>,
+    pub(super) config: Arc<ClientConfig>,
+}
+
+/// A stream whose banner was read, the name to say EHLO with, and what the way is called.
+pub(super) struct Reached {
+    pub(super) stream: Box<dyn AsyncTokioStream>,
+    pub(super) helo: ClientId,
+    pub(super) way: &'static str,
+}
+
+impl Route {
+    /// `stage` is kept up to date for whoever cuts this off.
+    pub(super) async fn reach(&self, limit: Duration, stage: &mut Stage) -> Result<Reached, Failure> {
+        *stage = Stage::Connect;
+        let mut socket = self.connect(limit).await?;
+        let (local, peer) = (socket.local_addr(), socket.peer_addr());
+        let lost = |error: io::Error| Failure::transport(Stage::Connect, &error.to_string());
+        let (local, peer) = (local.map_err(lost)?, peer.map_err(lost)?);
+        let helo = match (&self.helo, local.ip().to_canonical()) {
+            (Some(name), _) => ClientId::Domain(name.clone()),
+            (None, IpAddr::V4(v4)) => ClientId::Ipv4(v4),
+            (None, IpAddr::V6(v6)) => ClientId::Ipv6(v6),
+        };
+        *stage = Stage::Greeting;
+        if self.tls == Tls::None {
+            bare::expect(&mut socket, Stage::Greeting, 220).await?;
+            return Ok(Reached { stream: greeted(socket, peer), helo, way: "no TLS" });
+        }
+        if self.tls == Tls::StartTls {
+            bare::starttls(&mut socket, &helo.to_string()).await?;
+        }
+        *stage = Stage::Tls;
+        let mut stream = self.shake_hands(socket).await?;
+        if self.tls == Tls::Implicit {
+            *stage = Stage::Greeting;
+            bare::expect(&mut stream, Stage::Greeting, 220).await?;
+        }
+        let newest = stream.get_ref().1.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_3);
+        let way = if newest { "TLS 1.3" } else { "TLS 1.2" };
+        Ok(Reached { stream: greeted(stream, peer), helo, way })
+    }
+
+    async fn connect(&self, limit: Duration) -> Result<TcpStream, Failure> {
+        let found = tokio::net::lookup_host((self.server.as_str(), self.port)).await;
+        let found: Vec<SocketAddr> = match found {
+            Ok(found) => found.collect(),
+            Err(error) if net::unknown_host(&error.to_string()) => {
+                return Err(Failure::new(Answer::Misconfigured, None, format!("unknown host: {error}")));
+            }
+            Err(error) => return Err(Failure::transport(Stage::Connect, &error.to_string())),
+        };
+        let clear = self.tls == Tls::None;
+        let found: Vec<_> =
+            found.into_iter().filter(|a| !clear || a.ip().to_canonical().is_loopback()).collect();
+        if found.is_empty() {
+            let why =
+                "tls = \"none\" is for a loopback address only, and the server has none; nothing was sent";
+            return Err(Failure::tls(why));
+        }
+        // One dead address must not use up the time of the others.
+        let share = limit / u32::try_from(found.len()).unwrap_or(u32::MAX).max(1);
+        let mut last = "no address answered in time".to_owned();
+        for address in found {
+            match tokio::time::timeout(share, TcpStream::connect(address)).await {
+                Ok(Ok(socket)) => return Ok(socket),
+                Ok(Err(error)) => last = error.to_string(),
+                Err(_) => {}
+            }
+        }
+        Err(Failure::transport(Stage::Connect, &last))
+    }
+
+    async fn shake_hands(&self, socket: TcpStream) -> Result<TlsStream<TcpStream>, Failure> {
+        let name = ServerName::try_from(self.server.clone());
+        let name = name.map_err(|_| Failure::tls("the server's name cannot stand in a certificate"))?;
+        let shaken = TlsConnector::from(self.config.clone()).connect(name, socket).await;
+        shaken.map_err(|error| match tls::refused_by_tls(&error) {
+            Some(refused) => Failure::tls(&refused.to_string()),
+            None => Failure::transport(Stage::Tls, &error.to_string()),
+        })
+    }
+}
+
+fn greeted<S>(stream: S, peer: SocketAddr) -> Box<dyn AsyncTokioStream>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + Sync + std::fmt::Debug + 'static,
+{
+    Box::new(Greeted { banner: b"220 read before\r\n", stream, peer })
+}
+
+/// A stream that begins with a banner of ours.
+#[derive(Debug)]
+struct Greeted<S> {
+    banner: &'static [u8],
+    stream: S,
+    peer: SocketAddr,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Greeted<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.banner.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(cx, buf);
+        }
+        let (now, later) = self.banner.split_at(self.banner.len().min(buf.remaining()));
+        buf.put_slice(now);
+        self.banner = later;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Greeted<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+impl<S> AsyncTokioStream for Greeted<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + Sync + std::fmt::Debug,
+{
+    fn peer_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.peer)
+    }
+}
