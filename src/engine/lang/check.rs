@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use super::error::quote;
 use super::evaluate::Operation;
 use super::parse::{Binary, Kind, Literal, Node};
 use super::signal::{LONGEST_WINDOW, Make, NOT_YET, SHAPES, Shape, Signal, Type};
@@ -33,16 +34,22 @@ struct Checker<'a> {
     errors: &'a mut Vec<LangError>,
 }
 
-pub(super) fn check(text: &str, nodes: &[Node], per: Per, errors: &mut Vec<LangError>) -> Checked {
+pub(super) fn check(
+    text: &str,
+    nodes: &[Node],
+    whole: bool,
+    per: Per,
+    errors: &mut Vec<LangError>,
+) -> Checked {
     let mut checker = Checker { text, per, stack: Vec::new(), out: Checked::default(), errors };
     for node in nodes {
         checker.node(node);
     }
     let (found, span) = checker.pop();
-    if let Some(found @ (Type::Number | Type::Duration)) = found {
+    if whole && let Some(found @ (Type::Number | Type::Duration)) = found {
         let message = format!("this is {}, a condition is needed", found.word());
         let example = if found == Type::Number { "> 2" } else { "> 10m" };
-        let hint = format!("compare it: `{} {example}`", &text[span.clone()]);
+        let hint = format!("compare it: `{} {example}`", quote(&text[span.clone()]));
         checker.errors.push(LangError::new(span, message).hint(hint));
     }
     checker.out
@@ -95,7 +102,7 @@ impl Checker<'_> {
     /// `and`, `or` and `not` take conditions.
     fn condition(&mut self, operand: &Typed, word: &str) {
         let (Some(found @ (Type::Number | Type::Duration)), span) = operand else { return };
-        let text = &self.text[span.clone()];
+        let text = quote(&self.text[span.clone()]);
         let message = format!("`{word}` takes conditions, `{text}` is {}", found.word());
         let example = if *found == Type::Number { "> 0" } else { "> 0s" };
         self.errors
@@ -152,9 +159,9 @@ impl Checker<'_> {
         let text = |span: &Range<usize>| &self.text[span.clone()];
         let message = format!(
             "`{}` is {}, `{}` is {}: `{}` needs two of a kind",
-            text(&left.1),
+            quote(text(&left.1)),
             l.word(),
-            text(&right.1),
+            quote(text(&right.1)),
             r.word(),
             operator.sign()
         );
@@ -247,7 +254,7 @@ fn unknown(text: &str, name: &Range<usize>, per: Per) -> LangError {
     if NOT_YET.contains(&word) {
         return LangError::new(name.clone(), format!("`{word}` is not available in this version"));
     }
-    let error = LangError::new(name.clone(), format!("there is no signal `{}`", word.escape_debug()));
+    let error = LangError::new(name.clone(), format!("there is no signal `{}`", quote(word)));
     if matches!(word, "true" | "false") {
         return error.hint("conditions compare signals, as in `online > 0`");
     }
@@ -255,7 +262,7 @@ fn unknown(text: &str, name: &Range<usize>, per: Per) -> LangError {
     let lower = word.to_lowercase();
     let near = allowed.clone().map(|shape| (strsim::damerau_levenshtein(&lower, shape.name), shape));
     match near.min_by_key(|(distance, _)| *distance) {
-        Some((distance, shape)) if distance <= 1 + word.len() / 4 => {
+        Some((distance, shape)) if distance <= 1 + word.chars().count() / 4 => {
             error.hint(format!("did you mean `{}`?", shape.name))
         }
         _ => {

@@ -23,11 +23,11 @@ const AFTER: usize = 40;
 
 impl LangError {
     pub(super) fn new(span: Range<usize>, message: impl Into<String>) -> Self {
-        Self { span, message: message.into(), hint: None }
+        Self { span, message: clean(&message.into()), hint: None }
     }
 
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(clean(&hint.into()));
         self
     }
 
@@ -38,18 +38,29 @@ impl LangError {
         let end = floor(text, self.span.end).max(start);
         let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
         let line_end = text[start..].find('\n').map_or(text.len(), |at| start + at);
-        let (before, mut width) = tail(&text[line_start..start]);
+        let (before, width) = tail(&text[line_start..start]);
         let (marked, marked_width) = head(&text[start..end.min(line_end)], AFTER);
         let (after, _) = head(&text[end.min(line_end)..line_end], AFTER.saturating_sub(marked_width));
         let carets = "^".repeat(marked_width.max(1));
         let mut shown = format!("{before}{marked}{after}\n");
-        shown.extend(std::iter::repeat_n(' ', std::mem::take(&mut width)));
+        shown.extend(std::iter::repeat_n(' ', width));
         shown.push_str(&format!("{carets} {}", self.message));
         if let Some(hint) = &self.hint {
             shown.push_str(&format!("\nhint: {hint}"));
         }
         shown
     }
+}
+
+/// A piece of the condition for a sentence: one line, not long.
+pub(super) fn quote(text: &str) -> String {
+    head(&clean(text), AFTER).0
+}
+
+/// White space as spaces, what moves or hides other text as `\u{…}`.
+fn clean(text: &str) -> String {
+    let space = |c: char| if c.is_ascii_whitespace() { ' ' } else { c };
+    text.chars().map(|c| shown(space(c)).0).collect()
 }
 
 /// The nearest character boundary at or before `at`.

@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use super::LangError;
+use super::error::quote;
 use crate::engine::time::Span;
 
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -158,14 +159,13 @@ fn literal(text: &str, at: usize, errors: &mut Vec<LangError>) -> Token {
             Ok(_) | Err(crate::engine::time::TimeError::TooLong) => {
                 LangError::new(span, format!("the duration is too long, {LONGEST_DURATION} is the most"))
             }
-            Err(_) => LangError::new(span, format!("`{text}` is neither a number nor a duration"))
+            Err(_) => LangError::new(span, format!("`{}` is neither a number nor a duration", quote(text)))
                 .hint("units are ms, s, m, h, d: 90s, 10m, 4h, 7d"),
         },
         Ok(_) if !unit.is_empty() => LangError::new(span, "durations are whole numbers of a unit")
             .hint("take a smaller unit: 90m instead of 1.5h"),
-        Ok(_) | Err(_) => {
-            LangError::new(span, format!("`{text}` is not a number")).hint("write numbers as 2 or 0.5")
-        }
+        Ok(_) | Err(_) => LangError::new(span, format!("`{}` is not a number", quote(text)))
+            .hint("write numbers as 2 or 0.5"),
     };
     errors.push(error);
     Token::Bad

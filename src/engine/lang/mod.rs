@@ -51,8 +51,8 @@ pub fn compile(text: &str, per: Per) -> Result<Program, Vec<LangError>> {
     }
     let mut errors = Vec::new();
     let tokens = lex::tokens(text, &mut errors);
-    let nodes = parse::parse(text, tokens, &mut errors);
-    let checked = check::check(text, &nodes, per, &mut errors);
+    let (nodes, whole) = parse::parse(text, tokens, &mut errors);
+    let checked = check::check(text, &nodes, whole, per, &mut errors);
     if !errors.is_empty() {
         errors.sort_by_key(|e| (e.span.start, e.span.end));
         return Err(errors);

@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use super::error::quote;
 use super::lex::{Placed, Token};
 use super::{DEEPEST, LangError};
 use crate::engine::time::Span;
@@ -27,6 +28,14 @@ pub(super) enum Binary {
 }
 
 impl Binary {
+    const fn is_comparison(self) -> bool {
+        match self {
+            Self::Less | Self::LessEqual | Self::Greater | Self::GreaterEqual => true,
+            Self::Equal | Self::Unequal => true,
+            Self::Or | Self::And | Self::Plus | Self::Minus | Self::Times | Self::Divide => false,
+        }
+    }
+
     pub(super) const fn sign(self) -> &'static str {
         match self {
             Self::Or => "or",
@@ -83,15 +92,15 @@ struct Parser<'a> {
     errors: &'a mut Vec<LangError>,
 }
 
-/// At least one node; the last one is the whole condition.
-pub(super) fn parse(text: &str, tokens: Vec<Placed>, errors: &mut Vec<LangError>) -> Vec<Node> {
+/// At least one node, the last one is the whole condition; and whether all of the text was understood.
+pub(super) fn parse(text: &str, tokens: Vec<Placed>, errors: &mut Vec<LangError>) -> (Vec<Node>, bool) {
     let mut parser =
         Parser { text, tokens, position: 0, depth: 0, stopped: false, nodes: Vec::new(), errors };
     parser.or();
     if parser.peek() != Token::End {
         parser.after_the_end();
     }
-    parser.nodes
+    (parser.nodes, !parser.stopped)
 }
 
 impl Parser<'_> {
@@ -172,8 +181,10 @@ impl Parser<'_> {
         self.binary(operator, at, left.clone());
         if comparison(self.peek()).is_some() {
             let (text, second) = (self.text, self.span());
-            let (first, rest) = (&text[left.start..second.start], &text[middle..second.end]);
-            let hint = format!("join two comparisons: `{} and {} …`", first.trim_end(), rest);
+            let third = &self.tokens[(self.position + 1).min(self.tokens.len() - 1)].1;
+            let (first, rest) =
+                (quote(text[left.start..second.start].trim_end()), quote(&text[middle..third.end]));
+            let hint = format!("join two comparisons: `{first} and {rest}`");
             self.stop(LangError::new(second, "comparisons cannot be chained").hint(hint));
         }
     }
@@ -181,11 +192,8 @@ impl Parser<'_> {
     fn sum(&mut self) {
         self.product();
         loop {
-            let operator = match self.peek() {
-                Token::Plus => Binary::Plus,
-                Token::Minus => Binary::Minus,
-                _ => return,
-            };
+            let sum = |operator: &Binary| matches!(operator, Binary::Plus | Binary::Minus);
+            let Some(operator) = operator(self.peek()).filter(sum) else { return };
             let left = self.last_span();
             let at = self.advance();
             self.product();
@@ -196,11 +204,8 @@ impl Parser<'_> {
     fn product(&mut self) {
         self.negation();
         loop {
-            let operator = match self.peek() {
-                Token::Times => Binary::Times,
-                Token::Divide => Binary::Divide,
-                _ => return,
-            };
+            let product = |operator: &Binary| matches!(operator, Binary::Times | Binary::Divide);
+            let Some(operator) = operator(self.peek()).filter(product) else { return };
             let left = self.last_span();
             let at = self.advance();
             self.negation();
@@ -232,18 +237,17 @@ impl Parser<'_> {
 
     fn operand(&mut self) {
         let span = self.span();
-        let kind = match self.peek() {
-            Token::Number(value) => Kind::Literal(Literal::Number(value)),
-            Token::Duration(length) => Kind::Literal(Literal::Duration(length)),
-            Token::Bad => Kind::Bad,
-            Token::Name => return self.name(),
-            Token::Open => return self.parenthesis(),
-            Token::End | Token::Close | Token::Comma | Token::Or | Token::And | Token::Not => {
-                return self.missing();
-            }
-            Token::Less | Token::LessEqual | Token::Greater | Token::GreaterEqual => return self.missing(),
-            Token::Equal | Token::Unequal | Token::Plus | Token::Minus => return self.missing(),
-            Token::Times | Token::Divide => return self.missing(),
+        let token = self.peek();
+        if token == Token::Name {
+            return self.name();
+        }
+        if token == Token::Open {
+            return self.parenthesis();
+        }
+        let kind = match literal(token) {
+            Some(literal) => Kind::Literal(literal),
+            None if token == Token::Bad => Kind::Bad,
+            None => return self.missing(),
         };
         self.advance();
         self.push(kind, span.clone(), span);
@@ -251,17 +255,15 @@ impl Parser<'_> {
 
     fn missing(&mut self) {
         let span = self.span();
-        let error = match self.peek() {
-            Token::End if self.text.trim().is_empty() => {
-                LangError::new(span.clone(), "the condition is empty").hint("for example `online > limit`")
+        let found = quote(&self.text[span.clone()]);
+        let error = |message: &str| LangError::new(span.clone(), message);
+        let error = match self.tokens.len() {
+            1 => error("the condition is empty").hint("for example `online > limit`"),
+            _ if self.peek() == Token::End => error("the condition ends where a value is expected"),
+            _ if self.peek() == Token::Not => {
+                error("`not` cannot stand here").hint("put it in parentheses: `(not …)`")
             }
-            Token::End => LangError::new(span.clone(), "the condition ends where a value is expected"),
-            Token::Not => LangError::new(span.clone(), "`not` cannot stand here")
-                .hint("put it in parentheses: `(not …)`"),
-            _ => {
-                let found = &self.text[span.clone()];
-                LangError::new(span.clone(), format!("expected a value, found `{found}`"))
-            }
+            _ => error(&format!("expected a value, found `{found}`")),
         };
         self.stop(error);
         self.push(Kind::Bad, span.clone(), span);
@@ -312,59 +314,81 @@ impl Parser<'_> {
         let (first, mut span) = (self.peek(), self.span());
         let (mut tokens, mut depth) = (0, 0_usize);
         loop {
-            match self.peek() {
-                Token::End => break,
-                Token::Comma | Token::Close if depth == 0 => break,
-                Token::Open => depth += 1,
-                Token::Close => depth -= 1,
-                _ => {}
+            let token = self.peek();
+            if token == Token::End || (depth == 0 && matches!(token, Token::Comma | Token::Close)) {
+                break;
             }
+            depth += usize::from(token == Token::Open);
+            depth -= usize::from(token == Token::Close);
             span.end = self.advance().end;
             tokens += 1;
         }
-        match first {
-            Token::Number(value) if tokens == 1 => (Some(Literal::Number(value)), span),
-            Token::Duration(length) if tokens == 1 => (Some(Literal::Duration(length)), span),
-            Token::Bad if tokens == 1 => (None, span),
-            _ => {
-                let error = LangError::new(span.clone(), "arguments are plain numbers or durations");
-                self.errors.push(error.hint("for example `peak(1h)`"));
-                (None, span)
-            }
+        if tokens == 1 && first == Token::Bad {
+            // What the lexer could not read is already reported.
+            return (None, span);
         }
+        let literal = literal(first).filter(|_| tokens == 1);
+        if literal.is_none() {
+            let error = LangError::new(span.clone(), "arguments are plain numbers or durations");
+            self.errors.push(error.hint("for example `peak(1h)`"));
+        }
+        (literal, span)
     }
 
     /// What to say about a token that cannot follow a complete expression.
     fn unexpected(&self) -> Option<LangError> {
         let (token, span) = &self.tokens[self.position];
-        let found = &self.text[span.clone()];
+        let found = quote(&self.text[span.clone()]);
         let error = LangError::new(span.clone(), format!("`{found}` cannot follow here"));
-        match token {
-            Token::End => None,
-            Token::Close => Some(LangError::new(span.clone(), "this `)` closes nothing")),
-            Token::Not => Some(error.hint("join conditions with `and not` or `or not`")),
-            Token::Number(_) | Token::Duration(_) | Token::Name | Token::Open | Token::Bad => {
-                Some(error.hint("an operator is missing: `and`, `or`, `<`, `>`, `==`, `+`, …"))
-            }
-            _ => Some(error),
+        if *token == Token::End {
+            None
+        } else if *token == Token::Close {
+            Some(LangError::new(span.clone(), "this `)` closes nothing"))
+        } else if *token == Token::Not {
+            Some(error.hint("join conditions with `and not` or `or not`"))
+        } else if operator(*token).is_some() || *token == Token::Comma {
+            Some(error)
+        } else {
+            Some(error.hint("an operator is missing: `and`, `or`, `<`, `>`, `==`, `+`, …"))
         }
     }
 
     fn after_the_end(&mut self) {
-        if let Some(error) = self.unexpected() {
+        if self.peek() == Token::Bad {
+            // Already reported; what follows it cannot be placed.
+            self.stopped = true;
+        } else if let Some(error) = self.unexpected() {
             self.stop(error);
         }
     }
 }
 
-fn comparison(token: Token) -> Option<Binary> {
+fn operator(token: Token) -> Option<Binary> {
     Some(match token {
+        Token::Or => Binary::Or,
+        Token::And => Binary::And,
         Token::Less => Binary::Less,
         Token::LessEqual => Binary::LessEqual,
         Token::Greater => Binary::Greater,
         Token::GreaterEqual => Binary::GreaterEqual,
         Token::Equal => Binary::Equal,
         Token::Unequal => Binary::Unequal,
-        _ => return None,
+        Token::Plus => Binary::Plus,
+        Token::Minus => Binary::Minus,
+        Token::Times => Binary::Times,
+        Token::Divide => Binary::Divide,
+        Token::Number(_) | Token::Duration(_) | Token::Name | Token::Not | Token::Open => return None,
+        Token::Close | Token::Comma | Token::Bad | Token::End => return None,
     })
+}
+
+fn literal(token: Token) -> Option<Literal> {
+    if let Token::Number(value) = token {
+        return Some(Literal::Number(value));
+    }
+    if let Token::Duration(length) = token { Some(Literal::Duration(length)) } else { None }
+}
+
+fn comparison(token: Token) -> Option<Binary> {
+    operator(token).filter(|operator| operator.is_comparison())
 }

@@ -1,13 +1,21 @@
 //! The language at its boundary: text in, verdicts or mistakes out.
 
+use proptest::prelude::*;
+
 use super::*;
+use crate::engine::time::Span;
+
+/// The verdict with every signal's column filled by `value`.
+fn verdict(text: &str, value: &dyn Fn(&Signal) -> f64) -> Truth {
+    let program = compile(text, Per::User).unwrap_or_else(|e| panic!("{}", e[0].render(text)));
+    let mut out = [Truth::Unknown];
+    program.evaluate(1, &mut |signal, column| column.fill(value(signal)), &mut out);
+    out[0]
+}
 
 #[track_caller]
 fn check(text: &str, online: f64, expect: Truth) {
-    let program = compile(text, Per::User).unwrap_or_else(|e| panic!("{}", e[0].render(text)));
-    let mut out = [Truth::Unknown; 1];
-    program.evaluate(1, &mut |_, column| column.fill(online), &mut out);
-    assert_eq!(out[0], expect, "{text} with {online}");
+    assert_eq!(verdict(text, &|_| online), expect, "{text} with {online}");
 }
 
 #[test]
@@ -15,11 +23,360 @@ fn conditions_have_three_answers() {
     check("online > 2", 3.0, Truth::True);
     check("online > 2", 2.0, Truth::False);
     check("online > 2", f64::NAN, Truth::Unknown);
+    check("online != 2", f64::NAN, Truth::Unknown);
     check("online > 2 and 1 > 2", f64::NAN, Truth::False);
+    check("1 > 2 and online > 2", f64::NAN, Truth::False);
+    check("online > 2 and 1 < 2", f64::NAN, Truth::Unknown);
     check("online > 2 or 1 < 2", f64::NAN, Truth::True);
+    check("1 < 2 or online > 2", f64::NAN, Truth::True);
     check("not (online > 2 or 1 > 2)", f64::NAN, Truth::Unknown);
-    check("1 / (online - 3) > 0", 3.0, Truth::Unknown);
+    check("(online > 1) == (online > 2)", 2.0, Truth::False);
+}
+
+#[test]
+fn precedence_is_that_of_the_contract() {
     check("1 + 2 * 3 == 7 and -2 < 1 and 10m == 600s", 0.0, Truth::True);
     check("not online > 2", 3.0, Truth::False);
-    check("3 * 10m / 2 == 15m", 0.0, Truth::True);
+    check("not not online > 2", 3.0, Truth::True);
+    check("1 > 2 and 1 > 2 or 1 < 2", 0.0, Truth::True);
+    check("1 < 2 or 1 < 2 and 1 > 2", 0.0, Truth::True);
+    check("not 1 > 2 and 1 > 2", 0.0, Truth::False);
+    check("8 - 4 - 2 == 2 and 8 / 4 / 2 == 1 and 2 - -2 == 4 and --2 == 2", 0.0, Truth::True);
+}
+
+#[test]
+fn what_is_not_finite_has_no_value() {
+    check("1 / (online - 3) > 0", 3.0, Truth::Unknown);
+    check("0 / (online - 3) == 0", 3.0, Truth::Unknown);
+    let huge = format!("1{}", "0".repeat(300));
+    check(&format!("{huge} * {huge} > 1"), 0.0, Truth::Unknown);
+}
+
+#[test]
+fn durations_stay_whole_milliseconds() {
+    check("3 * 10m / 2 == 15m and 1h / 15m == 4 and 1h - 90m == -30m", 0.0, Truth::True);
+    check("10ms / 4 == 3ms and 1ms * 0.4 == 0s", 0.0, Truth::True);
+    check("1d == 24h and 1500ms == 1ms * 1500", 0.0, Truth::True);
+}
+
+#[test]
+fn signals_are_distinct_with_their_arguments() {
+    let text = "peak(1h) > limit and peak(60m) > 1 and peak(2h) > mean(1h) or time_over(2, 1d) > 3h";
+    let program = compile(text, Per::User).expect(text);
+    let (h, d) = (Span::from_hours(1), Span::from_days(1));
+    let peak = Signal::Peak;
+    let expect = [peak(h), Signal::Limit, peak(h.times(2)), Signal::Mean(h), Signal::TimeOver(2, d)];
+    assert_eq!(program.signals(), expect);
+    assert!(program.names_limit());
+    let printed: Vec<String> = program.signals().iter().map(Signal::to_string).collect();
+    assert_eq!(printed.join(" "), "peak(1h) limit peak(2h) mean(1h) time_over(2, 1d)");
+}
+
+#[track_caller]
+fn check_canonical(text: &str, expect: &str) {
+    let program = compile(text, Per::User).unwrap_or_else(|e| panic!("{}", e[0].render(text)));
+    assert_eq!(program.canonical(), expect);
+}
+
+#[test]
+fn spelling_does_not_change_a_condition() {
+    check_canonical("  online>limit ", "online > limit");
+    check_canonical("((online) > (limit))", "online > limit");
+    check_canonical("not(online>2.0)", "not online > 2");
+    check_canonical(
+        "(not online > 2) and (online < 9 or offline_time >= 60m)",
+        "not online > 2 and (online < 9 or offline_time >= 1h)",
+    );
+    check_canonical("1-(2-3)<(4-5)-6", "1 - (2 - 3) < 4 - 5 - 6");
+}
+
+const WRONG_FOR_USERS: &[&str] = &[
+    "",
+    "   ",
+    "online",
+    "online >",
+    "> 3",
+    "online > limitt",
+    "Online > 3",
+    "on_line_time > 3m",
+    "xyzzy > 1",
+    "1 < online < 5",
+    "online > 10m",
+    "online_time > 10",
+    "5 < online_time",
+    "online_time + 1 > 2m",
+    "online and limit",
+    "not online",
+    "-(online > 1) > 2",
+    "(online > 1) + 1 > 2",
+    "(online > 1) > (online > 2)",
+    "10m * 10m > 1",
+    "1 / 10m > 1",
+    "online > \"two\"",
+    "online = 2",
+    "online && 1",
+    "online > 1 || !(online > 2)",
+    "online ≥ 3",
+    "（online＞2）",
+    "用户在线 > 3 and online > bad",
+    "online > 1.5h",
+    "online_time > 1.5h",
+    "online > 50%",
+    "online > 3x",
+    "online > 1.2.3",
+    "online > 5.",
+    "online_time > 99999999999999999999d",
+    "online_time > 50000d",
+    "peak > 3",
+    "peak() > 3",
+    "peak(3) > 3",
+    "peak(online) > 3",
+    "peak(1h, 2h) > 3",
+    "peak(-1h) > 3",
+    "peak(0s) > 3",
+    "peak(91d) > 3",
+    "online(1h) > 3",
+    "time_over(1h) > 3m",
+    "time_over(1.5, 1h) > 3m",
+    "time_over(1h, 2) > 3m",
+    "mean(1h > 3",
+    "(online > 3",
+    "online > 3)",
+    "online > 3 online < 5",
+    "online > 3 not online < 5",
+    "online @ 3",
+    "online > not 3",
+    "total > 3",
+    "users_online > 3",
+    "usual(0.95) < online",
+    "peers(0.5) < online",
+    "not known",
+    "enabled",
+    "true",
+    "online > 3\u{202e}",
+    "a > 1 and b > 2 and online > 3m and c",
+    "online > 3\nand limitt > 2\nor online < 3m",
+];
+
+const WRONG_FOR_SOURCES: &[&str] = &["online > limit", "absent_time > 3m", "total > limit", "users > 3"];
+
+/// Every mistake above with its carets and hints, as an operator sees it.
+#[test]
+fn mistakes_show_their_place_and_the_way_out() {
+    let mut shown = String::new();
+    for (per, texts) in [(Per::User, WRONG_FOR_USERS), (Per::Source, WRONG_FOR_SOURCES)] {
+        for text in texts {
+            let errors = compile(text, per).expect_err(text);
+            for error in errors {
+                shown.push_str(&error.render(text));
+                shown.push('\n');
+            }
+            shown.push_str("----\n");
+        }
+    }
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn conditions_have_limits() {
+    let message = |text: &str| compile(text, Per::User).expect_err("too much")[0].message.clone();
+    assert_eq!(
+        message(&format!("{}online > 2", " ".repeat(LONGEST))),
+        "the condition has 4106 bytes, 4096 is the most"
+    );
+    let nested = |n: usize| format!("{}online{} > 2", "(".repeat(n), ")".repeat(n));
+    assert!(compile(&nested(DEEPEST), Per::User).is_ok());
+    assert_eq!(message(&nested(DEEPEST + 1)), "nested more than 64 deep");
+    assert_eq!(message(&format!("{}online > 2", "not ".repeat(DEEPEST + 1))), "nested more than 64 deep");
+    assert_eq!(message(&format!("{}online > 2", "-".repeat(LONGEST - 20))), "nested more than 64 deep");
+    let long = format!("online > 2{}", " or online > 3".repeat(290));
+    assert!(compile(&long, Per::User).is_ok(), "length alone is no nesting");
+    let far = format!("{}limitt > 2", "online > 2 or ".repeat(200));
+    let shown = compile(&far, Per::User).expect_err("a wrong name")[0].render(&far);
+    assert!(shown.lines().all(|line| line.chars().count() < 160), "{shown}");
+}
+
+/// A condition for the naive evaluator.
+#[derive(Clone, Debug)]
+enum Tree {
+    Leaf(&'static str, Signal),
+    Number(f64),
+    Minus(Box<Self>),
+    Not(Box<Self>),
+    Pair(Box<Self>, &'static str, Box<Self>),
+}
+
+impl Tree {
+    /// With every parenthesis there can be.
+    fn text(&self) -> String {
+        match self {
+            Self::Leaf(name, _) => (*name).to_owned(),
+            Self::Number(value) => value.to_string(),
+            Self::Minus(of) => format!("(-{})", of.text()),
+            Self::Not(of) => format!("(not {})", of.text()),
+            Self::Pair(left, sign, right) => format!("({} {sign} {})", left.text(), right.text()),
+        }
+    }
+
+    fn number(&self, value: &dyn Fn(&Signal) -> f64) -> Option<f64> {
+        let number = match self {
+            Self::Leaf(_, signal) => value(signal),
+            Self::Number(value) => *value,
+            Self::Minus(of) => -of.number(value)?,
+            Self::Not(_) => return None,
+            Self::Pair(left, sign, right) => {
+                let (l, r) = (left.number(value)?, right.number(value)?);
+                match *sign {
+                    "+" => l + r,
+                    "-" => l - r,
+                    "*" => l * r,
+                    _ => l / r,
+                }
+            }
+        };
+        number.is_finite().then_some(number)
+    }
+
+    fn truth(&self, value: &dyn Fn(&Signal) -> f64) -> Option<bool> {
+        match self {
+            Self::Not(of) => of.truth(value).map(|truth| !truth),
+            Self::Pair(left, "and", right) => match (left.truth(value), right.truth(value)) {
+                (Some(false), _) | (_, Some(false)) => Some(false),
+                (l, r) => l.zip(r).map(|_| true),
+            },
+            Self::Pair(left, "or", right) => match (left.truth(value), right.truth(value)) {
+                (Some(true), _) | (_, Some(true)) => Some(true),
+                (l, r) => l.zip(r).map(|_| false),
+            },
+            Self::Pair(left, sign, right) => {
+                let (l, r) = (left.number(value)?, right.number(value)?);
+                Some(match *sign {
+                    "<" => l < r,
+                    "<=" => l <= r,
+                    ">" => l > r,
+                    ">=" => l >= r,
+                    "==" => l == r,
+                    _ => l != r,
+                })
+            }
+            Self::Leaf(..) | Self::Number(_) | Self::Minus(_) => None,
+        }
+    }
+}
+
+fn pair(inner: BoxedStrategy<Tree>, signs: &'static [&'static str]) -> impl Strategy<Value = Tree> {
+    let sides = (inner.clone(), prop::sample::select(signs), inner);
+    sides.prop_map(|(left, sign, right)| Tree::Pair(Box::new(left), sign, Box::new(right)))
+}
+
+fn number() -> BoxedStrategy<Tree> {
+    let leaf = prop_oneof![
+        Just(Tree::Leaf("online", Signal::Online)),
+        Just(Tree::Leaf("limit", Signal::Limit)),
+        Just(Tree::Leaf("peak(1h)", Signal::Peak(Span::from_hours(1)))),
+        (0_u32..5).prop_map(|n| Tree::Number(f64::from(n))),
+        (0_u32..50).prop_map(|n| Tree::Number(f64::from(n) / 8.0)),
+    ];
+    let of = |inner: BoxedStrategy<Tree>| {
+        let minus = inner.clone().prop_map(|of| Tree::Minus(Box::new(of)));
+        prop_oneof![minus, pair(inner, &["+", "-", "*", "/"])].boxed()
+    };
+    leaf.prop_recursive(3, 12, 2, of).boxed()
+}
+
+fn condition() -> BoxedStrategy<Tree> {
+    let leaf = pair(number(), &["<", "<=", ">", ">=", "==", "!="]);
+    let of = |inner: BoxedStrategy<Tree>| {
+        let not = inner.clone().prop_map(|of| Tree::Not(Box::new(of)));
+        prop_oneof![not, pair(inner, &["and", "or"])].boxed()
+    };
+    leaf.prop_recursive(4, 16, 2, of).boxed()
+}
+
+/// Words of the language in no order, and anything else.
+fn noise() -> impl Strategy<Value = String> {
+    let words = [
+        "online",
+        "limit",
+        "peak",
+        "(1h)",
+        "(",
+        ")",
+        ",",
+        "and",
+        "or",
+        "not",
+        "<",
+        "==",
+        "+",
+        "-",
+        "*",
+        "/",
+        "2",
+        "10m",
+        "0.5",
+        "3x",
+        "\"",
+        "用户",
+        "＞",
+        "&&",
+        "time_over(1, 2h)",
+        "\n",
+        "\u{202e}",
+        "mean(7d)",
+    ];
+    let word =
+        prop_oneof![8 => prop::sample::select(words.to_vec()).prop_map(str::to_owned), 1 => any::<String>()];
+    prop::collection::vec(word, 0..30).prop_map(|words| words.join(" "))
+}
+
+proptest! {
+    #[test]
+    fn any_text_gets_an_answer(text in prop_oneof![noise(), any::<String>()], per in prop::sample::select(&[Per::User, Per::Group][..])) {
+        match compile(&text, per) {
+            Ok(program) => {
+                let again = compile(&program.canonical(), per).expect("canonical text");
+                prop_assert_eq!(again.canonical(), program.canonical());
+                prop_assert_eq!(again.signals(), program.signals());
+            }
+            Err(errors) => {
+                prop_assert!(!errors.is_empty());
+                for error in errors {
+                    prop_assert!(error.span.start <= error.span.end && error.span.end <= text.len());
+                    let hostile = |c: char| (c.is_control() && c != '\n') || matches!(c, '\u{202a}'..='\u{202e}');
+                    prop_assert!(!error.render(&text).chars().any(hostile));
+                    prop_assert!(error.render(&text).lines().count() <= 3);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn columns_agree_with_a_naive_evaluator(
+        tree in condition(),
+        subjects in prop::collection::vec([0_u8..6, 0..6, 0..6], 1..20),
+    ) {
+        let text = tree.text();
+        let program = compile(&text, Per::User).expect("generated");
+        let canonical = compile(&program.canonical(), Per::User).expect("canonical");
+        prop_assert_eq!(canonical.canonical(), program.canonical());
+        let value = |subject: &[u8; 3], signal: &Signal| {
+            let at = [Signal::Online, Signal::Limit].iter().position(|s| s == signal).unwrap_or(2);
+            let n = subject[at];
+            if n == 5 { f64::NAN } else { f64::from(n) }
+        };
+        let expect: Vec<Truth> = subjects.iter().map(|s| match tree.truth(&|signal| value(s, signal)) {
+            Some(true) => Truth::True,
+            Some(false) => Truth::False,
+            None => Truth::Unknown,
+        }).collect();
+        for program in [program, canonical] {
+            let mut out = vec![Truth::Unknown; subjects.len()];
+            let mut fill = |signal: &Signal, column: &mut [f64]| {
+                for (v, s) in column.iter_mut().zip(&subjects) { *v = value(s, signal); }
+            };
+            program.evaluate(subjects.len(), &mut fill, &mut out);
+            prop_assert_eq!(&out, &expect, "{}", text);
+        }
+    }
 }

@@ -101,7 +101,7 @@ impl Signals {
                 }
             }
             Signal::Previous => {
-                each(out, &|k, slot| k.previous(slot, self.known_now(slot, track), clock, gap))
+                each(out, &|k, slot| k.previous(slot, self.known_now(slot, track), clock, gap));
             }
             Signal::OnlineTime => each(out, &|k, slot| k.run(slot, true, clock, gap)),
             Signal::OfflineTime => each(out, &|k, slot| k.run(slot, false, clock, gap)),
