@@ -1,1 +1,3 @@
 //! stub to be replaced by its owner
+
+pub mod emulate;

@@ -1,6 +1,19 @@
-//! A stand-in for the vendor's endpoint, on loopback, with people who have habits.
+//! A stand-in for the vendor's endpoint, on loopback: signatures checked, documented errors, people with habits.
 //!
-//! Neighbours: `cli` starts it, tests drive it. A part of its own because nothing else may know the server's side.
+//! Neighbours: `cli` starts it (`emulate`, `demo`), tests drive it over a socket; `aliyun::sign` gives the canonical forms.
+//! A part of its own because it knows the server's side of the API, which nothing else may lean on. A request goes
+//! `call` (what was sent) → `gate` (who may ask) → `scenario` (what goes wrong) → `action` → `answer`.
 
+mod action;
+mod answer;
+mod call;
+mod gate;
+mod nonces;
 pub mod population;
+pub mod scenario;
+mod server;
+mod wire;
+
 pub use population::Population;
+pub use scenario::Scenario;
+pub use server::{Clock, Emulator, Settings};

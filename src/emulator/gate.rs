@@ -1,0 +1,181 @@
+//! Who may ask: keys, tokens, timestamps, nonces and both signatures, checked as a gateway checks them.
+//!
+//! Neighbours: `call` has decoded the request, `aliyun::sign` makes the canonical forms, `nonces` remembers. A part
+//! of its own because it trusts nothing that the sender says of itself except the list of headers it signed.
+
+use std::collections::BTreeMap;
+
+use super::answer::Refusal;
+use super::call::Call;
+use super::nonces::Nonces;
+use crate::aliyun::sign::{v1, v3};
+use crate::engine::time::{Span, Time};
+use crate::secret::Secret;
+
+/// How far a timestamp may lie from the gate's clock, either way.
+const WINDOW: Span = Span::from_mins(15);
+
+const VERSION: &str = "2018-03-13";
+
+#[derive(Debug)]
+pub(super) struct Gate {
+    pub(super) access_key_id: String,
+    pub(super) access_key_secret: Secret,
+    pub(super) security_token: Option<Secret>,
+    /// From then on the token is expired.
+    pub(super) token_expires: Option<Time>,
+    pub(super) nonces: Nonces,
+}
+
+/// What a request says of itself, from whichever place its version of the signature has for it.
+struct Claim<'a> {
+    key_id: &'a str,
+    token: Option<&'a str>,
+    timestamp: &'a str,
+    nonce: &'a str,
+    signature: &'a str,
+    /// What the gate would have signed, and the words in which a mismatch is told.
+    string_to_sign: String,
+    mismatch: String,
+    expected: String,
+}
+
+impl Gate {
+    /// Lets a request through or says why not, in the order in which a gateway looks.
+    pub(super) fn check(&mut self, call: &Call, now: Time) -> Result<(), Refusal> {
+        if !matches!(call.method.as_str(), "GET" | "POST") {
+            let message = "This http method is not supported.";
+            return Err(Refusal::bad("UnsupportedHTTPMethod", message));
+        }
+        if call.path != "/" {
+            return Err(Refusal::new(
+                404,
+                "InvalidApi.NotFound",
+                "Specified api is not found, please check your url.",
+            ));
+        }
+        let v3 = call.is_v3();
+        call.action().ok_or_else(|| Refusal::missing(if v3 { "x-acs-action" } else { "Action" }))?;
+        let version =
+            call.version().ok_or_else(|| Refusal::missing(if v3 { "x-acs-version" } else { "Version" }))?;
+        if version != VERSION {
+            return Err(Refusal::bad("InvalidVersion", "Specified parameter Version is not valid."));
+        }
+        let claim = if v3 { self.claim_v3(call)? } else { self.claim_v1(call)? };
+        if claim.key_id != self.access_key_id {
+            return Err(Refusal::new(
+                404,
+                "InvalidAccessKeyId.NotFound",
+                "Specified access key is not found.",
+            ));
+        }
+        self.check_token(claim.token, now)?;
+        check_timestamp(claim.timestamp, now)?;
+        if claim.signature != claim.expected {
+            return Err(Refusal::bad("SignatureDoesNotMatch", claim.mismatch));
+        }
+        // Only now: a stranger must not be able to use up other people's nonces.
+        if !self.nonces.take(claim.nonce, now, WINDOW.times(2)) {
+            return Err(Refusal::bad("SignatureNonceUsed", "Specified signature nonce was used already."));
+        }
+        tracing::trace!(string_to_sign = claim.string_to_sign, "signature accepted");
+        Ok(())
+    }
+
+    fn claim_v1<'a>(&self, call: &'a Call) -> Result<Claim<'a>, Refusal> {
+        let need = |name| call.param(name).filter(|v| !v.is_empty()).ok_or_else(|| Refusal::missing(name));
+        let (key_id, nonce, timestamp) = (need("AccessKeyId")?, need("SignatureNonce")?, need("Timestamp")?);
+        let (signature, method) = (need("Signature")?, need("SignatureMethod")?);
+        if !method.eq_ignore_ascii_case("HMAC-SHA1") || need("SignatureVersion")? != "1.0" {
+            return Err(incomplete("only SignatureMethod HMAC-SHA1 with SignatureVersion 1.0 is known"));
+        }
+        let string_to_sign = v1::string_to_sign(&call.method, &call.params());
+        let expected = v1::signature(self.access_key_secret.expose(), &string_to_sign);
+        let mismatch = format!(
+            "Specified signature is not matched with our calculation. server string to sign is:{string_to_sign}"
+        );
+        let token = call.param("SecurityToken").filter(|token| !token.is_empty());
+        Ok(Claim { key_id, token, timestamp, nonce, signature, string_to_sign, mismatch, expected })
+    }
+
+    fn claim_v3<'a>(&self, call: &'a Call) -> Result<Claim<'a>, Refusal> {
+        let need = |name| call.header(name).filter(|v| !v.is_empty()).ok_or_else(|| Refusal::missing(name));
+        let fields = authorization(need("authorization")?)?;
+        let part = |name: &str| fields.get(name).copied().filter(|value| !value.is_empty());
+        let field = |name: &str| part(name).ok_or_else(|| incomplete(&format!("Authorization lacks {name}")));
+        let (key_id, signed, signature) =
+            (field("Credential")?, field("SignedHeaders")?, field("Signature")?);
+        let (timestamp, nonce) = (need("x-acs-date")?, need("x-acs-signature-nonce")?);
+        need("x-acs-content-sha256")?;
+        let names: Vec<_> = signed.split(';').map(str::to_ascii_lowercase).collect();
+        let must = |name: &str| name == "host" || name == "content-type" || name.starts_with("x-acs-");
+        if let Some((name, _)) = call.headers.iter().find(|(name, _)| must(name) && !names.contains(name)) {
+            return Err(incomplete(&format!("SignedHeaders lacks {name}")));
+        }
+        // The digest is of what arrived: a body that was changed on the way does not match the one that was signed.
+        let payload = v3::digest(&call.body);
+        let canonical =
+            v3::canonical_request(&call.method, &call.path, &call.query, &call.headers, signed, &payload);
+        let string_to_sign = v3::string_to_sign(&canonical);
+        let expected = v3::signature(self.access_key_secret.expose(), &string_to_sign);
+        let mismatch = format!(
+            "Specified signature does not match our calculation. server StringToSign is [{string_to_sign}] \
+             server CanonicalRequest is [{canonical}]"
+        );
+        let token = call.header("x-acs-security-token").filter(|token| !token.is_empty());
+        Ok(Claim { key_id, token, timestamp, nonce, signature, string_to_sign, mismatch, expected })
+    }
+
+    fn check_token(&self, token: Option<&str>, now: Time) -> Result<(), Refusal> {
+        let refuse = |kind: &str, message: &str| Err(Refusal::bad(kind, message));
+        match (token, &self.security_token) {
+            (None, None) => Ok(()),
+            (None, Some(_)) => refuse("MissingSecurityToken", "SecurityToken is mandatory for this action."),
+            (Some(token), _) if token.chars().any(char::is_control) => {
+                refuse("InvalidSecurityToken.Malformed", "Specified SecurityToken is malformed.")
+            }
+            (Some(token), expected)
+                if expected.as_ref().is_none_or(|expected| expected.expose() != token) =>
+            {
+                refuse(
+                    "InvalidSecurityToken.MismatchWithAccessKey",
+                    "Specified SecurityToken mismatch with the AccessKey.",
+                )
+            }
+            (Some(_), _) if self.token_expires.is_some_and(|expires| expires <= now) => {
+                refuse("InvalidSecurityToken.Expired", "Specified SecurityToken is expired.")
+            }
+            (Some(_), _) => Ok(()),
+        }
+    }
+}
+
+fn incomplete(why: &str) -> Refusal {
+    let message = format!("The request signature does not conform to Aliyun standards: {why}.");
+    Refusal::bad("IncompleteSignature", message)
+}
+
+/// `ACS3-HMAC-SHA256 Credential=…,SignedHeaders=…,Signature=…`
+fn authorization(text: &str) -> Result<BTreeMap<&str, &str>, Refusal> {
+    let (algorithm, fields) =
+        text.split_once(' ').ok_or_else(|| incomplete("Authorization has one word only"))?;
+    if algorithm != v3::ALGORITHM {
+        return Err(incomplete("only ACS3-HMAC-SHA256 is known"));
+    }
+    Ok(fields.split(',').filter_map(|field| field.trim().split_once('=')).collect())
+}
+
+fn check_timestamp(text: &str, now: Time) -> Result<(), Refusal> {
+    let shape = chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%SZ");
+    // chrono would take one digit where two belong.
+    let Some(stated) = shape.ok().filter(|_| text.len() == 20) else {
+        let message = "Specified time stamp or date value is not well formatted.";
+        return Err(Refusal::bad("InvalidTimeStamp.Format", message));
+    };
+    let apart = Time::from_utc(stated.and_utc()).since(now).millis().saturating_abs();
+    if apart > WINDOW.millis() {
+        let message = "Specified time stamp or date value is expired.";
+        return Err(Refusal::bad("InvalidTimeStamp.Expired", message));
+    }
+    Ok(())
+}
