@@ -140,7 +140,7 @@ pub struct Event {
     /// Time in holes since `since`.
     #[serde(rename = "blind_ms")]
     pub blind: Span,
-    /// The vendor's RequestIds of the replies that decided.
+    /// The vendor's `RequestIds` of the replies that decided.
     pub request_ids: Vec<String>,
     pub clients: Option<Vec<OnlineClient>>,
     /// The rule's condition as written; own alerts: none.
@@ -220,4 +220,86 @@ pub fn notification_id<'a>(channel: &'a str, events: impl IntoIterator<Item = &'
     let mut parts = vec![channel.as_bytes()];
     parts.extend(events.into_iter().map(str::as_bytes));
     digest_id("ntf_", &parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subject(kind: SubjectKind, name: &str) -> Subject {
+        Subject { kind, name: name.to_owned() }
+    }
+
+    #[test]
+    fn ids_are_what_they_always_were() {
+        let alice = subject(SubjectKind::User, "alice");
+        let id = |kind| event_id("install", "shared-account", Some("shanghai"), &alice, 1, kind);
+        let episode = episode_id("install", "shared-account", Some("shanghai"), &alice, 1);
+        let notification = notification_id("soc-mail", ["evt_a", "evt_b"]);
+        insta::assert_snapshot!(format!(
+            "{}\n{}\n{episode}\n{notification}",
+            id(EventKind::Fired),
+            id(EventKind::Ended)
+        ));
+        for (text, prefix) in [(id(EventKind::Fired), "evt_"), (episode, "ep_"), (notification, "ntf_")] {
+            let rest = text.strip_prefix(prefix).unwrap();
+            assert!(rest.len() == 26 && rest.chars().all(|c| matches!(c, 'a'..='z' | '2'..='7')), "{text}");
+        }
+    }
+
+    #[test]
+    fn each_part_of_an_id_counts() {
+        let (alice, group) = (subject(SubjectKind::User, "alice"), subject(SubjectKind::Group, "alice"));
+        let fired = EventKind::Fired;
+        let ids = [
+            event_id("i", "rule", Some("s"), &alice, 1, fired),
+            event_id("j", "rule", Some("s"), &alice, 1, fired),
+            event_id("i", "rul", Some("s"), &alice, 1, fired),
+            event_id("i", "rule", Some("t"), &alice, 1, fired),
+            event_id("i", "rule", None, &alice, 1, fired),
+            event_id("i", "rule", Some("s"), &group, 1, fired),
+            event_id("i", "rule", Some("s"), &alice, 2, fired),
+            event_id("i", "rule", Some("s"), &alice, 1, EventKind::Ended),
+            event_id("ir", "ule", Some("s"), &alice, 1, fired),
+        ];
+        assert_eq!(ids.iter().collect::<std::collections::BTreeSet<_>>().len(), ids.len());
+        assert_ne!(notification_id("c", ["ab"]), notification_id("c", ["a", "b"]));
+        assert_ne!(notification_id("c", ["a", "b"]), notification_id("c", ["b", "a"]));
+    }
+
+    #[test]
+    fn an_event_reads_as_receivers_expect() {
+        let at: Time = "2026-11-22T03:05:00Z".parse().unwrap();
+        let event = Event {
+            id: "evt_1".to_owned(),
+            kind: EventKind::Ended,
+            episode: "ep_1".to_owned(),
+            at,
+            rule: "shared-account".to_owned(),
+            rule_version: "v".to_owned(),
+            severity: Severity::High,
+            source: Some("shanghai".to_owned()),
+            subject: subject(SubjectKind::User, "a\r\nb\u{202e}"),
+            value: Some(Value { now: None, first: Some(4), peak: Some(5) }),
+            limit: Some(Limit { value: 2, origin: "rule".to_owned() }),
+            since: at,
+            fired_at: Some(at),
+            ended_at: Some(at + Span::from_mins(9)),
+            reason: Some(EndReason::LeftScope),
+            reminder: 0,
+            readings: vec![EventReading { at, reading: "absent".to_owned(), online: None, fetched_at: None }],
+            blind: Span::from_secs(7),
+            request_ids: vec!["4F1A".to_owned()],
+            clients: None,
+            when: Some("online > limit".to_owned()),
+            detail: None,
+            users: Vec::new(),
+            by: None,
+            note: None,
+            finding: Some(Finding::MultiDevice),
+        };
+        let json = serde_json::to_string_pretty(&event).unwrap();
+        assert_eq!(serde_json::from_str::<Event>(&json).unwrap(), event);
+        insta::assert_snapshot!(json);
+    }
 }

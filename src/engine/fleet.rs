@@ -128,3 +128,75 @@ impl Fleet {
         self.own_limit(source, user, today).or_else(of_rule)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use globset::Glob;
+
+    use super::*;
+
+    fn fleet() -> Fleet {
+        let group = |name: &str, glob: &str, source: Option<&str>, limit| Group {
+            name: name.to_owned(),
+            users: vec![Glob::new(glob).unwrap().compile_matcher()],
+            source: source.map(str::to_owned),
+            limit,
+            labels: BTreeMap::new(),
+        };
+        let exception = |user: &str, source: Option<&str>, limit, expires: &str| Exception {
+            user: user.to_owned(),
+            source: source.map(str::to_owned),
+            limit,
+            reason: "shared terminal".to_owned(),
+            owner: "it-ops".to_owned(),
+            expires: expires.parse().unwrap(),
+        };
+        Fleet {
+            groups: vec![
+                group("staff", "*", None, Some(3)),
+                group("contractors", "ext-*", None, Some(1)),
+                group("beijing", "*", Some("beijing"), Some(2)),
+                group("labelled", "ext-*", None, None),
+            ],
+            exceptions: vec![
+                exception("ext-kiosk", None, Some(6), "2027-03-31"),
+                exception("ext-kiosk", Some("beijing"), Some(9), "2027-03-31"),
+                exception("ext-noted", None, None, "2027-03-31"),
+            ],
+        }
+    }
+
+    #[track_caller]
+    fn check(source: &str, user: &str, today: &str, expect: &str) {
+        let fleet = fleet();
+        let limit = fleet.own_limit(source, user, today.parse().unwrap());
+        let limit = limit.map_or_else(|| "none".to_owned(), |l| format!("{} {}", l.value, l.origin));
+        assert_eq!(limit, expect, "{source}/{user} on {today}");
+    }
+
+    #[test]
+    fn exceptions_go_before_the_smallest_group() {
+        check("shanghai", "alice", "2027-01-01", "3 group:staff");
+        check("shanghai", "ext-bob", "2027-01-01", "1 group:contractors");
+        check("beijing", "alice", "2027-01-01", "2 group:beijing");
+        check("shanghai", "ext-kiosk", "2027-01-01", "6 exception:ext-kiosk");
+        check("beijing", "ext-kiosk", "2027-01-01", "9 exception:ext-kiosk");
+        check("shanghai", "ext-noted", "2027-01-01", "1 group:contractors");
+    }
+
+    #[test]
+    fn an_exception_holds_through_its_last_day() {
+        check("shanghai", "ext-kiosk", "2027-03-31", "6 exception:ext-kiosk");
+        check("shanghai", "ext-kiosk", "2027-04-01", "1 group:contractors");
+    }
+
+    #[test]
+    fn names_are_compared_byte_for_byte_and_keep_their_slots() {
+        let mut names = Names::new(["alice".to_owned(), "Alice".to_owned(), "alice".to_owned()]);
+        assert_eq!((names.len(), names.slot("alice"), names.slot("Alice")), (2, Some(0), Some(1)));
+        assert_eq!((names.slot("ALICE"), names.slot_or_add("bob"), names.slot_or_add("alice")), (None, 2, 0));
+        assert_eq!(names.iter().map(|name| &**name).collect::<Vec<_>>(), ["alice", "Alice", "bob"]);
+        assert_eq!(&**names.name(2), "bob");
+        assert!(Names::default().is_empty());
+    }
+}

@@ -201,7 +201,7 @@ fn clock(facts: &SourceFacts, language: Language) -> Opinion {
     Opinion::bare(match facts.skew {
         Some(skew) if size(skew) < SKEW_CLEAR.millis() => Verdict::Clear,
         Some(_) => Verdict::Between,
-        // A usable reply without a date shows nothing, unless it followed a jump: then the clock was accepted.
+        // A reply without a date shows nothing either way.
         None => Verdict::Unknown,
     })
 }
@@ -245,5 +245,88 @@ pub fn of_storage(error: Option<&str>, language: Language) -> Opinion {
     match error {
         Some(error) => Opinion::breach(own::storage(error, language)),
         None => Opinion::bare(Verdict::Clear),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(class: FaultClass) -> Option<Fault> {
+        Some(Fault { class, code: "Code".to_owned(), message: "what the vendor says".to_owned() })
+    }
+
+    #[test]
+    fn the_table_is_in_the_order_of_its_names() {
+        for (index, rule) in RULES.iter().enumerate() {
+            assert_eq!(rule.own as usize, index);
+            assert_eq!(Own::of_name(rule.name), Some(rule.own));
+            assert_eq!(rule.own.rule(), rule);
+        }
+        assert_eq!(Own::of_name("shared-account"), None);
+    }
+
+    #[track_caller]
+    fn check(facts: &SourceFacts, expect: [Verdict; 5]) {
+        for language in [Language::En, Language::ZhCn] {
+            let opinions = of_source(facts, language);
+            assert_eq!(opinions.clone().map(|(_, opinion)| opinion.verdict), expect, "{facts:?}");
+            for (_, opinion) in opinions {
+                assert_eq!(opinion.detail.is_some(), opinion.verdict == Verdict::Breach);
+                assert!(opinion.detail.is_none_or(|detail| !detail.contains('\n')));
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_poll_says() {
+        use Verdict::{Between, Breach, Clear, Unknown};
+        let good = SourceFacts { usable: true, skew: Some(Span::from_secs(2)), ..SourceFacts::default() };
+        check(&good, [Clear; 5]);
+        let failed =
+            |unusable, class| SourceFacts { unusable, fault: fault(class), ..SourceFacts::default() };
+        check(&failed(2, FaultClass::Transport), [Unknown, Unknown, Unknown, Clear, Unknown]);
+        check(&failed(3, FaultClass::Transport), [Breach, Unknown, Unknown, Clear, Unknown]);
+        for class in
+            [FaultClass::Credentials, FaultClass::Permission, FaultClass::Account, FaultClass::Request]
+        {
+            check(&failed(1, class), [Unknown, Breach, Unknown, Clear, Unknown]);
+        }
+        check(&failed(1, FaultClass::Clock), [Unknown, Unknown, Breach, Clear, Unknown]);
+        let part = SourceFacts { fault: fault(FaultClass::Permission), ..good.clone() };
+        check(&part, [Clear; 5]);
+        let skew = |skew: i64| SourceFacts { skew: Some(Span::from_secs(skew)), ..good.clone() };
+        check(&skew(-61), [Clear, Clear, Breach, Clear, Clear]);
+        check(&skew(45), [Clear, Clear, Between, Clear, Clear]);
+        check(&SourceFacts { skew: None, ..good.clone() }, [Clear, Clear, Unknown, Clear, Clear]);
+        let jump = |jump: i64| SourceFacts { jump: Some(Span::from_secs(jump)), ..good.clone() };
+        check(&jump(-3600), [Clear, Clear, Breach, Clear, Clear]);
+        check(&jump(7), [Clear; 5]);
+        let names = vec!["alice".to_owned()];
+        let facts = SourceFacts { refused: names.clone(), absent: names.clone(), ..good };
+        check(&facts, [Clear, Clear, Clear, Breach, Breach]);
+        assert_eq!(of_source(&facts, Language::En)[4].1.users, names);
+        assert!(names_added(&[], &names) && !names_added(&names, &names) && !names_added(&names, &[]));
+    }
+
+    #[test]
+    fn what_a_delivery_says() {
+        let verdict = |answer, dead| {
+            let facts = ChannelFacts { answer, dead, status: None, note: "refused".to_owned() };
+            of_channel(&facts, Language::En).verdict
+        };
+        assert_eq!(verdict(Answer::Sent, false), Verdict::Clear);
+        assert_eq!(verdict(Answer::Retry, false), Verdict::Unknown);
+        assert_eq!(verdict(Answer::Rejected, false), Verdict::Unknown);
+        for (answer, dead) in [
+            (Answer::Retry, true),
+            (Answer::Rejected, true),
+            (Answer::Misconfigured, false),
+            (Answer::Gone, false),
+        ] {
+            assert_eq!(verdict(answer, dead), Verdict::Breach, "{answer:?}");
+        }
+        assert_eq!(of_storage(Some("full"), Language::En).verdict, Verdict::Breach);
+        assert_eq!(of_storage(None, Language::En).verdict, Verdict::Clear);
     }
 }

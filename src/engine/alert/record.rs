@@ -190,7 +190,7 @@ fn fill(
     }
 }
 
-/// Adds a reading to those that decide, with the RequestId of the reply that stated it. Only while a stretch is
+/// Adds a reading to those that decide, with the `RequestId` of the reply that stated it. Only while a stretch is
 /// under way (`since` is set); a poll that is seen twice counts once.
 pub fn push_trail(alert: &mut Alert, reading: EventReading, request_id: Option<&str>) {
     if alert.since.is_none() || alert.trail.last().is_some_and(|last| last.at >= reading.at) {

@@ -65,9 +65,10 @@ fn users(words: Words, users: &[String]) -> String {
     let shown = shown.join(words.say(", ", "、"));
     match users.len().saturating_sub(MOST_SHOWN) {
         0 => shown,
-        more => {
-            format!("{shown} {}", words.say("and N more", "另有 N 个").replacen('N', &more.to_string(), 1))
-        }
+        more => match words.language {
+            Language::En => format!("{shown} and {more} more"),
+            Language::ZhCn => format!("{shown}，另有 {more} 个"),
+        },
     }
 }
 
@@ -105,7 +106,7 @@ fn times(words: Words, event: &Event) -> Facts {
         add(&mut facts, words.say("Why it ended", "结束原因"), words.reason(reason));
     }
     if Own::of_name(&event.rule).is_none() {
-        add(&mut facts, words.say("Of this blind (no readings)", "其中无读数时长"), words.span(event.blind));
+        add(&mut facts, words.say("Blind time (no readings)", "无读数时长"), words.span(event.blind));
     }
     if let Some(by) = &event.by {
         add(&mut facts, words.say("By", "操作人"), clean(by, NAME));

@@ -190,7 +190,7 @@ fn sentences(words: Words, entry: &Entry<'_>) -> String {
 fn what(words: Words, event: &Event) -> String {
     let subject = words.subject(event);
     if let Some(own) = Own::of_name(&event.rule) {
-        return own::title(own, &subject, words.language);
+        return format!("“{}”", own::title(own, &subject, words.language));
     }
     let rule = clean(&event.rule, NAME);
     match words.language {
@@ -233,32 +233,33 @@ fn now(words: Words, event: &Event) -> Option<String> {
     })
 }
 
-/// Why, how long and how high.
 fn ended(words: Words, event: &Event, what: &str) -> String {
-    let reason = event.reason.map_or("", |reason| words.reason(reason));
-    let lasted = words.span(event.ended_at.unwrap_or(event.at).since(event.fired_at.unwrap_or(event.at)));
-    let value = event.value.filter(|_| Own::of_name(&event.rule).is_none());
-    let values = value.map(|value| match words.language {
-        En => format!(", peak {}, now {}", words.count(value.peak), words.count(value.now)),
-        ZhCn => format!("，峰值 {}，当前 {}", words.count(value.peak), words.count(value.now)),
-    });
-    let values = values.unwrap_or_default();
     match words.language {
-        En => format!("{what} ended: {reason}. It lasted {lasted}{values}."),
-        ZhCn => format!("{what} 已结束：{reason}。持续 {lasted}{values}。"),
+        En => format!("{what} ended: {}", how_it_ended(words, event)),
+        ZhCn => format!("{what} 已结束：{}", how_it_ended(words, event)),
     }
 }
 
 fn both(words: Words, event: &Event, what: &str) -> String {
     let (fired, end) = (event.fired_at.unwrap_or(event.at), event.ended_at.unwrap_or(event.at));
-    let (fired, end) = (words.time(fired), words.time(end));
+    let (fired, end, how) = (words.time(fired), words.time(end), how_it_ended(words, event));
     match words.language {
-        En => format!(
-            "{what} fired at {fired} and had ended at {end} before this could be delivered. {}",
-            ended(words, event, what)
-        ),
-        ZhCn => {
-            format!("{what} 于 {fired} 触发，在本通知送达之前已于 {end} 结束。{}", ended(words, event, what))
-        }
+        En => format!("{what} fired at {fired} and had ended at {end} before this could be delivered: {how}"),
+        ZhCn => format!("{what} 于 {fired} 触发，在本通知送达之前已于 {end} 结束：{how}"),
+    }
+}
+
+/// Why, after how long, and how high it went.
+fn how_it_ended(words: Words, event: &Event) -> String {
+    let reason = event.reason.map_or("–", |reason| words.reason(reason));
+    let lasted = words.span(event.ended_at.unwrap_or(event.at).since(event.fired_at.unwrap_or(event.at)));
+    let values = event.value.map(|value| match words.language {
+        En => format!(", peak {}, now {}", words.count(value.peak), words.count(value.now)),
+        ZhCn => format!("，峰值 {}，当前 {}", words.count(value.peak), words.count(value.now)),
+    });
+    let values = values.unwrap_or_default();
+    match words.language {
+        En => format!("{reason}. It lasted {lasted}{values}."),
+        ZhCn => format!("{reason}。持续 {lasted}{values}。"),
     }
 }

@@ -3,6 +3,7 @@
 //! Neighbours: `engine::own` decides and asks for the line, `message` prints it under a title from here. A part of
 //! its own because these are instructions to an operator, not accounts of users.
 
+use super::words::Words;
 use super::{Language, clean};
 use crate::engine::backoff::Answer;
 use crate::engine::own::{ChannelFacts, Own};
@@ -94,9 +95,11 @@ pub(in crate::engine) fn clock(
     refused: Option<&Fault>,
     language: Language,
 ) -> String {
+    let words = Words { language, zone: chrono_tz::Tz::UTC };
+    let size = |span: Span| words.span(Span::from_millis(span.millis().saturating_abs()));
     let mut parts = Vec::new();
     if let Some(skew) = skew {
-        let (size, ahead) = (Span::from_millis(skew.millis().saturating_abs()), skew < Span::ZERO);
+        let (size, ahead) = (size(skew), skew < Span::ZERO);
         parts.push(match (language, ahead) {
             (En, true) => format!("this host's clock is {size} ahead of the vendor's"),
             (En, false) => format!("this host's clock is {size} behind the vendor's"),
@@ -105,7 +108,7 @@ pub(in crate::engine) fn clock(
         });
     }
     if let Some(jump) = jump {
-        let (size, forward) = (Span::from_millis(jump.millis().saturating_abs()), jump > Span::ZERO);
+        let (size, forward) = (size(jump), jump > Span::ZERO);
         parts.push(match (language, forward) {
             (En, true) => format!("it jumped {size} forward since the poll before"),
             (En, false) => format!("it jumped {size} back since the poll before"),

@@ -58,7 +58,7 @@ fn event(kind: EventKind, user: &str, episode: &str) -> Event {
     }
 }
 
-fn own_event(own: own::Own, detail: Option<String>, users: Vec<String>) -> Event {
+fn own_event(own: Own, detail: Option<String>, users: Vec<String>) -> Event {
     let rule = own.rule();
     let name = match rule.subject {
         SubjectKind::Channel => "soc-hook",
@@ -225,8 +225,8 @@ fn own_alerts_say_what_to_do() {
             status: Some(401),
             note: "who are you".to_owned(),
         };
-        opinions.push((own::Own::Channel, own::of_channel(&note, language)));
-        opinions.push((own::Own::Storage, own::of_storage(Some("disk full"), language)));
+        opinions.push((Own::Channel, own::of_channel(&note, language)));
+        opinions.push((Own::Storage, own::of_storage(Some("disk full"), language)));
         for (own, opinion) in opinions {
             let event = own_event(own, opinion.detail, opinion.users);
             let message =

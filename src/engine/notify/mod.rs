@@ -114,7 +114,8 @@ pub struct Fold {
 
 /// What to fold among a channel's unfinished rows (oldest first). *Fired* and *ended* of one episode, both never
 /// attempted, become one notice; then, if more than [`MOST_AT_ONCE`] due rows were never attempted, they become one
-/// digest. A row that must wait for an attempted one is left alone, so that a fold never waits and never overtakes.
+/// digest. A row that shares an episode with one that stays is left alone, so that a fold never waits and never
+/// overtakes. The new notice comes after all rows there are.
 pub fn fold(channel: &str, rows: &[Row]) -> Vec<Fold> {
     let mut clusters = cluster(&foldable(rows));
     if clusters.len() > MOST_AT_ONCE {
@@ -124,51 +125,64 @@ pub fn fold(channel: &str, rows: &[Row]) -> Vec<Fold> {
     clusters.into_iter().filter(many).map(|cluster| merge(channel, &cluster)).collect()
 }
 
-/// Due rows never attempted that wait for no row before them that stays.
+/// Due rows never attempted that share no episode, not even by way of others, with a row that stays. (A fold comes
+/// after every row there is: it must not fall behind one that goes on with its episode.)
 fn foldable(rows: &[Row]) -> Vec<&Row> {
-    let mut staying: BTreeSet<&str> = BTreeSet::new();
-    let mut free = Vec::new();
-    for row in rows {
-        let stays = row.attempted || !row.due || row.events.is_empty();
-        if stays || row.shares_episode(&staying) {
-            staying.extend(row.episodes.iter().map(String::as_str));
-        } else {
-            free.push(row);
+    let stays = |row: &&Row| row.attempted || !row.due || row.events.is_empty();
+    let mut staying = episodes_of(rows.iter().filter(stays));
+    let mut free: Vec<&Row> = rows.iter().filter(|row| !stays(row)).collect();
+    loop {
+        let (held, rest): (Vec<&Row>, Vec<&Row>) =
+            free.into_iter().partition(|row| row.shares_episode(&staying));
+        free = rest;
+        if held.is_empty() {
+            return free;
         }
+        staying.extend(episodes_of(held.into_iter()));
     }
-    free
 }
 
-/// Rows that belong together: those between the *fired* and the *ended* of an episode, chained where they share
-/// more. A row on its own is a cluster of one.
+fn episodes_of<'a>(rows: impl Iterator<Item = &'a Row>) -> BTreeSet<&'a str> {
+    rows.flat_map(|row| row.episodes.iter().map(String::as_str)).collect()
+}
+
+/// Rows that become one: those of an episode that both fired and ended among them, with all that speak of the same
+/// episodes. A row on its own is a cluster of one.
 fn cluster<'a>(rows: &[&'a Row]) -> Vec<Vec<&'a Row>> {
-    let mut cluster_of: Vec<usize> = (0..rows.len()).collect();
-    let mut seen: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    let mut whole: BTreeMap<&str, (bool, bool)> = BTreeMap::new();
-    for (index, row) in rows.iter().enumerate() {
-        for event in &row.events {
-            seen.entry(&event.episode).or_default().push(index);
-            let ends = whole.entry(&event.episode).or_default();
-            ends.0 |= event.kind == EventKind::Fired;
-            ends.1 |= event.kind == EventKind::Ended;
-        }
-    }
-    for (episode, members) in &seen {
-        if whole.get(episode) == Some(&(true, true)) {
-            let target = members.iter().map(|&m| cluster_of[m]).min().unwrap_or_default();
-            let joined: Vec<usize> = members.iter().map(|&m| cluster_of[m]).collect();
-            for entry in &mut cluster_of {
-                if joined.contains(entry) {
-                    *entry = target;
-                }
-            }
-        }
-    }
+    let with = |kind: EventKind| -> BTreeSet<&str> {
+        let events = rows.iter().flat_map(|row| &row.events).filter(|event| event.kind == kind);
+        events.map(|event| event.episode.as_str()).collect()
+    };
+    let (fired, ended) = (with(EventKind::Fired), with(EventKind::Ended));
+    let whole: BTreeSet<&str> = fired.intersection(&ended).copied().collect();
     let mut clusters: BTreeMap<usize, Vec<&Row>> = BTreeMap::new();
-    for (row, cluster) in rows.iter().zip(cluster_of) {
-        clusters.entry(cluster).or_default().push(row);
+    for (row, root) in rows.iter().zip(roots(rows)) {
+        clusters.entry(root).or_default().push(row);
     }
-    clusters.into_values().collect()
+    let joined = |cluster: &Vec<&Row>| cluster.iter().any(|row| row.shares_episode(&whole));
+    let split = |cluster: Vec<&'a Row>| cluster.into_iter().map(|row| vec![row]).collect();
+    clusters.into_values().flat_map(|rows| if joined(&rows) { vec![rows] } else { split(rows) }).collect()
+}
+
+/// For each row the first row that it hangs together with through shared episodes.
+fn roots(rows: &[&Row]) -> Vec<usize> {
+    fn root(parent: &mut [usize], mut at: usize) -> usize {
+        while parent[at] != at {
+            parent[at] = parent[parent[at]];
+            at = parent[at];
+        }
+        at
+    }
+    let mut parent: Vec<usize> = (0..rows.len()).collect();
+    let mut first: BTreeMap<&str, usize> = BTreeMap::new();
+    for (index, row) in rows.iter().enumerate() {
+        for episode in &row.episodes {
+            let other = *first.entry(episode).or_insert(index);
+            let (a, b) = (root(&mut parent, other), root(&mut parent, index));
+            parent[a.max(b)] = a.min(b);
+        }
+    }
+    (0..rows.len()).map(|index| root(&mut parent, index)).collect()
 }
 
 fn in_order<'a>(rows: &'a [Row], chosen: impl Iterator<Item = &'a Row>) -> Vec<&'a Row> {

@@ -177,7 +177,6 @@ proptest! {
     ) {
         let kinds = ["fired", "reminded", "changed", "ended"];
         let (mut told, mut rows) = ([0_usize; 6], Vec::new());
-        let mut attempting = true;
         for (flag, episodes) in shape {
             let mut texts = Vec::new();
             for episode in episodes {
@@ -187,14 +186,19 @@ proptest! {
                 }
             }
             if !texts.is_empty() {
-                attempting &= flag == 0;
-                rows.push(row(&format!("{}{}", if attempting { "!" } else { "" }, texts.join(","))));
+                let mark = ["!", "~", "", ""][usize::from(flag)];
+                rows.push(row(&format!("{mark}{}", texts.join(","))));
             }
         }
         let folds = fold("mail", &rows);
         let gone: Vec<&String> = folds.iter().flat_map(|fold| &fold.superseded).collect();
         prop_assert!(rows.iter().all(|row| !(row.attempted && gone.contains(&&row.id))));
         let left: Vec<&Row> = rows.iter().filter(|row| !gone.contains(&&row.id)).collect();
+        let after = left.iter().flat_map(|row| &row.events).chain(folds.iter().flat_map(|f| &f.notice.events));
+        for episode in 0..6 {
+            let step = |e: &&Event| kinds.iter().position(|kind| e.id.contains(&format!(":{kind}:")));
+            prop_assert!(after.clone().filter(|e| e.episode == episode.to_string()).is_sorted_by_key(|e| step(&e)));
+        }
         let mut ids: Vec<&str> = left.iter().flat_map(|row| &row.events).map(|e| e.id.as_str()).collect();
         ids.extend(folds.iter().flat_map(|fold| &fold.notice.events).map(|e| e.id.as_str()));
         let mut expect: Vec<&str> = rows.iter().flat_map(|row| &row.events).map(|e| e.id.as_str()).collect();
