@@ -11,8 +11,8 @@ use serde_json::Value;
 pub(super) enum Node {
     Text(String),
     Number(u32),
-    Fields(Vec<(&'static str, Node)>),
-    Items(Vec<Node>),
+    Fields(Vec<(&'static str, Self)>),
+    Items(Vec<Self>),
 }
 
 impl Node {

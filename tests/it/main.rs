@@ -1,2 +1,3 @@
 //! The integration tests, one binary; modules in reading order.
+mod emulator;
 mod lifecycle;
