@@ -1,1 +1,297 @@
-//! Tests.
+//! Whole files in, problems or settings out.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::*;
+use crate::engine::rule::Hold;
+use crate::engine::time::Span;
+
+fn now() -> Time {
+    "2026-11-22T03:05:00Z".parse().unwrap()
+}
+
+fn parse(text: &str) -> Result<Config, Problems> {
+    Config::parse(text, "rules.toml", Path::new("/nowhere"), now())
+}
+
+/// A file without a mistake, to which a test adds one.
+const BASE: &str = r#"
+[agent]
+notify = ["hook"]
+[[account]]
+name = "main"
+access_key_id = { env = "ID" }
+access_key_secret = { env = "SECRET" }
+[[source]]
+name = "one"
+kind = "aliyun-sag"
+region = "cn-shanghai"
+instance = "sag-1"
+schedule = "*/5 * * * *"
+users = ["alice", "bob"]
+[[channel]]
+name = "hook"
+kind = "webhook"
+url = "https://hooks.example.com/abc"
+secret = { env = "HOOK" }
+[[rule]]
+name = "many"
+when = "online > 3"
+"#;
+
+/// All problems of BASE and `more`, one a line: level, line counted from the first of `more`, column, the rest.
+fn problems(more: &str) -> String {
+    let text = format!("{BASE}{more}");
+    let before = BASE.lines().count();
+    let problems = match parse(&text) {
+        Ok(config) => Problems { errors: Vec::new(), warnings: config.warnings },
+        Err(problems) => problems,
+    };
+    let mut lines = String::new();
+    for (level, list) in [("error", &problems.errors), ("warning", &problems.warnings)] {
+        for p in list {
+            let line = i64::try_from(p.line).unwrap() - i64::try_from(before).unwrap();
+            writeln!(lines, "{level} {line}:{} {}: {}", p.column, p.key, p.message).unwrap();
+        }
+    }
+    lines
+}
+
+#[track_caller]
+fn check(more: &str, expect: &str) {
+    assert_eq!(problems(more).trim_end(), expect, "{more}");
+}
+
+#[test]
+fn a_small_file_is_fine() {
+    check("", "");
+    let config = parse(BASE).unwrap();
+    assert_eq!(config.agent.database, Path::new("/nowhere/seatwatch.db"));
+    assert_eq!(config.agent.timezone, chrono_tz::UTC);
+    assert_eq!(config.agent.retention, Retention::default());
+    assert_eq!(config.sources[0].account.as_deref(), Some("main"));
+    assert_eq!(config.sources[0].budget, Span::from_mins(4));
+    assert_eq!(config.rules[0].notify, ["hook"]);
+    assert_eq!(config.rules[0].policy.hold, Hold::For(Span::ZERO));
+}
+
+#[test]
+fn names_must_be_defined_and_only_once() {
+    check(
+        "[[rule]]\nname = \"Many\"\nwhen = \"online > 1\"\nnotify = [\"hok\"]",
+        "error 2:8 rule \"Many\".name: another rule in line 21 is called \"many\"\n\
+         error 4:11 rule \"Many\".notify: no channel is called \"hok\"",
+    );
+    check(
+        "[[rule]]\nname = \"x\"\nwhen = \"online > 1\"\nduring = \"office\"\ngroups = [\"g\"]\nsources = [\"two\"]",
+        "error 4:10 rule \"x\".during: no calendar is called \"office\"\n\
+         error 5:11 rule \"x\".groups: no group is called \"g\"\n\
+         error 6:12 rule \"x\".sources: no source is called \"two\"",
+    );
+    check(
+        "[[rule]]\nname = \"agent/x\"\nwhen = \"online > 1\"",
+        "error 2:8 rule \"agent/x\".name: names beginning with agent/ are reserved for own alerts",
+    );
+    check(
+        "[[channel]]\nname = \"spare\"\nkind = \"webhook\"\nurl = \"https://x.example.com/\"\nsecret = { env = \"S\" }",
+        "warning 2:8 channel \"spare\".name: nobody uses the channel \"spare\"",
+    );
+}
+
+#[test]
+fn conditions_are_pointed_into() {
+    check(
+        "[[rule]]\nname = \"x\"\nwhen = \"online > 1 and onlin > 2\"",
+        "error 3:24 rule \"x\".when: no signal is called `onlin`",
+    );
+    check(
+        "[[rule]]\nname = \"x\"\nwhen = '''\nonline >\n  onlin'''",
+        "error 5:3 rule \"x\".when: no signal is called `onlin`",
+    );
+}
+
+#[test]
+fn limits_must_come_from_somewhere() {
+    let rule = "[[rule]]\nname = \"x\"\nwhen = \"online > limit\"\n";
+    check(rule, "error 3:8 rule \"x\".when: uses limit, and \"one/alice\" has none");
+    check(&format!("{rule}limit = 2"), "");
+    let group = "[[group]]\nname = \"g\"\nusers = [\"a*\", \"bob\"]\nlimit = 1\n";
+    check(&format!("{rule}{group}"), "");
+    check(&format!("{rule}users = [\"zoe\"]"), "warning 1:1 rule \"x\": its scope matches nobody");
+}
+
+#[test]
+fn exceptions_are_owned_dated_and_known() {
+    let exception = |user: &str, expires: &str| {
+        let rest = "reason = \"r\"\nowner = \"o\"\nlimit = 4";
+        format!("[[exception]]\nuser = \"{user}\"\nexpires = {expires}\n{rest}\n")
+    };
+    check(&exception("alice", "2026-11-22"), "");
+    check(
+        &exception("alice", "2026-11-21"),
+        "warning 3:11 exception[0].expires: has expired, on 2026-11-21",
+    );
+    check(
+        &exception("zoe", "2027-01-01"),
+        "warning 2:8 exception[0].user: no source has a user \"zoe\"",
+    );
+    check(
+        &format!("{}{}", exception("bob", "2027-01-01"), exception("bob", "2027-01-01")),
+        "error 8:8 exception[1].user: \"bob\" has an exception already, in line 24",
+    );
+    check(
+        "[[exception]]\nuser = \"bob\"\nexpires = \"2027-01-01\"",
+        "error 1:1 exception[0].owner: is missing\n\
+         error 1:1 exception[0].reason: is missing\n\
+         error 3:11 exception[0].expires: must be a date without quotes, as in 2026-10-01, not a string",
+    );
+}
+
+#[test]
+fn holds_and_schedules_fit_together() {
+    let rule = |hold: &str| format!("[[rule]]\nname = \"x\"\nwhen = \"online > 1\"\nfor = \"{hold}\"");
+    check(&rule("5m"), "");
+    check(&rule("3 of 5 polls"), "");
+    check(&rule("1m"), "warning 4:7 rule \"x\".for: 1m is shorter than the 5m between polls");
+    check(&rule("6 of 5 polls"), "error 4:7 rule \"x\".for: \"6 of 5 polls\" cannot be met or counted");
+    check(&rule("1 of 65 polls"), "error 4:7 rule \"x\".for: \"1 of 65 polls\" cannot be met or counted");
+    check(
+        &rule("soon"),
+        "error 4:7 rule \"x\".for: \"soon\" is not a duration: write a whole number and one of ms, s, m, h, d, as in \
+         90s, 10m, 4h, 7d",
+    );
+    let names: Vec<String> = (0..20_000).map(|n| format!("\"u{n}\"")).collect();
+    let text = BASE.replace("\"alice\", \"bob\"", &names.join(","));
+    let errors = parse(&text).unwrap_err().errors;
+    assert_eq!(errors.len(), 1);
+    assert_eq!(errors[0].message, "20000 users are 400 requests, 400 s at 1 a second, and a poll has 4m");
+    assert_eq!((errors[0].line, errors[0].column), (13, 12));
+}
+
+#[test]
+fn secrets_in_plain_text_are_refused_and_not_quoted() {
+    let text = BASE.replace("{ env = \"HOOK\" }", "\"hunter2\"").replace("kind = \"webhook\"", "pasword = \"hunter3\"");
+    let shown = parse(&text).unwrap_err().draw(false);
+    assert!(!shown.contains("hunter"), "{shown}");
+    for line in ["password = \"hunter2", "access_key_secret = hunter2", "[x]\nsecret = [\"hunter2\" \"hunter2\"]"] {
+        let shown = parse(line).unwrap_err().draw(false);
+        assert!(!shown.contains("hunter"), "{shown}");
+    }
+    let text = format!("{BASE}[[account]]\nname = \"x\"\nsecurity_token = \"hunter2\"");
+    let problems = parse(&text).map_or_else(|problems| problems.draw(false), |_| String::new());
+    assert!(!problems.contains("hunter"), "{problems}");
+}
+
+#[test]
+fn unresolved_secrets_are_named() {
+    let config = parse(&BASE.replace("HOOK", "SEATWATCH_TEST_NOT_SET")).unwrap();
+    let unresolved = config.unresolved();
+    let found = unresolved.iter().find(|p| p.key == "channel \"hook\".secret").unwrap();
+    assert_eq!(found.message, "environment variable \"SEATWATCH_TEST_NOT_SET\": is not set");
+    assert_eq!((found.line, found.column), (19, 18));
+}
+
+#[test]
+fn bytes_that_are_no_rules_file_are_refused() {
+    let why = |text: &str| {
+        let problems = parse(text).unwrap_err();
+        problems.errors.iter().map(|p| p.message.clone()).collect::<Vec<_>>().join("; ")
+    };
+    assert_eq!(why("a = \"\0\""), "holds a NUL byte");
+    assert_eq!(why(&"#".repeat(walk::LONGEST + 1)), "is longer than 1 MiB");
+    assert!(why(&format!("a = {}", "[".repeat(100_000))).contains("recurs"));
+    assert!(parse(&format!("\u{feff}{}", BASE.replace('\n', "\r\n"))).is_ok(), "BOM and CRLF are fine");
+    let dir = tempfile::tempdir().unwrap();
+    let load = |path: &Path| Config::load(path, now()).unwrap_err().errors[0].message.clone();
+    assert_eq!(load(dir.path()), "is not a regular file");
+    assert!(load(&dir.path().join("none")).starts_with("cannot be read"));
+    std::fs::write(dir.path().join("latin"), [b'#', 0xe4]).unwrap();
+    assert_eq!(load(&dir.path().join("latin")), "is not UTF-8 text");
+}
+
+#[test]
+fn users_come_from_a_file_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let users = "\u{feff}# people\r\n  carol \r\n\r\nalice\ncarol\na\u{1}b\n";
+    std::fs::write(dir.path().join("users.txt"), users).unwrap();
+    let text = BASE.replace("users = [", "users_file = \"users.txt\"\nusers = [");
+    let problems = Config::parse(&text, "rules.toml", dir.path(), now()).unwrap_err();
+    let told: Vec<String> = problems.errors.iter().chain(&problems.warnings).map(ToString::to_string).collect();
+    let file = dir.path().join("users.txt").display().to_string();
+    assert_eq!(
+        told,
+        [
+            format!("{file}:6:1: a user name holds no control characters"),
+            format!("{file}:4:1: \"alice\" is listed twice, first in line 15"),
+            format!("{file}:5:1: \"carol\" is listed twice, first in line 2 of {file}"),
+        ]
+    );
+    std::fs::write(dir.path().join("users.txt"), users.replace("a\u{1}b", "dave")).unwrap();
+    let config = Config::parse(&text, "rules.toml", dir.path(), now()).unwrap();
+    assert_eq!(config.sources[0].users.iter().map(|u| &**u).collect::<Vec<_>>(), ["alice", "bob", "carol", "dave"]);
+}
+
+#[test]
+fn a_rule_has_the_same_version_however_it_is_written() {
+    let version = |rule: &str| parse(&format!("{BASE}[[rule]]\nname = \"x\"\n{rule}")).unwrap().rules[1].version.clone();
+    let plain = version("when = \"online > 2\"");
+    assert_eq!(plain.len(), 12);
+    assert_eq!(plain, version("severity = \"medium\" # usual\nwhen = \"(online   > 2)\""));
+    assert_ne!(plain, version("when = \"online > 3\""));
+    assert_ne!(plain, version("when = \"online > 2\"\nfor = \"10m\""));
+    let office = |hours: &str| {
+        version(&format!("when = \"online > 2\"\nduring = \"o\"\n[[calendar]]\nname = \"o\"\nhours = [\"{hours}\"]"))
+    };
+    assert_ne!(office("09:00-17:00"), office("09:00-18:00"), "what the calendar says is part of the rule");
+}
+
+#[test]
+fn many_users_and_rules_are_bounded_work() {
+    let names: Vec<String> = (0..10_000).map(|n| format!("\"user-{n}\"")).collect();
+    let mut text = BASE.replace("\"alice\", \"bob\"", &names.join(",")).replace("*/5", "0");
+    for n in 0..1_000 {
+        writeln!(text, "[[rule]]\nname = \"r{n}\"\nwhen = \"online > limit\"\nlimit = 2\nusers = [\"user-{n}*\"]").unwrap();
+    }
+    assert_eq!(parse(&text).unwrap().rules.len(), 1_001);
+}
+
+#[test]
+fn every_mistake_is_shown_at_once() {
+    let text = include_str!("../../tests/data/config/mistakes.toml");
+    let problems = Config::parse(text, "mistakes.toml", Path::new("/nowhere"), now()).unwrap_err();
+    insta::assert_snapshot!("mistakes", problems.draw(false));
+    let json = serde_json::to_value(&problems).unwrap();
+    let keys: BTreeSet<&str> = json["errors"][0].as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(keys, BTreeSet::from(["file", "line", "column", "key", "message", "hint"]));
+}
+
+const EXAMPLE: &str = include_str!("../../rules.example.toml");
+
+#[test]
+fn the_example_has_no_mistake() {
+    match parse(EXAMPLE) {
+        Ok(config) => assert_eq!(config.warnings, []),
+        Err(problems) => panic!("{problems}"),
+    }
+}
+
+#[test]
+fn the_example_shows_every_key() {
+    let mut shown = BTreeSet::new();
+    let mut table = String::new();
+    for line in EXAMPLE.lines() {
+        if let Some(name) = line.strip_prefix('[') {
+            table = name.trim_start_matches('[').split(']').next().unwrap().to_owned();
+            shown.insert(table.clone());
+        }
+        let line = line.strip_prefix("# ").unwrap_or(line);
+        if let Some((key, _)) = line.split_once(" = ") {
+            shown.insert(format!("{table}.{key}"));
+        }
+    }
+    let config = parse(EXAMPLE).unwrap_or_else(|problems| panic!("{problems}"));
+    let hidden: Vec<_> = config.asked_keys().difference(&shown).collect();
+    assert!(hidden.is_empty(), "keys the example does not show: {hidden:?}");
+}
