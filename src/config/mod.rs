@@ -33,6 +33,7 @@ pub use sources::Source;
 pub use walk::walk;
 
 use self::place::SecretUse;
+use crate::aliyun::account;
 use crate::channel;
 use crate::engine::calendar::Calendar;
 use crate::engine::fleet::Fleet;
@@ -43,6 +44,7 @@ use crate::engine::time::Time;
 #[derive(Clone, Debug)]
 pub struct Config {
     pub agent: Agent,
+    pub accounts: Vec<account::Settings>,
     pub sources: Vec<Source>,
     pub fleet: Fleet,
     pub calendars: Vec<Arc<Calendar>>,

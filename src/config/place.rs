@@ -182,7 +182,8 @@ impl Notes {
         let sorted = |list: RefCell<Vec<Problem>>| {
             let mut list = list.into_inner();
             list.sort_by(|a, b| {
-                (&a.file, a.line, a.column, &a.message).cmp(&(&b.file, b.line, b.column, &b.message))
+                let place = |p: &Problem| (p.line, p.column);
+                (&a.file, place(a), &a.key, &a.message).cmp(&(&b.file, place(b), &b.key, &b.message))
             });
             list.dedup();
             list

@@ -57,22 +57,21 @@ impl<'c> Crowd<'c> {
         crowd
     }
 
-    /// A source that asks the API for names may have any name.
-    fn may_have(&self, source: Option<&str>, fits: impl Fn(&HashSet<&str>) -> bool) -> bool {
+    fn has(&self, source: Option<&str>, fits: impl Fn(&HashSet<&str>) -> bool) -> bool {
         let covered = |s: &Source| source.is_none_or(|name| s.name == name);
-        self.sources.iter().zip(&self.names).any(|(s, names)| covered(s) && (s.roster || fits(names)))
+        self.sources.iter().zip(&self.names).any(|(s, names)| covered(s) && fits(names))
     }
 
     pub(super) fn check_group(&self, section: &Section<'_>, group: &Group) {
         let any = |names: &HashSet<&str>| group.users.iter().any(|glob| matches_any(glob, names));
-        if !group.users.is_empty() && !self.may_have(group.source.as_deref(), any) {
+        if !group.users.is_empty() && !self.has(group.source.as_deref(), any) {
             section.warning_at("users", "matches no user of any source", None);
         }
     }
 
     pub(super) fn check_exception(&self, section: &Section<'_>, exception: &Exception, today: NaiveDate) {
         let user = exception.user.as_str();
-        if !self.may_have(exception.source.as_deref(), |names| names.contains(user)) {
+        if !self.has(exception.source.as_deref(), |names| names.contains(user)) {
             section.warning_at("user", &format!("no source has a user {user:?}"), None);
         }
         if exception.expires < today {
@@ -98,7 +97,7 @@ impl<'c> Crowd<'c> {
 
     pub(super) fn check_rule(&self, section: &Section<'_>, rule: &Rule) {
         let covered = || self.sources.iter().filter(|source| rule.scope.covers_source(&source.name));
-        let anyone = covered().any(|source| source.roster) || self.reached(rule).next().is_some();
+        let anyone = self.reached(rule).next().is_some();
         if !anyone && !self.sources.is_empty() {
             let place = section.own_place();
             let hint = "see its users, groups, sources and except";

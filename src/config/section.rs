@@ -29,6 +29,8 @@ pub struct Section<'d> {
     /// Without names and indices: `rule`, `agent.retention`.
     shape: String,
     asked: Vec<&'static str>,
+    /// Any key may stand here.
+    open: bool,
 }
 
 /// A value with its place in the file.
@@ -45,19 +47,7 @@ impl<'d> Section<'d> {
             path: String::new(),
             shape: String::new(),
             asked: Vec::new(),
-        }
-    }
-
-    /// A number under a key that another part reads and checks; None if it is none.
-    pub(super) fn peek_number(&self, key: &str) -> Option<f64> {
-        match self.table.get(key)?.get_ref() {
-            DeValue::Integer(number) => number.as_str().parse().ok(),
-            DeValue::Float(number) => number.as_str().parse().ok(),
-            DeValue::String(_)
-            | DeValue::Boolean(_)
-            | DeValue::Datetime(_)
-            | DeValue::Array(_)
-            | DeValue::Table(_) => None,
+            open: false,
         }
     }
 
@@ -290,6 +280,7 @@ impl<'d> Section<'d> {
             path: join(&self.path, &path),
             shape: join(&self.shape, key),
             asked: Vec::new(),
+            open: false,
         }
     }
 
@@ -350,18 +341,17 @@ impl<'d> Section<'d> {
         None
     }
 
-    /// As [`Self::finish`], for a table whose keys depend on its `kind`: where that is not known, neither are they.
-    pub(super) fn finish_kind(self) {
-        if self.asked.iter().any(|key| !["name", "kind"].contains(key)) {
-            self.finish();
-        }
+    /// For a table whose keys depend on its `kind`: where that is not known, neither are they, and none is reported
+    /// as unknown.
+    pub(super) fn settle_kind(&mut self) {
+        self.open = self.asked.iter().all(|key| ["name", "kind"].contains(key));
     }
 
     /// Reports the keys nobody asked for. Call it when everything was read.
     pub fn finish(self) {
         for (key, _) in self.table {
             let name = key.get_ref().as_ref();
-            if self.asked.contains(&name) {
+            if self.open || self.asked.contains(&name) {
                 continue;
             }
             let hint = suggest(name, self.asked.iter().copied());

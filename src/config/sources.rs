@@ -13,6 +13,7 @@ use super::section::Section;
 use super::users;
 use crate::engine::schedule::Schedule;
 use crate::engine::time::{Span, Time};
+use crate::source;
 
 /// Users one request asks for.
 const USERS_PER_REQUEST: usize = 50;
@@ -21,55 +22,49 @@ const USERS_PER_REQUEST: usize = 50;
 #[derive(Clone, Debug)]
 pub struct Source {
     pub name: String,
-    /// None: the vendor's default credential chain.
+    /// None where the file has no account: the vendor's default credential chain.
     pub account: Option<String>,
     pub schedule: Schedule,
     /// The schedule's smallest interval, as of when the file was read.
     pub interval: Span,
     /// How long one poll may take; retries end there.
     pub budget: Span,
+    /// Everybody to ask about, each once, in the order they are written.
     pub users: Vec<Arc<str>>,
-    /// Ask the API for the names as well.
-    pub roster: bool,
-    pub roster_refresh: Span,
+    /// What its kind needs to know. Its own `account`, `schedule`, `users`… are the texts these fields came from.
+    pub settings: source::Settings,
 }
 
-/// Reads what all kinds have in common.
+/// Reads a source: the keys of its kind first, then what all kinds have in common.
 pub(super) fn read(
     section: &mut Section<'_>,
     accounts: &Names,
     zone_of_agent: Tz,
     now: Time,
 ) -> Option<Source> {
+    let settings = source::Settings::read(section);
     let name = section.name("name");
     let account = account(section, accounts);
     let zone = zone(section, "timezone").unwrap_or(zone_of_agent);
     let schedule = schedule(section, zone);
     let interval = schedule.as_ref().map_or(Span::MAX, |schedule| schedule.interval(now));
-    let budget = section.duration_in("budget", Span::from_secs(1)..=interval);
-    let budget = budget.unwrap_or(Span::from_millis(interval.millis() / 10 * 8));
     let users = users::read(section);
-    let roster = section.boolean("roster").unwrap_or_default();
-    let refresh = section.duration_in("roster_refresh", Span::from_mins(1)..=Span::from_days(30));
-    if !section.has("users") && !section.has("users_file") && !roster {
-        let place = section.own_place();
-        let hint = "add users = [\"…\"], users_file = \"…\" or roster = true";
-        section.notes.error(section.text, &place, "names no users", Some(hint));
-    } else if users.is_empty() && !roster {
+    if users.is_empty() && (section.has("users") || section.has("users_file")) {
         let key = if section.has("users_file") { "users_file" } else { "users" };
         section.warning_at(key, "holds no names; the source asks for nobody", None);
     }
-    let roster_refresh = refresh.unwrap_or(Span::from_hours(1));
-    Some(Source {
-        name: name?,
-        account,
-        schedule: schedule?,
-        interval,
-        budget,
-        users,
-        roster,
-        roster_refresh,
-    })
+    let budget = budget(section, interval);
+    Some(Source { name: name?, account, schedule: schedule?, interval, budget, users, settings: settings? })
+}
+
+fn budget(section: &mut Section<'_>, interval: Span) -> Span {
+    let usual = Span::from_millis(interval.millis() / 10 * 8);
+    let Some(budget) = section.peek_string("budget").and_then(|text| text.parse().ok()) else { return usual };
+    if budget > interval {
+        let message = format!("{budget} is more than the {interval} between polls");
+        section.error_at("budget", &message, Some("leave it out to mean 80 % of the interval"));
+    }
+    budget
 }
 
 fn schedule(section: &mut Section<'_>, zone: Tz) -> Option<Schedule> {

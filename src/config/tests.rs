@@ -104,11 +104,11 @@ fn names_must_be_defined_and_only_once() {
 fn conditions_are_pointed_into() {
     check(
         "[[rule]]\nname = \"x\"\nwhen = \"online > 1 and onlin > 2\"",
-        "error 3:24 rule \"x\".when: no signal is called `onlin`",
+        "error 3:24 rule \"x\".when: there is no signal `onlin`",
     );
     check(
         "[[rule]]\nname = \"x\"\nwhen = '''\nonline >\n  onlin'''",
-        "error 5:3 rule \"x\".when: no signal is called `onlin`",
+        "error 5:3 rule \"x\".when: there is no signal `onlin`",
     );
 }
 
@@ -129,14 +129,8 @@ fn exceptions_are_owned_dated_and_known() {
         format!("[[exception]]\nuser = \"{user}\"\nexpires = {expires}\n{rest}\n")
     };
     check(&exception("alice", "2026-11-22"), "");
-    check(
-        &exception("alice", "2026-11-21"),
-        "warning 3:11 exception[0].expires: has expired, on 2026-11-21",
-    );
-    check(
-        &exception("zoe", "2027-01-01"),
-        "warning 2:8 exception[0].user: no source has a user \"zoe\"",
-    );
+    check(&exception("alice", "2026-11-21"), "warning 3:11 exception[0].expires: has expired, on 2026-11-21");
+    check(&exception("zoe", "2027-01-01"), "warning 2:8 exception[0].user: no source has a user \"zoe\"");
     check(
         &format!("{}{}", exception("bob", "2027-01-01"), exception("bob", "2027-01-01")),
         "error 8:8 exception[1].user: \"bob\" has an exception already, in line 24",
@@ -172,10 +166,14 @@ fn holds_and_schedules_fit_together() {
 
 #[test]
 fn secrets_in_plain_text_are_refused_and_not_quoted() {
-    let text = BASE.replace("{ env = \"HOOK\" }", "\"hunter2\"").replace("kind = \"webhook\"", "pasword = \"hunter3\"");
+    let text = BASE
+        .replace("{ env = \"HOOK\" }", "\"hunter2\"")
+        .replace("kind = \"webhook\"", "pasword = \"hunter3\"");
     let shown = parse(&text).unwrap_err().draw(false);
     assert!(!shown.contains("hunter"), "{shown}");
-    for line in ["password = \"hunter2", "access_key_secret = hunter2", "[x]\nsecret = [\"hunter2\" \"hunter2\"]"] {
+    for line in
+        ["password = \"hunter2", "access_key_secret = hunter2", "[x]\nsecret = [\"hunter2\" \"hunter2\"]"]
+    {
         let shown = parse(line).unwrap_err().draw(false);
         assert!(!shown.contains("hunter"), "{shown}");
     }
@@ -218,7 +216,8 @@ fn users_come_from_a_file_too() {
     std::fs::write(dir.path().join("users.txt"), users).unwrap();
     let text = BASE.replace("users = [", "users_file = \"users.txt\"\nusers = [");
     let problems = Config::parse(&text, "rules.toml", dir.path(), now()).unwrap_err();
-    let told: Vec<String> = problems.errors.iter().chain(&problems.warnings).map(ToString::to_string).collect();
+    let told: Vec<String> =
+        problems.errors.iter().chain(&problems.warnings).map(ToString::to_string).collect();
     let file = dir.path().join("users.txt").display().to_string();
     assert_eq!(
         told,
@@ -230,19 +229,26 @@ fn users_come_from_a_file_too() {
     );
     std::fs::write(dir.path().join("users.txt"), users.replace("a\u{1}b", "dave")).unwrap();
     let config = Config::parse(&text, "rules.toml", dir.path(), now()).unwrap();
-    assert_eq!(config.sources[0].users.iter().map(|u| &**u).collect::<Vec<_>>(), ["alice", "bob", "carol", "dave"]);
+    assert_eq!(
+        config.sources[0].users.iter().map(|u| &**u).collect::<Vec<_>>(),
+        ["alice", "bob", "carol", "dave"]
+    );
 }
 
 #[test]
 fn a_rule_has_the_same_version_however_it_is_written() {
-    let version = |rule: &str| parse(&format!("{BASE}[[rule]]\nname = \"x\"\n{rule}")).unwrap().rules[1].version.clone();
+    let version = |rule: &str| {
+        parse(&format!("{BASE}[[rule]]\nname = \"x\"\n{rule}")).unwrap().rules[1].version.clone()
+    };
     let plain = version("when = \"online > 2\"");
     assert_eq!(plain.len(), 12);
     assert_eq!(plain, version("severity = \"medium\" # usual\nwhen = \"(online   > 2)\""));
     assert_ne!(plain, version("when = \"online > 3\""));
     assert_ne!(plain, version("when = \"online > 2\"\nfor = \"10m\""));
     let office = |hours: &str| {
-        version(&format!("when = \"online > 2\"\nduring = \"o\"\n[[calendar]]\nname = \"o\"\nhours = [\"{hours}\"]"))
+        version(&format!(
+            "when = \"online > 2\"\nduring = \"o\"\n[[calendar]]\nname = \"o\"\nhours = [\"{hours}\"]"
+        ))
     };
     assert_ne!(office("09:00-17:00"), office("09:00-18:00"), "what the calendar says is part of the rule");
 }
@@ -252,7 +258,11 @@ fn many_users_and_rules_are_bounded_work() {
     let names: Vec<String> = (0..10_000).map(|n| format!("\"user-{n}\"")).collect();
     let mut text = BASE.replace("\"alice\", \"bob\"", &names.join(",")).replace("*/5", "0");
     for n in 0..1_000 {
-        writeln!(text, "[[rule]]\nname = \"r{n}\"\nwhen = \"online > limit\"\nlimit = 2\nusers = [\"user-{n}*\"]").unwrap();
+        writeln!(
+            text,
+            "[[rule]]\nname = \"r{n}\"\nwhen = \"online > limit\"\nlimit = 2\nusers = [\"user-{n}*\"]"
+        )
+        .unwrap();
     }
     assert_eq!(parse(&text).unwrap().rules.len(), 1_001);
 }

@@ -16,6 +16,7 @@ use super::scope::Crowd;
 use super::section::Section;
 use super::sources::{Source, check_load};
 use super::{Config, calendars, fleet, rules, sources};
+use crate::aliyun::account;
 use crate::channel;
 use crate::engine::calendar::Calendar;
 use crate::engine::fleet::Fleet;
@@ -76,6 +77,7 @@ pub(super) fn read(mut root: Section<'_>, now: Time) -> Config {
     let calendars = calendars(std::mem::take(&mut tables.calendars), agent.timezone);
     let mut config = Config {
         agent,
+        accounts,
         sources,
         fleet: Fleet::default(),
         calendars: calendars.values().cloned().collect(),
@@ -105,36 +107,39 @@ fn channels(sections: Vec<Section<'_>>) -> Vec<channel::Settings> {
     let mut channels = Vec::with_capacity(sections.len());
     for mut section in sections {
         channels.extend(channel::Settings::read(&mut section));
-        section.finish_kind();
+        section.settle_kind();
+        section.finish();
     }
     channels
 }
 
-/// The rate of each account, by name.
-fn accounts(sections: Vec<Section<'_>>) -> BTreeMap<String, f64> {
-    let mut rates = BTreeMap::new();
+fn accounts(sections: Vec<Section<'_>>) -> Vec<account::Settings> {
+    let mut accounts = Vec::with_capacity(sections.len());
     for mut section in sections {
-        let name = section.name("name");
-        let rate =
-            section.peek_number("requests_per_second").filter(|rate| *rate > 0.0).unwrap_or(USUAL_RATE);
-        rates.extend(name.map(|name| (name, rate)));
+        accounts.extend(account::Settings::read(&mut section));
+        section.finish();
     }
-    rates
+    accounts
 }
 
 fn sources(
     sections: Vec<Section<'_>>,
     defined: &Defined,
-    rates: &BTreeMap<String, f64>,
+    accounts: &[account::Settings],
     zone: Tz,
     now: Time,
 ) -> Vec<Source> {
+    let rates: BTreeMap<&str, f64> =
+        accounts.iter().map(|a| (a.name.as_str(), a.requests_per_second)).collect();
     let mut read = Vec::with_capacity(sections.len());
     for mut section in sections {
-        let Some(source) = sources::read(&mut section, &defined.accounts, zone, now) else { continue };
-        let rate = source.account.as_ref().and_then(|name| rates.get(name)).copied().unwrap_or(USUAL_RATE);
-        check_load(&section, &source, rate);
-        read.push(source);
+        let source = sources::read(&mut section, &defined.accounts, zone, now);
+        if let Some(source) = &source {
+            let rate = source.account.as_deref().and_then(|name| rates.get(name)).copied();
+            check_load(&section, source, rate.unwrap_or(USUAL_RATE));
+        }
+        read.extend(source);
+        section.finish();
     }
     read
 }
