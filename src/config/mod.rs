@@ -62,12 +62,12 @@ impl Config {
     /// # Errors
     /// Everything that is wrong, with the warnings.
     pub fn load(path: &Path, now: Time) -> Result<Self, Problems> {
-        match users::load_rules(path, walk::LONGEST as u64) {
-            Ok(text) => {
-                let base = path.parent().unwrap_or(Path::new(""));
-                Self::parse(&text, &path.display().to_string(), base, now)
+        let file = path.display().to_string();
+        match users::load(path, walk::LONGEST as u64) {
+            Ok(text) => Self::parse(&text, &file, path.parent().unwrap_or(Path::new("")), now),
+            Err(why) => {
+                Err(Problems { errors: vec![Problem::of_file(file, why, None)], warnings: Vec::new() })
             }
-            Err(problem) => Err(Problems { errors: vec![problem], warnings: Vec::new() }),
         }
     }
 

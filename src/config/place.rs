@@ -104,7 +104,8 @@ fn excerpt(line: &str, from: usize, to: usize, mask: bool) -> Excerpt {
 fn sensitive(key: &str) -> bool {
     let key = key.trim().to_ascii_lowercase();
     let named = ["secret", "passw", "token", "url", "access_key"].iter().any(|word| key.contains(word));
-    named || ["password", "secret", "url"].iter().any(|word| strsim::osa_distance(&key, word) <= 2)
+    named
+        || ["password", "secret", "url"].iter().any(|word| strsim::osa_distance(&key, word) <= word.len() / 3)
 }
 
 /// `{ env = "…" }` and its like say where a secret is, not what it is.

@@ -9,7 +9,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::place::{Place, Text};
-use super::problem::Problem;
 use super::section::Section;
 
 /// Users of one source.
@@ -119,9 +118,4 @@ pub(super) fn load(path: &Path, longest: u64) -> Result<String, String> {
         return Err(format!("is longer than {} MiB", longest / (1024 * 1024)));
     }
     String::from_utf8(bytes).map_err(|_| "is not UTF-8 text".to_owned())
-}
-
-/// As [`load`], as a problem of the file itself.
-pub(super) fn load_rules(path: &Path, longest: u64) -> Result<String, Problem> {
-    load(path, longest).map_err(|why| Problem::of_file(path.display().to_string(), why, None))
 }
