@@ -1,3 +1,4 @@
 //! The integration tests, one binary; modules in reading order.
 mod emulator;
 mod lifecycle;
+mod client;
