@@ -59,7 +59,19 @@ pub async fn run(
         Some(path) => read(path).with_context(|| format!("scenario {}", path.display()))?,
         None => Scenario::default(),
     };
-    let settings = Settings {
+    let listen = args.listen;
+    let settings = settings(args, scenario);
+    let (address, emulator) =
+        Emulator::bind(settings, now(), Arc::new(now)).with_context(|| format!("listen on {listen}"))?;
+    let ready = serde_json::json!({ "listening": format!("http://{address}") });
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{ready}").and_then(|()| out.flush()).context("write the ready line")?;
+    drop(out);
+    emulator.serve(shutdown).await.context("serve")
+}
+
+fn settings(args: Args, scenario: Scenario) -> Settings {
+    Settings {
         listen: args.listen,
         seed: args.seed,
         users: args.users,
@@ -70,16 +82,36 @@ pub async fn run(
         requests_per_second: args.requests_per_second,
         speed: args.speed,
         scenario,
-    };
-    let (address, emulator) = Emulator::bind(settings, now(), Arc::new(now))
-        .with_context(|| format!("listen on {}", args.listen))?;
-    let ready = serde_json::json!({ "listening": format!("http://{address}") });
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{ready}").and_then(|()| out.flush()).context("write the ready line")?;
-    drop(out);
-    emulator.serve(shutdown).await.context("serve")
+    }
 }
 
 fn read(path: &std::path::Path) -> anyhow::Result<Scenario> {
     Ok(std::fs::read_to_string(path)?.parse()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn what_is_not_said_is_the_emulators_default() {
+        let line = <Line as clap::Parser>::try_parse_from(["emulate"]).unwrap();
+        let given = settings(line.args, Scenario::default());
+        assert_eq!(format!("{given:?}"), format!("{:?}", Settings::default()));
+        assert_eq!(given.access_key_secret.expose(), Settings::default().access_key_secret.expose());
+    }
+
+    #[test]
+    fn wrong_arguments_are_refused() {
+        for wrong in [["--listen", "localhost"], ["--users", "-1"], ["--speed", "fast"], ["--port", "1"]] {
+            let line = <Line as clap::Parser>::try_parse_from(["emulate", wrong[0], wrong[1]]);
+            assert!(line.is_err(), "{wrong:?}");
+        }
+    }
 }
