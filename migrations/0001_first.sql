@@ -221,5 +221,7 @@ CREATE TABLE channel (
     since      INTEGER NOT NULL,
     failing    INTEGER NOT NULL,
     last_at    INTEGER NOT NULL,
+    status   INTEGER,
+    dead     INTEGER NOT NULL DEFAULT 0,
     last_error TEXT
 ) STRICT, WITHOUT ROWID;

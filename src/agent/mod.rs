@@ -1,4 +1,130 @@
-//! The shell around the engine: the clock, and later the loops.
-//! Neighbours: `cli` starts it; it uses sources, store and channels. (Replaced by its owner.)
+//! The shell around the engine: three loops, a clock, reload and shutdown.
+//!
+//! Neighbours: source, store, channel and config are its hands, `engine` decides; `cli` starts it. A part of its own
+//! because only here do time, waiting and I/O meet. The loops' bodies ([`Agent::collect_once`], [`Agent::tend_once`],
+//! [`Agent::deliver_once`]) take the time as an argument and can be driven by hand; the loops only call them.
 
 pub mod clock;
+mod collect;
+mod deliver;
+mod live;
+mod own;
+mod run;
+mod tend;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use tokio::sync::{Mutex, watch};
+
+pub use collect::Collected;
+pub use live::{Live, LiveError};
+pub use run::{Stopped, run};
+
+use crate::engine::time::Time;
+use crate::engine::watch::Watch;
+use crate::store::{Store, StoreError};
+
+/// The agent. Everything it must not forget is in the store; the rest is made again from store and rules file.
+pub struct Agent {
+    store: Store,
+    live: RwLock<Arc<Live>>,
+    sources: Mutex<BTreeMap<String, Arc<Watched>>>,
+    /// Alerts about channels and the agent itself.
+    own: Mutex<Option<own::OwnAlerts>>,
+    /// Counts news in the outbox.
+    outbox: watch::Sender<u64>,
+    /// This run's id, by which attempts of an earlier run are told from ours.
+    run: String,
+    /// Attempts under way.
+    open: std::sync::Mutex<BTreeSet<(String, u32)>>,
+    /// Channels whose `agent/storage` message went out in this outage of the store.
+    storage_told: std::sync::Mutex<Option<own::StorageOutage>>,
+    breakers: std::sync::Mutex<BTreeMap<String, deliver::Breaker>>,
+}
+
+/// A source as the agent holds it.
+#[derive(Default)]
+struct Watched {
+    /// Held through a whole poll, so that there is one at a time and a reload waits for it.
+    poll: Mutex<()>,
+    /// None until loaded, and after a commit that failed: then it is read again from the store.
+    watch: Mutex<Option<Watch>>,
+}
+
+impl Agent {
+    pub fn new(store: Store, live: Live) -> Self {
+        Self {
+            store,
+            live: RwLock::new(Arc::new(live)),
+            sources: Mutex::default(),
+            own: Mutex::default(),
+            outbox: watch::Sender::new(0),
+            run: format!("run_{:016x}", rand::random::<u64>()),
+            open: std::sync::Mutex::default(),
+            storage_told: std::sync::Mutex::default(),
+            breakers: std::sync::Mutex::default(),
+        }
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The rules file in force.
+    pub fn live(&self) -> Arc<Live> {
+        Arc::clone(&self.live.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn watched(&self, source: &str) -> Arc<Watched> {
+        Arc::clone(self.sources.lock().await.entry(source.to_owned()).or_default())
+    }
+
+    /// The source's watch, read from the store where memory has none.
+    async fn loaded<'a>(
+        &self,
+        watch: &'a mut Option<Watch>,
+        live: &Live,
+        source: &str,
+    ) -> Result<&'a mut Watch, StoreError> {
+        if watch.is_none() {
+            let setup =
+                live.setup(source).ok_or_else(|| StoreError::Refused(format!("no source {source}")))?;
+            *watch = Some(collect::load(&self.store, Arc::clone(setup)).await?);
+        }
+        // Just filled.
+        watch.as_mut().ok_or(StoreError::Stopped)
+    }
+
+    /// To be called once before the loops start: attempts that an earlier process left open are counted as crashes.
+    pub async fn begin(&self, now: Time) -> Result<(), StoreError> {
+        for (notification, given_up) in self.store.crashed(&self.run, now).await? {
+            tracing::warn!(
+                notification,
+                given_up,
+                "an earlier process ended within a send; it may have arrived"
+            );
+        }
+        Ok(())
+    }
+
+    /// The instant of the source's last poll.
+    async fn last_at(&self, source: &str) -> Option<Time> {
+        let live = self.live();
+        let watched = self.watched(source).await;
+        let mut held = watched.watch.lock().await;
+        self.loaded(&mut held, &live, source).await.ok()?.memory.last_at
+    }
+
+    /// Puts another rules file in force: polls under way finish on the old one, then everything is laid out anew.
+    pub async fn swap(&self, live: Live) {
+        *self.live.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(live);
+        let watched: Vec<Arc<Watched>> = self.sources.lock().await.values().cloned().collect();
+        for watched in watched {
+            let _idle = watched.poll.lock().await;
+            *watched.watch.lock().await = None;
+        }
+        self.forget_breakers();
+        self.wake_deliver();
+    }
+}

@@ -37,7 +37,7 @@ pub struct Setup {
     /// Those that cover the source.
     pub rules: Vec<Arc<Rule>>,
     /// The users to ask about.
-    pub users: Vec<String>,
+    pub users: Vec<Arc<str>>,
     /// Of the words in own alerts.
     pub language: Language,
     /// Channels for own alerts.

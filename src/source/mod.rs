@@ -5,10 +5,11 @@
 
 pub mod aliyun_sag;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::aliyun::Account;
 use crate::aliyun::transport::OpenError;
+use crate::aliyun::{Account, account};
 use crate::config::Section;
 use crate::engine::event::OnlineClient;
 use crate::engine::reading::{Fault, Fetched};
@@ -45,7 +46,42 @@ pub enum Source {
     AliyunSag(AliyunSag),
 }
 
+/// Why a source cannot be opened: the account or source at fault and the way out.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Refused(String);
+
 impl Source {
+    /// Opens sources, each with the name of its account (none: the only one, or the default chain). Those of one
+    /// account share its rate.
+    pub fn open_all(
+        sources: &[(&Settings, Option<&str>)],
+        accounts: &[account::Settings],
+    ) -> Vec<Result<Self, Refused>> {
+        let mut opened: BTreeMap<&str, Arc<Account>> = BTreeMap::new();
+        let chain = account::Settings::of_chain();
+        let of_name = |name: Option<&str>| match name {
+            Some(name) => accounts.iter().find(|account| account.name == name),
+            None => Some(if let [only] = accounts { only } else { &chain }),
+        };
+        let mut open = |settings: &Settings, name: Option<&str>| {
+            let of_source =
+                |error: &dyn std::fmt::Display| Refused(format!("source {}: {error}", settings.name()));
+            let account = of_name(name).ok_or_else(|| of_source(&"its account is not in the file"))?;
+            let account = match opened.get(account.name.as_str()) {
+                Some(account) => Arc::clone(account),
+                None => {
+                    let fresh = Account::open(account).map(Arc::new);
+                    let fresh =
+                        fresh.map_err(|error| Refused(format!("account {}: {error}", account.name)))?;
+                    Arc::clone(opened.entry(&account.name).or_insert(fresh))
+                }
+            };
+            Self::open(settings, account).map_err(|error| of_source(&error))
+        };
+        sources.iter().map(|(settings, account)| open(settings, *account)).collect()
+    }
+
     /// # Errors
     /// The CA file cannot be used, or the system has no roots.
     pub fn open(settings: &Settings, account: Arc<Account>) -> Result<Self, OpenError> {

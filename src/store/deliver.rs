@@ -70,6 +70,10 @@ pub struct ChannelHealth {
     pub failing: u32,
     pub disabled: bool,
     pub last_at: Time,
+    /// The HTTP status or SMTP code of the last answer.
+    pub status: Option<u16>,
+    /// The last attempt was the last one for its notification.
+    pub dead: bool,
     pub last_error: Option<String>,
 }
 
@@ -124,9 +128,9 @@ fn due(c: &Connection, channels: &[String], now: Time, limit: u32) -> Result<Vec
     Ok(found)
 }
 
-fn backlog(c: &Connection, channel: &str, limit: u32) -> Result<Vec<Due>, StoreError> {
+fn unfinished(c: &Connection, channel: &str, limit: u32) -> Result<Vec<Due>, StoreError> {
     let query = format!(
-        "SELECT {COLUMNS} FROM notification WHERE channel = ?1 AND state = 'pending' AND told = 0 ORDER BY no LIMIT ?2"
+        "SELECT {COLUMNS} FROM notification WHERE channel = ?1 AND state = 'pending' ORDER BY no LIMIT ?2"
     );
     let mut query = c.prepare_cached(&query)?;
     let mut rows = query.query(params![channel, limit])?;
@@ -191,13 +195,16 @@ fn finish(c: &Connection, id: &str, n: u32, end: &Finish) -> Result<(), StoreErr
 fn fare(c: &Connection, channel: &str, end: &Finish, answer: &str) -> Result<(), StoreError> {
     let failed = end.answer != Answer::Sent;
     let mut upsert = c.prepare_cached(
-        "INSERT INTO channel (name, answer, since, failing, last_at, last_error) VALUES (?1, ?2, ?3, ?4, ?3, ?5)
+        "INSERT INTO channel (name, answer, since, failing, last_at, last_error, status, dead)
+         VALUES (?1, ?2, ?3, ?4, ?3, ?5, ?6, ?7)
          ON CONFLICT (name) DO UPDATE SET since = CASE WHEN answer = excluded.answer THEN since ELSE excluded.since END,
             answer = excluded.answer, failing = CASE WHEN ?4 THEN failing + 1 ELSE 0 END,
-            last_at = excluded.last_at, last_error = excluded.last_error",
+            last_at = excluded.last_at, last_error = excluded.last_error, status = excluded.status,
+            dead = excluded.dead",
     )?;
     let note = failed.then_some(&end.note);
-    upsert.execute(params![channel, answer, end.ended_at.millis(), failed, note])?;
+    let dead = end.then == Then::Dead;
+    upsert.execute(params![channel, answer, end.ended_at.millis(), failed, note, end.status, dead])?;
     Ok(())
 }
 
@@ -266,18 +273,31 @@ fn supersede(c: &Connection, old: &[String], new: &NewNotification) -> Result<bo
     Ok(true)
 }
 
-fn next_due(c: &Connection) -> Result<Option<Time>, StoreError> {
-    let query = "SELECT min(next_attempt_at) FROM notification WHERE state = 'pending'
+fn give_up_channels_but(c: &Connection, known: &[String], why: &str, now: Time) -> Result<u64, StoreError> {
+    let query = "SELECT no, channel FROM notification WHERE state IN ('pending', 'waiting')";
+    let mut query = c.prepare_cached(query)?;
+    let rows = query.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
+    let rows = rows.collect::<Result<Vec<_>, _>>()?;
+    let lost = rows.into_iter().filter(|(_, channel)| !known.contains(channel));
+    let mut given_up = 0;
+    for (no, _) in lost {
+        outbox::die(c, no, Some(why), now)?;
+        given_up += 1;
+    }
+    Ok(given_up)
+}
+
+fn next_due(c: &Connection, channel: &str) -> Result<Option<Time>, StoreError> {
+    let query = "SELECT min(next_attempt_at) FROM notification WHERE state = 'pending' AND channel = ?1
                  AND no NOT IN (SELECT notification FROM attempt WHERE ended_at IS NULL)";
-    Ok(c.query_row(query, [], |row| row.get::<_, Option<i64>>(0))
+    Ok(c.query_row(query, [channel], |row| row.get::<_, Option<i64>>(0))
         .optional()?
         .flatten()
         .map(Time::from_millis))
 }
 
 fn health(c: &Connection) -> Result<Vec<ChannelHealth>, StoreError> {
-    let query =
-        "SELECT name, answer, since, failing, disabled, last_at, last_error FROM channel ORDER BY name";
+    let query = "SELECT name, answer, since, failing, disabled, last_at, last_error, status, dead FROM channel ORDER BY name";
     let mut query = c.prepare_cached(query)?;
     let mut rows = query.query([])?;
     let mut found = Vec::new();
@@ -290,6 +310,8 @@ fn health(c: &Connection) -> Result<Vec<ChannelHealth>, StoreError> {
             disabled: row.get(4)?,
             last_at: Time::from_millis(row.get(5)?),
             last_error: row.get(6)?,
+            status: row.get(7)?,
+            dead: row.get(8)?,
         });
     }
     Ok(found)
@@ -302,15 +324,22 @@ impl Store {
         self.write(move |c| due(c, &channels, now, limit))
     }
 
-    /// The earliest time at which a pending notification may be due; blocked ones count too.
-    pub fn next_due(&self) -> Pending<Option<Time>> {
-        self.read(next_due)
+    /// The earliest time at which a pending notification of the channel may be due; blocked ones count too.
+    pub fn next_due(&self, channel: &str) -> Pending<Option<Time>> {
+        let channel = channel.to_owned();
+        self.read(move |c| next_due(c, &channel))
     }
 
-    /// Never-attempted notifications of a channel, oldest first, blocked ones too: what may be folded.
-    pub fn backlog(&self, channel: &str, limit: u32) -> Pending<Vec<Due>> {
+    /// The channel's pending notifications, oldest first, blocked and attempted ones too: what may be folded, and
+    /// what stands in the way.
+    pub fn unfinished(&self, channel: &str, limit: u32) -> Pending<Vec<Due>> {
         let channel = channel.to_owned();
-        self.read(move |c| backlog(c, &channel, limit))
+        self.read(move |c| unfinished(c, &channel, limit))
+    }
+
+    /// Gives up what is unfinished for channels other than `known`; returns how many.
+    pub fn give_up_channels_but(&self, known: Vec<String>, why: &'static str, now: Time) -> Pending<u64> {
+        self.write(move |c| give_up_channels_but(c, &known, why, now))
     }
 
     /// To be awaited before the send: from here on the notification counts as told. Returns the attempt's number;

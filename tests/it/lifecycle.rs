@@ -53,7 +53,7 @@ fn setup(rules: Vec<Rule>, users: &[&str]) -> Arc<Setup> {
         zone: Shanghai,
         fleet: Arc::new(Fleet::default()),
         rules: rules.into_iter().map(Arc::new).collect(),
-        users: users.iter().map(|user| (*user).to_owned()).collect(),
+        users: users.iter().map(|user| (*user).into()).collect(),
         language: Language::En,
         own_notify: vec!["soc".to_owned()],
     })

@@ -1,4 +1,3 @@
 //! The integration tests, one binary; modules in reading order.
 mod emulator;
 mod lifecycle;
-mod client;

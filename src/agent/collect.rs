@@ -1,0 +1,182 @@
+//! `collect`: one poll of one source, from asking to the commit.
+//!
+//! Neighbours: `source` fetches, `engine::judge` decides, the outbox renders, the store writes. A part of its own
+//! because this is the loop that decides about users; it never sends.
+
+use std::sync::Arc;
+
+use crate::engine::elapsed::{ClockReading, elapsed};
+use crate::engine::judge::judge;
+use crate::engine::reading::{Fault, Fetched, PollOutcome, Reading};
+use crate::engine::restore::{Past, replay_from};
+use crate::engine::time::{Span, Time};
+use crate::engine::watch::{Remembered, Setup, Watch, When};
+use crate::store::{Reader, Store, StoreError};
+
+use super::{Agent, Live};
+
+/// A poll that was committed, in short.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Collected {
+    pub source: String,
+    pub seq: u64,
+    pub at: Time,
+    pub outcome: PollOutcome,
+    pub events: usize,
+}
+
+impl Agent {
+    /// One poll of `source` for the instant `at` (a scheduled one, or a late start). None if the rules file in force
+    /// has no such source.
+    pub async fn collect_once(
+        &self,
+        source: &str,
+        at: Time,
+        clock: &ClockReading,
+    ) -> Result<Option<Collected>, StoreError> {
+        let watched = self.watched(source).await;
+        let _one_at_a_time = watched.poll.lock().await;
+        let live = self.live();
+        let Some(from) = live.source(source) else { return Ok(None) };
+        let (asked, users) = {
+            let mut held = watched.watch.lock().await;
+            let watch = self.loaded(&mut held, &live, source).await?;
+            let asked = watch.asked(clock.wall);
+            let users: Vec<Arc<str>> = asked.iter().map(|slot| Arc::clone(watch.names.name(*slot))).collect();
+            (asked, users)
+        };
+        let started = std::time::Instant::now();
+        let fetched = from.fetch(&users, clock.wall, live.budget(source)).await;
+        let took = Span::from_std(started.elapsed());
+        let mut held = watched.watch.lock().await;
+        let watch = self.loaded(&mut held, &live, source).await?;
+        let taken = Taken { fetched, asked: &asked, at, took, clock };
+        let collected = self.take(watch, &live, taken).await;
+        if collected.is_err() {
+            *held = None;
+        }
+        collected.map(Some)
+    }
+
+    /// Judges what was fetched and commits what follows.
+    async fn take(&self, watch: &mut Watch, live: &Live, taken: Taken<'_>) -> Result<Collected, StoreError> {
+        let Taken { fetched, asked, at, took, clock } = taken;
+        let instant = clock.at(at);
+        let (elapsed, jump) = match last_instant(watch) {
+            Some(before) => elapsed(&before, &instant),
+            None => (Span::ZERO, None),
+        };
+        if let Some(jump) = jump {
+            tracing::warn!(source = watch.setup.source, jump_ms = jump.millis(), "the clock jumped");
+        }
+        let refused = fetched.refused.clone();
+        let extra = fetched.extra;
+        let poll = watch.poll(fetched, asked, When { at, elapsed, jump, took });
+        watch.quarantine(asked, &refused, clock.wall);
+        watch.memory.boot = Some((instant.boot_id, instant.boot.millis()));
+        let collected =
+            Collected { source: poll.source.clone(), seq: poll.seq, at, outcome: poll.outcome(), events: 0 };
+        log(&collected, poll.fault.as_ref(), refused.len(), extra, took);
+        let mut outcome = judge(watch, poll, clock.wall);
+        outcome.notifications = live.render(&outcome, clock.wall);
+        let events = outcome.events.len();
+        match self.store.commit(outcome).await {
+            Ok(()) => {}
+            Err(error) => {
+                self.storage_failed(&error, clock.wall).await;
+                return Err(error);
+            }
+        }
+        watch.names_saved();
+        if let Some(outcome) = self.storage_works(clock.wall) {
+            let _ = self.commit(live, outcome, clock.wall).await;
+        }
+        self.wake_deliver();
+        Ok(Collected { events, ..collected })
+    }
+}
+
+/// What one fetch brought, and when.
+struct Taken<'a> {
+    fetched: Fetched,
+    asked: &'a [u32],
+    at: Time,
+    took: Span,
+    clock: &'a ClockReading,
+}
+
+/// What the clocks showed at the instant of the poll before; without boot time, that of another start of the host.
+fn last_instant(watch: &Watch) -> Option<ClockReading> {
+    let (boot_id, boot) = watch.memory.boot.clone().unwrap_or_default();
+    Some(ClockReading { wall: watch.memory.last_at?, boot: Span::from_millis(boot), boot_id })
+}
+
+fn log(poll: &Collected, fault: Option<&Fault>, refused: usize, extra: u32, took: Span) {
+    let (source, at) = (&poll.source, poll.at);
+    let outcome = poll.outcome.word();
+    match fault {
+        None => tracing::debug!(%source, seq = poll.seq, %at, outcome, took_ms = took.millis(), "polled"),
+        Some(fault) => tracing::warn!(
+            %source, seq = poll.seq, %at, outcome, code = fault.code, fault = fault.message, "poll"
+        ),
+    }
+    if refused > 0 {
+        tracing::warn!(%source, refused, "names refused by the vendor are left out until tomorrow");
+    }
+    if extra > 0 {
+        tracing::debug!(%source, extra, "replies held names that nobody asked for");
+    }
+}
+
+/// The watch as the store remembers it: the checkpoint's signals and the polls since, taken in again.
+pub(super) async fn load(store: &Store, setup: Arc<Setup>) -> Result<Watch, StoreError> {
+    let reader = store.reader()?;
+    let read = tokio::task::spawn_blocking(move || read(&reader, setup));
+    read.await.unwrap_or(Err(StoreError::Stopped))
+}
+
+fn read(reader: &Reader, setup: Arc<Setup>) -> Result<Watch, StoreError> {
+    let source = setup.source.clone();
+    let loaded = reader.load_source(&source)?;
+    let alerts = reader.load_alerts(Some(&source))?;
+    let memory = loaded.memory.clone();
+    let remembered = Remembered { names: loaded.names, last: loaded.column, memory: loaded.memory, alerts };
+    let mut watch = Watch::new(setup, remembered);
+    let checkpoint = loaded.checkpoint.filter(|checkpoint| watch.restore(&checkpoint.signals));
+    let from = checkpoint.map_or_else(|| replay_from(&memory), |checkpoint| checkpoint.seq + 1);
+    if from > memory.seq {
+        return Ok(watch);
+    }
+    let mut clock = memory.clock;
+    for poll in reader.polls(&source, from)? {
+        clock = clock - poll?.elapsed;
+    }
+    let mut column: Option<Vec<Reading>> = None;
+    for poll in reader.polls(&source, from)? {
+        let poll = poll?;
+        clock = clock + poll.elapsed;
+        let column = match &mut column {
+            Some(column) => {
+                apply(column, &poll.changes);
+                column
+            }
+            None => column.insert(reader.column_at(&source, poll.seq)?),
+        };
+        let mut said = column.clone();
+        for range in &poll.failed {
+            said.resize(said.len().max(range.end as usize), Reading::NOT_POLLED);
+            said[range.start as usize..range.end as usize].fill(Reading::FAILED);
+        }
+        let usable = poll.outcome != PollOutcome::Failed;
+        watch.replay(&Past { seq: poll.seq, clock, column: &said, usable });
+    }
+    Ok(watch)
+}
+
+fn apply(column: &mut Vec<Reading>, changes: &[(u32, Reading)]) {
+    for (slot, reading) in changes {
+        let slot = *slot as usize;
+        column.resize(column.len().max(slot + 1), Reading::NOT_POLLED);
+        column[slot] = *reading;
+    }
+}

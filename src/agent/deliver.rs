@@ -1,0 +1,268 @@
+//! `deliver`: takes due notifications from the outbox to their channels, and writes down what came of it.
+//!
+//! Neighbours: the store's outbox, the channels; `engine::notify` says what folds and what waits, `engine::backoff`
+//! when to try again. A part of its own because it is the only loop that sends, and it never decides whether.
+
+use std::future::Future;
+use std::sync::PoisonError;
+use std::task::Poll;
+
+use crate::channel::{Channel, Delivery, Letter};
+use crate::engine::backoff::{self, Answer, Next};
+use crate::engine::notify::{self, Row};
+use crate::engine::time::{Span, Time};
+use crate::store::{Due, Finish, StoreError, Then};
+
+use super::{Agent, Live};
+
+/// Notifications of one channel that are under way at once: a slow one does not hold up the rest.
+const AT_ONCE: usize = 4;
+/// Rows looked at in one pass of a channel.
+const WINDOW: u32 = 64;
+/// Rows looked at for folding.
+const FOLD_WINDOW: u32 = 256;
+
+/// Keeps a channel that fails from being tried with every row it has: while it is open, one row probes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Breaker {
+    failures: u32,
+    until: Option<Time>,
+}
+
+impl Breaker {
+    const PAUSES: [Span; 5] = [
+        Span::from_secs(5),
+        Span::from_secs(30),
+        Span::from_mins(2),
+        Span::from_mins(5),
+        Span::from_mins(15),
+    ];
+
+    /// How many rows may be tried at `now`.
+    fn allows(&self, now: Time) -> u32 {
+        match (self.failures, self.until) {
+            (0, _) => WINDOW,
+            (_, Some(until)) if until > now && until.since(now) <= backoff::LONGEST_WAIT => 0,
+            _ => 1,
+        }
+    }
+
+    fn take(&mut self, delivery: &Delivery, now: Time) {
+        match delivery.answer {
+            // The channel works; whether it likes this message is the message's affair.
+            Answer::Sent | Answer::Rejected => *self = Self::default(),
+            Answer::Retry | Answer::Misconfigured | Answer::Gone => {
+                let pause =
+                    Self::PAUSES.get(self.failures as usize).copied().unwrap_or(backoff::LONGEST_WAIT);
+                let asked =
+                    delivery.retry_after.unwrap_or(Span::ZERO).clamp(Span::ZERO, backoff::LONGEST_WAIT);
+                self.failures = self.failures.saturating_add(1);
+                self.until = Some(now + pause.max(asked));
+            }
+        }
+    }
+}
+
+impl Agent {
+    /// Every channel once, side by side: one that hangs delays no other. Returns the attempts made.
+    pub async fn deliver_once(&self, now: Time) -> Result<usize, StoreError> {
+        let live = self.live();
+        let passes = live.channels.keys().map(|channel| self.pass(&live, channel, now)).collect();
+        let mut attempts = 0;
+        for pass in all(passes).await {
+            attempts += pass?;
+        }
+        Ok(attempts)
+    }
+
+    /// One channel once. Returns when its next notification may be due, if there is one.
+    pub async fn deliver_to(&self, channel: &str, now: Time) -> Result<Option<Time>, StoreError> {
+        let live = self.live();
+        self.pass(&live, channel, now).await?;
+        let next = self.store.next_due(channel).await?;
+        let paused = self.breaker(channel).until.filter(|until| *until > now);
+        Ok(next.map(|next| paused.map_or(next, |until| next.max(until))))
+    }
+
+    async fn pass(&self, live: &Live, name: &str, now: Time) -> Result<usize, StoreError> {
+        let Some(channel) = live.channels.get(name) else { return Ok(0) };
+        let allowed = self.breaker(name).allows(now);
+        if allowed == 0 {
+            return Ok(0);
+        }
+        self.fold(live, name, now).await?;
+        let due = self.store.due(vec![name.to_owned()], now, allowed).await?;
+        let mut attempts = 0;
+        for group in due.chunks(AT_ONCE) {
+            attempts += group.len();
+            for result in all(group.iter().map(|row| self.attempt(channel, row, now)).collect()).await {
+                result?;
+            }
+            if self.breaker(name).allows(now) == 0 {
+                break;
+            }
+        }
+        Ok(attempts)
+    }
+
+    /// Lets one notification stand for several that nobody was told of yet.
+    async fn fold(&self, live: &Live, channel: &str, now: Time) -> Result<(), StoreError> {
+        let waiting = self.store.unfinished(channel, FOLD_WINDOW).await?;
+        if waiting.iter().filter(|row| !row.told).count() < 2 {
+            return Ok(());
+        }
+        let mut rows = Vec::with_capacity(waiting.len());
+        for row in waiting {
+            let events = self.store.events(row.events).await?;
+            let mut episodes: Vec<String> = events.iter().map(|event| event.episode.clone()).collect();
+            episodes.dedup();
+            rows.push(Row {
+                id: row.id,
+                episodes,
+                events,
+                attempted: row.told,
+                due: row.next_attempt_at <= now,
+            });
+        }
+        for fold in notify::fold(channel, &rows) {
+            let rendered = live.notification(&fold.notice, now);
+            let id = &fold.notice.id;
+            if self.store.supersede(fold.superseded.clone(), rendered).await? {
+                tracing::info!(
+                    channel,
+                    notification = id,
+                    rows = fold.superseded.len(),
+                    "waiting notifications became one"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// One attempt: written down, sent, written down again. A crash in between leaves it open in the store.
+    async fn attempt(&self, channel: &Channel, row: &Due, now: Time) -> Result<(), StoreError> {
+        let n = match self.store.begin_attempt(&row.id, &self.run, now).await {
+            Ok(n) => n,
+            // Dropped by an operator, or folded, since it was read.
+            Err(StoreError::Refused(_)) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let open = self.open_attempt(&row.id, n);
+        let letter = Letter {
+            id: row.id.clone(),
+            payload: row.payload.clone(),
+            attempt: n,
+            accepted: row.accepted.clone(),
+        };
+        let started = std::time::Instant::now();
+        let delivery = channel.send(&letter, now).await;
+        let ended_at = now + Span::from_std(started.elapsed());
+        let first = row.first_attempt_at.unwrap_or(now);
+        let (answer, asked, jitter) = (delivery.answer, delivery.retry_after, rand::random::<f64>());
+        let next = backoff::next(answer, row.tries + 1, first, ended_at, asked, jitter);
+        self.with_breaker(&row.channel, |breaker| breaker.take(&delivery, ended_at));
+        log(row, n, &delivery, next);
+        let then = match next {
+            Next::Done => Then::Sent,
+            Next::At(at) => Then::At(at),
+            Next::Dead => Then::Dead,
+            Next::Wait => Then::Wait,
+        };
+        let Delivery { answer, status, note, accepted, .. } = delivery;
+        let finish = Finish { ended_at, answer, status, note, accepted, then };
+        let finished = self.store.finish_attempt(&row.id, n, finish).await;
+        drop(open);
+        finished
+    }
+
+    fn breaker(&self, channel: &str) -> Breaker {
+        self.with_breaker(channel, |breaker| *breaker)
+    }
+
+    fn with_breaker<T>(&self, channel: &str, act: impl FnOnce(&mut Breaker) -> T) -> T {
+        let mut breakers = self.breakers.lock().unwrap_or_else(PoisonError::into_inner);
+        act(breakers.entry(channel.to_owned()).or_default())
+    }
+
+    /// A reload may have mended what a channel was paused for.
+    pub(super) fn forget_breakers(&self) {
+        self.breakers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// New rows, or rows that may go again.
+    pub(super) fn wake_deliver(&self) {
+        self.outbox.send_modify(|news| *news += 1);
+    }
+
+    fn open_attempt(&self, id: &str, n: u32) -> OpenAttempt<'_> {
+        let key = (id.to_owned(), n);
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
+        OpenAttempt { agent: self, key }
+    }
+
+    /// Attempts that a planned stop cut off are not crashes: they are written down as to be tried again.
+    pub(super) async fn leave_attempts(&self, open: Vec<(String, u32)>, now: Time) {
+        for (id, n) in open {
+            let finish = Finish {
+                ended_at: now,
+                answer: Answer::Retry,
+                status: None,
+                note: "stopped while sending; it may have arrived".to_owned(),
+                accepted: Vec::new(),
+                then: Then::At(now),
+            };
+            if let Err(error) = self.store.finish_attempt(&id, n, finish).await {
+                tracing::warn!(notification = id, %error, "an attempt stays open");
+            }
+        }
+    }
+
+    pub(super) fn open_attempts(&self) -> Vec<(String, u32)> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+}
+
+/// An attempt that is under way; leaves the list when it is done or its future is dropped.
+struct OpenAttempt<'a> {
+    agent: &'a Agent,
+    key: (String, u32),
+}
+
+impl Drop for OpenAttempt<'_> {
+    fn drop(&mut self) {
+        self.agent.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+    }
+}
+
+/// Runs all of them side by side, to the end of each.
+async fn all<T>(futures: Vec<impl Future<Output = T>>) -> Vec<T> {
+    let mut futures: Vec<_> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
+    std::future::poll_fn(|context| {
+        let mut pending = false;
+        for (future, output) in &mut futures {
+            if output.is_none() {
+                match future.as_mut().poll(context) {
+                    Poll::Ready(value) => *output = Some(value),
+                    Poll::Pending => pending = true,
+                }
+            }
+        }
+        if pending { Poll::Pending } else { Poll::Ready(()) }
+    })
+    .await;
+    futures.into_iter().filter_map(|(_, output)| output).collect()
+}
+
+fn log(row: &Due, n: u32, delivery: &Delivery, next: Next) {
+    let (channel, notification, status, note) = (&row.channel, &row.id, delivery.status, &delivery.note);
+    match next {
+        Next::Done => tracing::info!(channel, notification, attempt = n, "delivered"),
+        Next::At(at) => {
+            tracing::warn!(channel, notification, attempt = n, status, note, next = %at, "not delivered");
+        }
+        Next::Dead => tracing::error!(channel, notification, attempt = n, status, note, "given up"),
+        Next::Wait => {
+            tracing::error!(channel, notification, attempt = n, status, note, "the channel is gone")
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! A rules file in force: its settings, with channels and sources opened, laid out per source.
+//!
+//! Neighbours: `config` checked it, the loops read it; a reload makes a new one and swaps it whole. A part of its own
+//! because opening (secrets, roots, endpoints) can fail, and must fail before anything is swapped.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::channel::Channel;
+use crate::config::Config;
+use crate::engine::event::Event;
+use crate::engine::message::compose;
+use crate::engine::notify::{Notice, plan};
+use crate::engine::outcome::{NewNotification, Outcome};
+use crate::engine::schedule::Schedule;
+use crate::engine::time::{Span, Time};
+use crate::engine::watch::Setup;
+use crate::source::Source;
+
+pub struct Live {
+    pub config: Config,
+    /// The installation's id.
+    pub install: String,
+    pub channels: BTreeMap<String, Arc<Channel>>,
+    sources: BTreeMap<String, Opened>,
+}
+
+struct Opened {
+    source: Arc<Source>,
+    setup: Arc<Setup>,
+}
+
+/// What could not be opened, all of it; each line names the key and the way out.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct LiveError(pub Vec<String>);
+
+impl Live {
+    /// Opens every channel and source.
+    pub fn open(config: Config, install: &str) -> Result<Self, LiveError> {
+        let mut problems = Vec::new();
+        let mut channels = BTreeMap::new();
+        for settings in &config.channels {
+            match Channel::open(settings) {
+                Ok(channel) => drop(channels.insert(settings.name().to_owned(), Arc::new(channel))),
+                Err(error) => problems.push(error.to_string()),
+            }
+        }
+        let fleet = Arc::new(config.fleet.clone());
+        let wanted: Vec<_> = config.sources.iter().map(|s| (&s.settings, s.account.as_deref())).collect();
+        let opened = Source::open_all(&wanted, &config.accounts);
+        let mut sources = BTreeMap::new();
+        for (settings, opened) in config.sources.iter().zip(opened) {
+            let source = match opened {
+                Ok(source) => Arc::new(source),
+                Err(error) => {
+                    problems.push(error.to_string());
+                    continue;
+                }
+            };
+            let name = settings.name.clone();
+            let setup = Setup {
+                install: install.to_owned(),
+                source: name.clone(),
+                interval: settings.interval,
+                zone: config.agent.timezone,
+                fleet: Arc::clone(&fleet),
+                rules: config
+                    .rules
+                    .iter()
+                    .filter(|r| r.scope.covers_source(&name))
+                    .cloned()
+                    .map(Arc::new)
+                    .collect(),
+                users: settings.users.clone(),
+                language: config.agent.language,
+                own_notify: config.agent.notify.clone(),
+            };
+            sources.insert(name, Opened { source, setup: Arc::new(setup) });
+        }
+        if problems.is_empty() {
+            Ok(Self { config, install: install.to_owned(), channels, sources })
+        } else {
+            Err(LiveError(problems))
+        }
+    }
+
+    pub fn source_names(&self) -> impl Iterator<Item = &String> {
+        self.sources.keys()
+    }
+
+    pub fn source(&self, name: &str) -> Option<&Arc<Source>> {
+        self.sources.get(name).map(|opened| &opened.source)
+    }
+
+    pub fn setup(&self, name: &str) -> Option<&Arc<Setup>> {
+        self.sources.get(name).map(|opened| &opened.setup)
+    }
+
+    pub fn schedule(&self, name: &str) -> Option<&Schedule> {
+        self.config.sources.iter().find(|source| source.name == name).map(|source| &source.schedule)
+    }
+
+    /// How long one poll of the source may take.
+    pub fn budget(&self, name: &str) -> Span {
+        let source = self.config.sources.iter().find(|source| source.name == name);
+        source.map_or(Span::from_mins(1), |source| source.budget)
+    }
+
+    /// The notifications of an outcome's events, rendered.
+    pub fn render(&self, outcome: &Outcome, now: Time) -> Vec<NewNotification> {
+        let told: BTreeMap<&str, &Vec<String>> =
+            outcome.events.iter().map(|event| event.id.as_str()).zip(&outcome.told).collect();
+        let channels = |event: &Event| -> Vec<String> {
+            told.get(event.id.as_str()).map(|told| (*told).clone()).unwrap_or_default()
+        };
+        plan(&outcome.events, &channels).iter().map(|notice| self.notification(notice, now)).collect()
+    }
+
+    /// One notice rendered for its channel. A channel that left the rules file still gets its row, so that it is
+    /// listed that somebody was not told; `tend` gives such rows up.
+    pub fn notification(&self, notice: &Notice, now: Time) -> NewNotification {
+        let payload = match self.channels.get(&notice.channel) {
+            Some(channel) => {
+                let message = compose(notice, self.config.agent.language, self.config.agent.timezone);
+                channel.payload(notice, &message, now)
+            }
+            None => Vec::new(),
+        };
+        NewNotification {
+            id: notice.id.clone(),
+            channel: notice.channel.clone(),
+            events: notice.events.iter().map(|event| event.id.clone()).collect(),
+            episodes: notice.episodes(),
+            payload,
+            created_at: now,
+        }
+    }
+}

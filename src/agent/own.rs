@@ -1,0 +1,164 @@
+//! The agent's alerts about its channels and itself, and what it does when the store fails.
+//!
+//! Neighbours: `tend` brings channel facts, `collect` and `tend` report failing commits; `engine::own` judges. A part
+//! of its own because these alerts belong to no source, and because telling that the store fails cannot go through
+//! the store: it goes from memory, once per outage and channel.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::PoisonError;
+
+use crate::channel::Letter;
+use crate::engine::alert::{Moment, Verdict};
+use crate::engine::backoff::Answer;
+use crate::engine::event::{Subject, SubjectKind};
+use crate::engine::message::compose;
+use crate::engine::notify::{Notice, plan};
+use crate::engine::outcome::{ActRow, Alert, AlertKey, Outcome};
+use crate::engine::own::{self, ChannelFacts, Own};
+use crate::engine::own_alerts;
+use crate::engine::tend::act_on;
+use crate::engine::time::{Span, Time};
+use crate::store::{Store, StoreError};
+
+use super::{Agent, Live};
+
+/// Alerts whose subject is a channel or the agent, as the store has them.
+pub(super) struct OwnAlerts(BTreeMap<AlertKey, Alert>);
+
+impl OwnAlerts {
+    pub(super) async fn load(store: &Store) -> Result<Self, StoreError> {
+        let all = store.load_alerts(None).await?;
+        Ok(Self(all.into_iter().filter(|(key, _)| key.source.is_none()).collect()))
+    }
+
+    /// What a channel's last attempt says of it. Told on the other channels: the one that fails cannot say so.
+    pub(super) fn channel(&mut self, live: &Live, channel: &str, facts: &ChannelFacts, now: Time) -> Outcome {
+        let subject = Subject { kind: SubjectKind::Channel, name: channel.to_owned() };
+        let others =
+            live.config.agent.notify.iter().filter(|name| *name != channel).cloned().collect::<Vec<_>>();
+        let opinion = own::of_channel(facts, live.config.agent.language);
+        self.take(live, Own::Channel, subject, &opinion, &others, now)
+    }
+
+    fn take(
+        &mut self,
+        live: &Live,
+        own: Own,
+        subject: Subject,
+        opinion: &own::Opinion,
+        channels: &[String],
+        now: Time,
+    ) -> Outcome {
+        let key = AlertKey { rule: own.rule().name.to_owned(), source: None, subject };
+        let before = self.0.get(&key).cloned().unwrap_or_default();
+        let moment = Moment { at: now, clock: Span::from_millis(now.millis()), seq: 0, hole: false };
+        let (after, event) = own_alerts::take(&before, own, &key, opinion, &moment, &live.install, channels);
+        let mut outcome = Outcome { now, ..Outcome::default() };
+        if let Some((event, told)) = event {
+            outcome.tell(event, told);
+        }
+        if after != before {
+            self.0.insert(key.clone(), after.clone());
+            outcome.alerts.push((key, after));
+        }
+        outcome
+    }
+
+    /// Channels that left the rules file have nothing to be told about any more.
+    pub(super) fn reconcile(&mut self, live: &Live, now: Time) -> Outcome {
+        let gone: Vec<AlertKey> = self.0.keys().filter(|key| !self.is_there(live, key)).cloned().collect();
+        let mut outcome = Outcome { now, ..Outcome::default() };
+        for key in gone {
+            let Some(before) = self.0.remove(&key) else { continue };
+            let (after, step) = crate::engine::alert::left_scope(&before);
+            crate::engine::tend::settle(&live.install, key, &before, after, step, now, &mut outcome);
+        }
+        outcome
+    }
+
+    fn is_there(&self, live: &Live, key: &AlertKey) -> bool {
+        match key.subject.kind {
+            SubjectKind::Channel => live.channels.contains_key(&key.subject.name),
+            SubjectKind::Agent => true,
+            SubjectKind::User | SubjectKind::Group | SubjectKind::Source => false,
+        }
+    }
+
+    pub(super) fn act(&mut self, live: &Live, row: &ActRow, wanted: &str, now: Time) -> Option<Outcome> {
+        let of_episode = |alert: &Alert| alert.episode.as_ref().is_some_and(|episode| episode.id == wanted);
+        let (key, before) =
+            self.0.iter().find(|(_, a)| of_episode(a)).map(|(k, a)| (k.clone(), a.clone()))?;
+        let (after, outcome) = act_on(&live.install, row, key.clone(), &before, now);
+        self.0.insert(key, after);
+        Some(outcome)
+    }
+}
+
+/// One outage of the store: since when, and which channels were told.
+#[derive(Clone, Debug)]
+pub(super) struct StorageOutage {
+    began: Time,
+    told: BTreeSet<String>,
+}
+
+impl Agent {
+    /// The store failed: says so on every channel that was not told in this outage yet. Returns when each was tried
+    /// once; a channel that could not be reached is tried again at the next failure.
+    pub(super) async fn storage_failed(&self, error: &StoreError, now: Time) {
+        tracing::error!(%error, "the database cannot be written; nothing is lost that was committed");
+        let live = self.live();
+        let outage = {
+            let mut outage = self.storage_told.lock().unwrap_or_else(PoisonError::into_inner);
+            outage.get_or_insert(StorageOutage { began: now, told: BTreeSet::new() }).clone()
+        };
+        let untold = live.config.agent.notify.iter().filter(|channel| !outage.told.contains(*channel));
+        for (channel, letter) in storage_letters(&live, error, outage.began, untold.cloned().collect()) {
+            let Some(transport) = live.channels.get(&channel) else { continue };
+            let delivery = transport.send(&letter, now).await;
+            tracing::info!(channel, answer = ?delivery.answer, note = delivery.note, "told of the failing database");
+            if delivery.answer == Answer::Sent {
+                let mut outage = self.storage_told.lock().unwrap_or_else(PoisonError::into_inner);
+                outage.iter_mut().for_each(|outage| {
+                    outage.told.insert(channel.clone());
+                });
+            }
+        }
+    }
+
+    /// The store works: the next failure is a new outage. Channels that were told of this one are told of its end,
+    /// through the outbox, by the returned outcome.
+    pub(super) fn storage_works(&self, now: Time) -> Option<Outcome> {
+        let outage = self.storage_told.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        tracing::info!(since = %outage.began, "the database can be written again");
+        let live = self.live();
+        let told: Vec<String> = outage.told.into_iter().collect();
+        let subject = Subject { kind: SubjectKind::Agent, name: "agent".to_owned() };
+        let mut alerts = OwnAlerts(BTreeMap::new());
+        let language = live.config.agent.language;
+        let opinion = own::of_storage(Some("see the log"), language);
+        alerts.take(&live, Own::Storage, subject.clone(), &opinion, &told, outage.began);
+        let outcome = alerts.take(&live, Own::Storage, subject, &own::of_storage(None, language), &told, now);
+        (!told.is_empty()).then_some(outcome)
+    }
+}
+
+/// The message that the store fails, rendered for each of `channels`.
+fn storage_letters(
+    live: &Live,
+    error: &StoreError,
+    began: Time,
+    channels: Vec<String>,
+) -> Vec<(String, Letter)> {
+    let mut alerts = OwnAlerts(BTreeMap::new());
+    let subject = Subject { kind: SubjectKind::Agent, name: "agent".to_owned() };
+    let opinion = own::of_storage(Some(&error.to_string()), live.config.agent.language);
+    debug_assert_eq!(opinion.verdict, Verdict::Breach);
+    let outcome = alerts.take(live, Own::Storage, subject, &opinion, &channels, began);
+    let letter = |notice: Notice| {
+        let channel = live.channels.get(&notice.channel)?;
+        let message = compose(&notice, live.config.agent.language, live.config.agent.timezone);
+        let payload = channel.payload(&notice, &message, began);
+        Some((notice.channel, Letter { id: notice.id, payload, attempt: 1, accepted: Vec::new() }))
+    };
+    plan(&outcome.events, &|_| channels.clone()).into_iter().filter_map(letter).collect()
+}

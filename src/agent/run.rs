@@ -1,0 +1,303 @@
+//! The loops themselves: when to call which body, signals, the service manager, the end.
+//!
+//! Neighbours: `cli::run` starts it; the bodies are in `collect`, `tend` and `deliver`. A part of its own, and short,
+//! because nothing here decides: what is tested is the bodies.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::config::Config;
+use crate::engine::schedule::Due;
+use crate::engine::time::{Span, Time};
+
+use super::{Agent, Live, clock};
+
+/// No sleep is longer, so that a clock that was set is noticed.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+/// Tending is due this often without being asked.
+const TEND_EVERY: Duration = Duration::from_secs(30);
+/// Acts of operators are looked for this often.
+const ACTS_EVERY: Duration = Duration::from_secs(1);
+/// What may still be under way when the agent is told to stop gets this long, twice.
+const GRACE: Duration = Duration::from_secs(4);
+/// Tend and deliver must both have come round within this for the watchdog to be fed.
+const PULSE: Span = Span::from_secs(80);
+
+/// When the loops last came round.
+#[derive(Default)]
+struct Pulse {
+    tend: AtomicI64,
+    deliver: AtomicI64,
+}
+
+impl Pulse {
+    fn mark(beat: &AtomicI64) {
+        beat.store(clock::boot_time().millis(), Ordering::Relaxed);
+    }
+
+    fn is_fresh(&self) -> bool {
+        let oldest = self.tend.load(Ordering::Relaxed).min(self.deliver.load(Ordering::Relaxed));
+        clock::boot_time() - Span::from_millis(oldest) < PULSE
+    }
+}
+
+/// Why the agent ended by itself: a loop that must not end did, which is a bug.
+#[derive(Debug, thiserror::Error)]
+#[error("a loop of the agent ended: {0}")]
+pub struct Stopped(String);
+
+/// Runs until `stop` resolves. `rules` is read again whenever `reload` changes.
+pub async fn run(
+    agent: Arc<Agent>,
+    rules: PathBuf,
+    mut reload: watch::Receiver<u64>,
+    stop: impl Future<Output = ()>,
+) -> Result<(), Stopped> {
+    let pulse = Arc::new(Pulse::default());
+    Pulse::mark(&pulse.tend);
+    Pulse::mark(&pulse.deliver);
+    let (changed, loops) = watch::channel(0_u64);
+    let mut tasks = Tasks { agent: Arc::clone(&agent), loops, running: JoinSet::new(), keys: Vec::new() };
+    tasks.running.spawn(tend_loop(Arc::clone(&agent), Arc::clone(&pulse)));
+    tasks.running.spawn(prune_loop(Arc::clone(&agent)));
+    tasks.fill();
+    ready();
+    tokio::pin!(stop);
+    let mut beat = tokio::time::interval(Duration::from_secs(5));
+    let ended = loop {
+        tokio::select! {
+            () = &mut stop => break Ok(()),
+            Some(ended) = tasks.running.join_next() => {
+                if let Err(stopped) = tasks.ended(ended) { break Err(stopped) }
+            }
+            Ok(()) = reload.changed() => {
+                agent.reload(&rules, clock::now()).await;
+                changed.send_modify(|n| *n += 1);
+                tasks.fill();
+            }
+            _ = beat.tick() => {
+                tasks.fill();
+                Pulse::mark(&pulse.deliver);
+                feed(&pulse);
+            }
+        }
+    };
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    // Dropping a loop drops what it waits for; a transaction that began is finished by the store's own thread. Sends
+    // that hang are cut off and written down as such.
+    let open = agent.open_attempts();
+    let _ = tokio::time::timeout(GRACE, tasks.running.shutdown()).await;
+    let _ = tokio::time::timeout(GRACE, agent.leave_attempts(open, clock::now())).await;
+    tracing::info!("stopped");
+    ended
+}
+
+fn ready() {
+    tracing::info!("running");
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+}
+
+fn feed(pulse: &Pulse) {
+    if pulse.is_fresh() {
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
+    }
+}
+
+/// What a loop is for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Key {
+    Source(String),
+    Channel(String),
+    Always(&'static str),
+}
+
+/// The running loops: one per source, one per channel, tend and prune.
+struct Tasks {
+    agent: Arc<Agent>,
+    loops: watch::Receiver<u64>,
+    running: JoinSet<Key>,
+    keys: Vec<Key>,
+}
+
+impl Tasks {
+    /// Starts a loop for each source and channel that has none.
+    fn fill(&mut self) {
+        let live = self.agent.live();
+        let sources = live.source_names().map(|name| Key::Source(name.clone()));
+        let wanted: Vec<Key> =
+            sources.chain(live.channels.keys().map(|name| Key::Channel(name.clone()))).collect();
+        for key in wanted {
+            if self.keys.contains(&key) {
+                continue;
+            }
+            self.keys.push(key.clone());
+            let (agent, loops) = (Arc::clone(&self.agent), self.loops.clone());
+            match key {
+                Key::Source(name) => drop(self.running.spawn(collect_loop(agent, name, loops))),
+                Key::Channel(name) => drop(self.running.spawn(deliver_loop(agent, name, loops))),
+                Key::Always(_) => {}
+            }
+        }
+    }
+
+    /// A loop whose source or channel left the file ends; any other end is a bug, and so is a panic.
+    fn ended(&mut self, ended: Result<Key, tokio::task::JoinError>) -> Result<(), Stopped> {
+        match ended {
+            Ok(Key::Always(name)) => Err(Stopped(name.to_owned())),
+            Ok(key) => {
+                self.keys.retain(|other| *other != key);
+                Ok(())
+            }
+            Err(error) => Err(Stopped(error.to_string())),
+        }
+    }
+}
+
+/// Polls `source` at its instants until it leaves the rules file.
+async fn collect_loop(agent: Arc<Agent>, source: String, mut reloaded: watch::Receiver<u64>) -> Key {
+    let mut tried: Option<Time> = None;
+    loop {
+        let live = agent.live();
+        let Some(schedule) = live.schedule(&source) else { return Key::Source(source) };
+        let now = clock::read();
+        if !now.is_set() {
+            tracing::warn!(now = %now.wall, "the clock is not set; waiting for it");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            continue;
+        }
+        // An instant whose commit failed is not tried again before the next one.
+        let last = agent.last_at(&source).await.max(tried);
+        let wait = match schedule.due(last, now.wall) {
+            Due::Run(run) => {
+                if run.missed > 0 {
+                    tracing::warn!(
+                        source,
+                        missed = run.missed,
+                        late_ms = run.late.millis(),
+                        "polls were missed"
+                    );
+                }
+                tried = Some(run.at);
+                if let Err(error) = agent.collect_once(&source, run.at, &now).await {
+                    tracing::error!(source, %error, "a poll is lost");
+                }
+                continue;
+            }
+            Due::Wait(next) => next.map_or(LONGEST_SLEEP, |next| next.since(now.wall).to_std()),
+        };
+        let _ = tokio::time::timeout(wait.min(LONGEST_SLEEP), reloaded.changed()).await;
+    }
+}
+
+/// Sends what is due for `channel` until it leaves the rules file.
+async fn deliver_loop(agent: Arc<Agent>, channel: String, mut reloaded: watch::Receiver<u64>) -> Key {
+    let mut news = agent.outbox.subscribe();
+    loop {
+        news.mark_unchanged();
+        if !agent.live().channels.contains_key(&channel) {
+            return Key::Channel(channel);
+        }
+        let wait = match agent.deliver_to(&channel, clock::now()).await {
+            Ok(Some(next)) => next.since(clock::now()).to_std(),
+            Ok(None) => LONGEST_SLEEP,
+            Err(error) => {
+                tracing::error!(channel, %error, "the outbox cannot be read or written");
+                Duration::from_secs(5)
+            }
+        };
+        let wait = wait.clamp(Duration::from_millis(50), LONGEST_SLEEP);
+        let news = async {
+            tokio::select! { _ = news.changed() => {} _ = reloaded.changed() => {} }
+        };
+        let _ = tokio::time::timeout(wait, news).await;
+    }
+}
+
+async fn tend_loop(agent: Arc<Agent>, pulse: Arc<Pulse>) -> Key {
+    let mut last_full = None::<tokio::time::Instant>;
+    loop {
+        let full = last_full.is_none_or(|at| at.elapsed() >= TEND_EVERY);
+        let now = clock::now();
+        let result = if full { agent.tend_once(now).await } else { agent.take_up_acts(now).await };
+        if let Err(error) = result {
+            tracing::error!(%error, "tending failed");
+        }
+        if full {
+            last_full = Some(tokio::time::Instant::now());
+        }
+        Pulse::mark(&pulse.tend);
+        tokio::time::sleep(ACTS_EVERY).await;
+    }
+}
+
+/// Prunes in small batches, an hour apart unless there is more.
+async fn prune_loop(agent: Arc<Agent>) -> Key {
+    loop {
+        let pause = match agent.prune_once(clock::now()).await {
+            Ok(true) => Duration::from_secs(1),
+            Ok(false) => Duration::from_secs(3600),
+            Err(error) => {
+                tracing::error!(%error, "pruning failed");
+                Duration::from_secs(600)
+            }
+        };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+impl Agent {
+    /// Reads the rules file again and takes it over whole, or not at all.
+    pub async fn reload(&self, rules: &std::path::Path, now: Time) -> bool {
+        let path = rules.to_owned();
+        let read = tokio::task::spawn_blocking(move || Config::load(&path, now)).await;
+        let mut config = match read {
+            Ok(Ok(config)) => config,
+            Ok(Err(problems)) => {
+                for problem in &problems.errors {
+                    let (line, column, key) = (problem.line, problem.column, &problem.key);
+                    let (message, hint) = (&problem.message, problem.hint.as_deref());
+                    tracing::error!(
+                        line,
+                        column,
+                        key,
+                        message,
+                        hint,
+                        "the rules file is refused; the one in force stays"
+                    );
+                }
+                return false;
+            }
+            Err(error) => {
+                tracing::error!(%error, "reading the rules file failed; the one in force stays");
+                return false;
+            }
+        };
+        let live = self.live();
+        if config.agent.database != live.config.agent.database {
+            tracing::error!(
+                database = %config.agent.database.display(),
+                "another database needs a restart; the one in use stays, the rest of the file is taken over"
+            );
+            config.agent.database.clone_from(&live.config.agent.database);
+        }
+        match Live::open(config, &live.install) {
+            Ok(new) => {
+                self.swap(new).await;
+                tracing::info!("the rules file is in force");
+                true
+            }
+            Err(error) => {
+                for line in error.0 {
+                    tracing::error!(problem = line, "the rules file is refused; the one in force stays");
+                }
+                false
+            }
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! `tend`: what must happen between polls: acts of operators, reminders, channels in trouble, what a reload left.
+//!
+//! Neighbours: `engine::tend` decides, the store keeps; the loop calls it every 30 seconds and, for acts alone, every
+//! second. A part of its own because it must go on when a poll hangs.
+
+use crate::engine::outcome::{Act, ActResult, ActRow, Outcome};
+use crate::engine::own::ChannelFacts;
+use crate::engine::tend::{act, episode_of, reconcile, remind, settle};
+use crate::engine::time::Time;
+use crate::store::{Retention, StoreError};
+
+use super::own::OwnAlerts;
+use super::{Agent, Live};
+
+/// Rows of each kind that one pruning transaction takes away.
+const PRUNE_BATCH: u32 = 2_000;
+
+impl Agent {
+    /// One pass over everything that is not a poll's business.
+    pub async fn tend_once(&self, now: Time) -> Result<(), StoreError> {
+        let live = self.live();
+        self.take_up_acts(now).await?;
+        for source in live.source_names() {
+            self.with_watch(&live, source, now, |watch| {
+                let mut outcome = reconcile(watch, now);
+                outcome.append(remind(watch, now));
+                outcome
+            })
+            .await?;
+        }
+        self.settle_lost_sources(&live, now).await?;
+        self.tend_channels(&live, now).await
+    }
+
+    /// Acts that no pass has taken up yet.
+    pub async fn take_up_acts(&self, now: Time) -> Result<(), StoreError> {
+        let live = self.live();
+        for row in self.store.open_acts().await? {
+            let result = match &row.act {
+                Act::Retry { notification } => {
+                    self.store.retry(notification, now).await.map(|()| "it is due now")
+                }
+                Act::Drop { notification } => {
+                    self.store.drop_notification(notification, now).await.map(|()| "it will not be sent")
+                }
+                Act::Ack { .. } | Act::Close { .. } => {
+                    self.act_on_episode(&live, &row, now).await?;
+                    continue;
+                }
+            };
+            let (done, message) = match result {
+                Ok(message) => (true, message.to_owned()),
+                Err(StoreError::Refused(message)) => (false, message),
+                Err(error @ StoreError::NotFound { .. }) => (false, error.to_string()),
+                Err(error) => return Err(error),
+            };
+            let acts = vec![ActResult { id: row.id, done, message }];
+            self.commit(&live, Outcome { now, acts, ..Outcome::default() }, now).await?;
+        }
+        Ok(())
+    }
+
+    async fn act_on_episode(&self, live: &Live, row: &ActRow, now: Time) -> Result<(), StoreError> {
+        for source in live.source_names() {
+            let mut found = false;
+            self.with_watch(live, source, now, |watch| {
+                act(watch, row, now).inspect(|_| found = true).unwrap_or_default()
+            })
+            .await?;
+            if found {
+                return Ok(());
+            }
+        }
+        let wanted = episode_of(&row.act).unwrap_or_default().to_owned();
+        let mut own = self.own.lock().await;
+        let outcome = self.own_loaded(&mut own).await?.act(live, row, &wanted, now);
+        let refused = || Outcome {
+            now,
+            acts: vec![ActResult {
+                id: row.id,
+                done: false,
+                message: format!("no open episode {wanted}; it may have ended"),
+            }],
+            ..Outcome::default()
+        };
+        self.commit_own(&mut own, live, outcome.unwrap_or_else(refused), now).await
+    }
+
+    /// Runs `decide` on the source's watch and commits what follows; a failed commit drops the watch.
+    async fn with_watch(
+        &self,
+        live: &Live,
+        source: &str,
+        now: Time,
+        decide: impl FnOnce(&mut crate::engine::watch::Watch) -> Outcome,
+    ) -> Result<(), StoreError> {
+        let watched = self.watched(source).await;
+        let mut held = watched.watch.lock().await;
+        let watch = self.loaded(&mut held, live, source).await?;
+        let outcome = decide(watch);
+        let result = self.commit(live, outcome, now).await;
+        if result.is_err() {
+            *held = None;
+        }
+        result
+    }
+
+    /// Renders and commits; nothing at all for an empty outcome.
+    pub(super) async fn commit(
+        &self,
+        live: &Live,
+        mut outcome: Outcome,
+        now: Time,
+    ) -> Result<(), StoreError> {
+        outcome.now = now;
+        if outcome.is_empty() {
+            return Ok(());
+        }
+        outcome.notifications = live.render(&outcome, now);
+        if let Err(error) = self.store.commit(outcome).await {
+            self.storage_failed(&error, now).await;
+            return Err(error);
+        }
+        self.wake_deliver();
+        Ok(())
+    }
+
+    /// Alerts of sources that left the rules file end.
+    async fn settle_lost_sources(&self, live: &Live, now: Time) -> Result<(), StoreError> {
+        for source in self.store.reader()?.sources()? {
+            if live.source(&source).is_some() {
+                continue;
+            }
+            let mut outcome = Outcome { now, ..Outcome::default() };
+            for (key, before) in self.store.load_alerts(Some(&source)).await? {
+                let (after, step) = crate::engine::alert::left_scope(&before);
+                settle(&live.install, key, &before, after, step, now, &mut outcome);
+            }
+            self.commit(live, outcome, now).await?;
+        }
+        Ok(())
+    }
+
+    /// `agent/channel` for each channel by its last attempts; rows of channels that are gone are given up.
+    async fn tend_channels(&self, live: &Live, now: Time) -> Result<(), StoreError> {
+        let mut own = self.own.lock().await;
+        let alerts = self.own_loaded(&mut own).await?;
+        let known = live.channels.keys().cloned().collect();
+        let given_up = self.store.give_up_channels_but(known, "channel removed", now).await?;
+        if given_up > 0 {
+            tracing::warn!(given_up, "notifications for channels that left the rules file are given up");
+        }
+        let mut outcome = alerts.reconcile(live, now);
+        for health in self.store.channel_health().await? {
+            if !live.channels.contains_key(&health.channel) {
+                continue;
+            }
+            let note = health.last_error.unwrap_or_default();
+            let facts =
+                ChannelFacts { answer: health.answer, dead: health.dead, status: health.status, note };
+            outcome.append(alerts.channel(live, &health.channel, &facts, now));
+        }
+        self.commit_own(&mut own, live, outcome, now).await
+    }
+
+    async fn own_loaded<'a>(&self, own: &'a mut Option<OwnAlerts>) -> Result<&'a mut OwnAlerts, StoreError> {
+        if own.is_none() {
+            *own = Some(OwnAlerts::load(&self.store).await?);
+        }
+        own.as_mut().ok_or(StoreError::Stopped)
+    }
+
+    async fn commit_own(
+        &self,
+        own: &mut Option<OwnAlerts>,
+        live: &Live,
+        outcome: Outcome,
+        now: Time,
+    ) -> Result<(), StoreError> {
+        let result = self.commit(live, outcome, now).await;
+        if result.is_err() {
+            *own = None;
+        }
+        result
+    }
+
+    /// One small batch of pruning; true if there is more.
+    pub async fn prune_once(&self, now: Time) -> Result<bool, StoreError> {
+        let kept = &self.live().config.agent.retention;
+        let retention = Retention {
+            readings: kept.readings,
+            events: kept.events,
+            attempts: kept.attempts,
+            requests: kept.requests,
+        };
+        self.store.prune(now, retention, PRUNE_BATCH).await.map(|pruned| pruned.more)
+    }
+}
