@@ -92,7 +92,7 @@ fn excerpt(line: &str, from: usize, to: usize, mask: bool) -> Excerpt {
     let line = match equals {
         Some(at) if secret(at) => format!("{}= ***", &line[..at]),
         // What follows a secret's opening line may be the secret.
-        None if mask => String::new(),
+        None if mask && !line.trim_start().starts_with('[') => String::new(),
         Some(_) | None => line.to_owned(),
     };
     let from = from.min(line.len());

@@ -305,3 +305,44 @@ fn the_example_shows_every_key() {
     let hidden: Vec<_> = config.asked_keys().difference(&shown).collect();
     assert!(hidden.is_empty(), "keys the example does not show: {hidden:?}");
 }
+
+/// Readers that give up on a missing key before they asked for the rest would call the rest unknown.
+#[test]
+fn a_missing_key_makes_no_other_unknown() {
+    for (at, gone) in EXAMPLE.lines().enumerate().filter(|(_, line)| line.contains(" = ")) {
+        let rest: Vec<&str> =
+            EXAMPLE.lines().enumerate().filter(|(n, _)| *n != at).map(|(_, line)| line).collect();
+        if let Err(problems) = parse(&rest.join("\n")) {
+            let told = problems.to_string();
+            assert!(!told.contains("unknown key"), "without {gone}: {told}");
+        }
+    }
+}
+
+#[test]
+fn near_misses_of_tables_and_keys_get_the_name() {
+    let hints = |text: &str| -> Vec<String> {
+        parse(text).unwrap_err().errors.into_iter().filter_map(|p| p.hint).collect()
+    };
+    assert_eq!(hints("[[rules]]"), ["did you mean \"rule\"?"]);
+    assert_eq!(hints("[agents]"), ["did you mean \"agent\"?"]);
+    assert_eq!(hints("[agent]\ntimezon = \"UTC\""), ["did you mean \"timezone\"?"]);
+    assert!(parse("[[rules]]").unwrap_err().to_string().contains("| [[rules]]"));
+    assert!(parse("[rule]").unwrap_err().to_string().contains("write [[rule]]"));
+}
+
+#[test]
+fn problems_have_a_limit() {
+    let lines: String = (0..1_500).map(|n| format!("key{n} = 1\n")).collect();
+    let errors = parse(&lines).unwrap_err().errors;
+    assert_eq!(errors.len(), place::MOST_PROBLEMS + 1);
+    assert!(errors.last().unwrap().message.starts_with("500 more"));
+}
+
+#[test]
+fn columns_count_characters() {
+    let errors =
+        parse("[agent]\nlanguage = \"日本\" # 中\nretention = { \"日\" = 1, x = 2 }").unwrap_err().errors;
+    let columns: Vec<(usize, usize)> = errors.iter().map(|p| (p.line, p.column)).collect();
+    assert_eq!(columns, [(2, 12), (3, 15), (3, 24)]);
+}
