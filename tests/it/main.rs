@@ -1,3 +1,6 @@
 //! The integration tests, one binary; modules in reading order.
 mod emulator;
 mod lifecycle;
+mod mail;
+mod support;
+mod webhook;

@@ -1,0 +1,82 @@
+//! A receiver of webhooks on a bare socket: it keeps what was posted and answers what the test says.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+/// A request as it arrived.
+#[derive(Debug)]
+pub(crate) struct Posted {
+    pub(crate) line: String,
+    /// Names in lower case.
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Posted {
+    #[track_caller]
+    pub(crate) fn header(&self, name: &str) -> &str {
+        let found = self.headers.iter().find(|(n, _)| n == name);
+        found.map(|(_, value)| value.as_str()).unwrap_or_else(|| panic!("no {name} in {:?}", self.headers))
+    }
+}
+
+pub(crate) struct Hook {
+    pub(crate) port: u16,
+    posted: Receiver<Posted>,
+}
+
+impl Hook {
+    /// Gives `answer` to every request, then `endless` times 64 KiB of `x`; keeps silent where it is empty.
+    pub(crate) fn answer(answer: impl Into<String>, endless: usize) -> Self {
+        let answer = answer.into();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (tell, posted) = channel();
+        std::thread::spawn(move || {
+            for socket in listener.incoming() {
+                let mut socket = BufReader::new(socket.unwrap());
+                let Some(request) = read(&mut socket) else { continue };
+                if tell.send(request).is_err() {
+                    return;
+                }
+                let socket = socket.get_mut();
+                let _ = socket.write_all(answer.as_bytes());
+                for _ in 0..endless {
+                    if socket.write_all(&[b'x'; 65_536]).is_err() {
+                        break;
+                    }
+                }
+                if answer.is_empty() {
+                    let _ = socket.read(&mut [0]);
+                }
+            }
+        });
+        Self { port, posted }
+    }
+
+    pub(crate) fn posted(&self) -> Posted {
+        self.posted.recv_timeout(Duration::from_secs(20)).expect("nothing was posted")
+    }
+
+    pub(crate) fn untouched(&self) -> bool {
+        self.posted.try_recv().is_err()
+    }
+}
+
+fn read(socket: &mut BufReader<std::net::TcpStream>) -> Option<Posted> {
+    let mut line = String::new();
+    socket.read_line(&mut line).ok().filter(|&read| read > 0)?;
+    let mut headers = Vec::new();
+    loop {
+        let mut header = String::new();
+        socket.read_line(&mut header).ok()?;
+        let Some((name, value)) = header.split_once(':') else { break };
+        headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+    }
+    let length = headers.iter().find(|(name, _)| name == "content-length").map_or(0, |(_, v)| v.parse().unwrap());
+    let mut body = vec![0; length];
+    socket.read_exact(&mut body).ok()?;
+    Some(Posted { line: line.trim().to_owned(), headers, body })
+}
