@@ -1,3 +1,100 @@
-//! stub to be replaced by its owner
+//! The commands: arguments in, text or JSON out, an exit code.
+//!
+//! Neighbours: one file per command beside this one; they use the agent's parts and read the store. A part of its
+//! own because nothing below it prints, parses arguments or knows an exit code.
 
-pub mod emulate;
+mod demo;
+mod emulate;
+mod exit;
+mod log;
+mod open;
+mod print;
+mod run;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+pub use exit::{Exit, Failure};
+
+/// Tells security teams when an account is shared and when an expected user goes offline.
+#[derive(Parser, Debug)]
+#[command(name = "seatwatch", version, max_term_width = 110)]
+struct Arguments {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(clap::Args, Debug, Clone)]
+struct Common {
+    /// The rules file
+    #[arg(
+        short,
+        long,
+        global = true,
+        env = "SEATWATCH_CONFIG",
+        default_value = "rules.toml",
+        value_name = "FILE"
+    )]
+    config: PathBuf,
+    /// Print one JSON value on stdout and nothing else there
+    #[arg(long, global = true)]
+    json: bool,
+    /// How the log on stderr is written
+    #[arg(long, global = true, value_enum, default_value_t = log::Format::Text, value_name = "FORMAT")]
+    log: log::Format,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// The agent: polls, judges and tells until SIGTERM or SIGINT; SIGHUP reloads the rules file
+    Run(run::Args),
+    /// Emulator and agent together on loopback, with two weeks of history; nothing to configure
+    Demo(demo::Args),
+    /// A stand-in for the vendor's endpoint, on loopback
+    Emulate(emulate::Args),
+    /// Completions for a shell, on stdout
+    Completions { shell: clap_complete::Shell },
+}
+
+/// Runs the command named by the process's arguments.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // clap prints help and usage errors itself, to the right stream; a closed pipe is no reason to panic.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Fine.into() };
+        }
+    };
+    log::start(arguments.common.log);
+    match dispatch(arguments) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            failure.print();
+            failure.exit().into()
+        }
+    }
+}
+
+fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
+    let common = &arguments.common;
+    match arguments.command {
+        Command::Run(args) => run::run(common, &args),
+        Command::Demo(args) => demo::run(common, &args),
+        Command::Emulate(args) => open::block_on(async {
+            emulate::run(args, crate::agent::clock::now, open::stopped()).await?;
+            Ok(Exit::Fine)
+        }),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "seatwatch", &mut script);
+            print::raw(&script);
+            Ok(Exit::Fine)
+        }
+    }
+}

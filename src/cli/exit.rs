@@ -1,0 +1,90 @@
+//! How a command ends: exit codes, and failures sorted by them.
+//!
+//! Neighbours: every command returns these, `main` turns them into the process's end. A part of its own because
+//! scripts and service managers branch on the codes.
+
+use std::process::ExitCode;
+
+use crate::config::Problems;
+use crate::store::StoreError;
+
+/// Exit codes, as documented for scripts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Exit {
+    Fine = 0,
+    /// The command ran and found a problem.
+    Problem = 1,
+    Usage = 2,
+    Bug = 70,
+    Storage = 74,
+    Busy = 75,
+    Rules = 78,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a command could not do what it was asked.
+#[derive(Debug)]
+pub enum Failure {
+    /// The rules file is refused.
+    Rules(Problems),
+    /// The database is refused or failed.
+    Store(StoreError),
+    /// The arguments do not fit what is there; says what would.
+    Usage(String),
+    /// Anything else.
+    Other(anyhow::Error),
+}
+
+impl Failure {
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::Usage(message.into())
+    }
+
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Rules(_) => Exit::Rules,
+            Self::Store(StoreError::Busy { .. }) => Exit::Busy,
+            Self::Store(_) => Exit::Storage,
+            Self::Usage(_) => Exit::Usage,
+            Self::Other(_) => Exit::Problem,
+        }
+    }
+
+    pub fn print(&self) {
+        super::print::error(&match self {
+            Self::Rules(problems) => problems.draw(std::io::IsTerminal::is_terminal(&std::io::stderr())),
+            Self::Store(error) => format!("seatwatch: {error}\n"),
+            Self::Usage(message) => format!("seatwatch: {message}\n"),
+            Self::Other(error) => format!("seatwatch: {error:#}\n"),
+        });
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<Problems> for Failure {
+    fn from(problems: Problems) -> Self {
+        Self::Rules(problems)
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::Other(error.into())
+    }
+}

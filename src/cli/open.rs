@@ -1,0 +1,63 @@
+//! What commands open before they work: the runtime, the rules file, the database.
+//!
+//! Neighbours: every command. A part of its own so that a refused file or database reads the same everywhere.
+
+use std::future::Future;
+use std::os::unix::fs::MetadataExt;
+
+use super::{Common, Failure};
+use crate::config::Config;
+use crate::store::Reader;
+
+/// Runs `work` on a runtime of its own; panics in it are bugs and end the process.
+pub(super) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let result = runtime.block_on(work);
+    // A resolver thread that hangs must not keep a finished command alive.
+    runtime.shutdown_background();
+    result
+}
+
+/// Resolves at the first SIGTERM or SIGINT.
+pub(super) async fn stopped() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! { _ = term.recv() => {} _ = int.recv() => {} }
+}
+
+pub(super) fn config(common: &Common) -> Result<Config, Failure> {
+    Ok(Config::load(&common.config, crate::agent::clock::now())?)
+}
+
+/// The rules file and its database, for reading.
+pub(super) fn reader(common: &Common) -> Result<(Config, Reader), Failure> {
+    let config = config(common)?;
+    may_use(&config.agent.database)?;
+    let reader = Reader::open(&config.agent.database)?;
+    Ok((config, reader))
+}
+
+/// Commands are for the service's user and root: others would leave files behind that the agent cannot open.
+pub(super) fn may_use(database: &std::path::Path) -> Result<(), Failure> {
+    let Ok(found) = std::fs::metadata(database) else { return Ok(()) };
+    let us = rustix::process::geteuid().as_raw();
+    if us == 0 || us == found.uid() {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "{} belongs to user {} (mode {:o}); run this command as that user or as root",
+        database.display(),
+        found.uid(),
+        found.mode() & 0o777
+    )))
+}
+
+/// Who asks, for the record: the login name's number, since names can change.
+pub(super) fn operator() -> String {
+    crate::secret::variable("SUDO_USER")
+        .or_else(|| crate::secret::variable("USER"))
+        .unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
+}

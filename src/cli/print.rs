@@ -1,0 +1,58 @@
+//! What commands write: tables that fit the terminal, JSON, plain lines.
+//!
+//! Neighbours: every command. A part of its own so that foreign text is made harmless and a closed pipe is borne
+//! in one place.
+
+use std::io::{IsTerminal, Write};
+
+use comfy_table::{ContentArrangement, Table, presets};
+use serde::Serialize;
+
+use crate::engine::message::clean;
+
+/// The most characters of foreign text in one cell.
+const WIDEST_CELL: usize = 512;
+
+/// Bytes to stdout as they are. A reader that went away ends the output, not the program.
+pub fn raw(bytes: &[u8]) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(bytes).and_then(|()| out.flush());
+}
+
+pub fn line(text: &str) {
+    raw(format!("{text}\n").as_bytes());
+}
+
+pub fn error(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// One JSON value, pretty on a terminal.
+pub fn json(value: &impl Serialize) -> Result<(), super::Failure> {
+    let pretty = std::io::stdout().is_terminal();
+    let text = if pretty { serde_json::to_string_pretty(value) } else { serde_json::to_string(value) };
+    line(&text.map_err(anyhow::Error::from)?);
+    Ok(())
+}
+
+/// A table; cells may hold foreign text. On a terminal it is folded to the width, in a pipe it stays on one line.
+pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    let fit = std::io::stdout().is_terminal();
+    table.set_content_arrangement(if fit {
+        ContentArrangement::Dynamic
+    } else {
+        ContentArrangement::Disabled
+    });
+    table.set_header(head.iter().map(|name| name.to_uppercase()));
+    for row in rows {
+        table.add_row(row.iter().map(|cell| clean(cell, WIDEST_CELL)));
+    }
+    table.lines().map(|line| line.trim_end().trim_start_matches(' ').to_owned() + "\n").collect()
+}
+
+/// `-` where there is nothing to show.
+pub fn or_dash(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+}

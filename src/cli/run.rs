@@ -1,0 +1,62 @@
+//! `seatwatch run`: the agent, until SIGTERM or SIGINT; SIGHUP reloads.
+//!
+//! Neighbours: `agent` does the work. A part of its own because what must hold before the agent starts (a whole file,
+//! secrets that resolve, a database that is ours and free) is checked here, in this order.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use super::{Common, Exit, Failure, open};
+use crate::agent::{Agent, Live, clock};
+use crate::config::{Config, Problems};
+use crate::store::Store;
+
+#[derive(clap::Args, Debug)]
+pub(super) struct Args {}
+
+pub(super) fn run(common: &Common, _: &Args) -> Result<Exit, Failure> {
+    let config = checked(&common.config)?;
+    open::may_use(&config.agent.database)?;
+    open::block_on(async {
+        let now = clock::now();
+        let store = Store::open(&config.agent.database, now)?;
+        let live = Live::open(config, store.install_id()).map_err(anyhow::Error::from)?;
+        let agent = Arc::new(Agent::new(store, live));
+        agent.begin(now).await?;
+        let (reload, reloads) = watch::channel(0);
+        tokio::spawn(on_hangup(reload));
+        let stopped = crate::agent::run(agent, common.config.clone(), reloads, open::stopped()).await;
+        match stopped {
+            Ok(()) => Ok(Exit::Fine),
+            Err(bug) => {
+                tracing::error!(%bug, "stopping");
+                Ok(Exit::Bug)
+            }
+        }
+    })
+}
+
+/// The rules file, with every secret it refers to within reach.
+fn checked(path: &Path) -> Result<Config, Failure> {
+    let config = Config::load(path, clock::now())?;
+    for warning in &config.warnings {
+        let (line, key, message) = (warning.line, &warning.key, &warning.message);
+        tracing::warn!(line, key, message, "in the rules file");
+    }
+    let errors = config.unresolved();
+    if errors.is_empty() {
+        return Ok(config);
+    }
+    Err(Problems { errors, warnings: Vec::new() }.into())
+}
+
+/// Passes SIGHUP on; many at once are one reload.
+async fn on_hangup(reload: watch::Sender<u64>) {
+    let Ok(mut hangups) = signal(SignalKind::hangup()) else { return };
+    while hangups.recv().await.is_some() {
+        reload.send_modify(|count| *count += 1);
+    }
+}
