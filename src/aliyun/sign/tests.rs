@@ -1,3 +1,7 @@
+//! The known answers of both signatures, one by one, and the corners they leave open.
+//!
+//! Neighbours: `tests/data/signature-vectors.json`, made by driving the vendor's SDKs. Apart because of its length.
+
 use serde_json::{Map, Value};
 
 use super::*;

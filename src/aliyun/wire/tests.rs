@@ -1,3 +1,7 @@
+//! What is made of good, odd, broken and hostile replies.
+//!
+//! Neighbours: `tests/data/statistics.*` are the vendor's own samples. Apart because of its length.
+
 use super::*;
 
 /// The samples of the vendor's page, to the letter.
