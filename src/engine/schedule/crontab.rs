@@ -94,10 +94,8 @@ pub(super) fn rewrite(text: &str) -> Result<Rewritten, ScheduleError> {
     let mut pieces: Vec<Piece<'_>> =
         [' ', '\t'].iter().fold(vec![whole], |all, at| all.into_iter().flat_map(|p| p.split(*at)).collect());
     pieces.retain(|piece| !piece.text.is_empty());
-    if let [only] = pieces[..]
-        && only.text.starts_with('@')
-    {
-        return shorthand(only);
+    if let Some(first) = pieces.first().filter(|first| first.text.starts_with('@')) {
+        return shorthand(*first, pieces.len() == 1);
     }
     match pieces.len() {
         5 => pieces.insert(0, Piece { text: "0", start: 0 }),
@@ -132,8 +130,8 @@ pub(super) fn rewrite(text: &str) -> Result<Rewritten, ScheduleError> {
     Ok(Rewritten { expressions, every_hour, seconds })
 }
 
-fn shorthand(piece: Piece<'_>) -> Result<Rewritten, ScheduleError> {
-    if let Some((_, meaning)) = SHORTHANDS.iter().find(|(name, _)| *name == piece.text) {
+fn shorthand(piece: Piece<'_>, alone: bool) -> Result<Rewritten, ScheduleError> {
+    if let Some((_, meaning)) = SHORTHANDS.iter().find(|(name, _)| alone && *name == piece.text) {
         return rewrite(meaning);
     }
     let hint = match piece.text {
@@ -141,7 +139,7 @@ fn shorthand(piece: Piece<'_>) -> Result<Rewritten, ScheduleError> {
         "@midnight" => "write `@daily`",
         "@reboot" => "the first poll of all comes at once in any case",
         "@every" => "every five minutes is `*/5 * * * *`",
-        _ => "there are `@hourly`, `@daily`, `@weekly` and `@monthly`",
+        _ => "there are `@hourly`, `@daily`, `@weekly` and `@monthly`, each alone",
     };
     piece.refuse(format!("`{}` is not known", piece.text.escape_debug()), hint)
 }
@@ -198,6 +196,7 @@ impl Field {
 
     fn value(&self, piece: Piece<'_>) -> Result<u32, ScheduleError> {
         let Self { name, values, .. } = self;
+        let article = if *name == "hour" { "an" } else { "a" };
         if let Some(place) = self.names.iter().position(|known| {
             let text = piece.text.to_ascii_lowercase();
             text == *known || text == known[..3]
@@ -212,12 +211,12 @@ impl Field {
                 Some(number) => Ok(number),
                 None => piece.refuse(
                     format!("`{shown}` is no {name}"),
-                    format!("a {name} is {} to {}", values.start, values.end - 1),
+                    format!("{article} {name} is {} to {}", values.start, values.end - 1),
                 ),
             };
         }
         let message = if shown.clone().next().is_none() {
-            format!("a {name} is missing")
+            format!("{article} {name} is missing")
         } else {
             format!("`{shown}` is no {name}")
         };

@@ -4,7 +4,7 @@
 //! suspends, overlong runs and clock jumps are a table in a test. One run never overlaps another: a loop runs one
 //! at a time and asks again.
 
-use super::Schedule;
+use super::{SEARCHED, Schedule};
 use crate::engine::time::{Span, Time};
 
 /// Missed instants are counted up to here; after ten years' suspend nobody needs the exact number.
@@ -67,6 +67,7 @@ impl Schedule {
     /// The latest instant up to `now`; `first` is one that is not later. Looks back over twice the time until it
     /// finds one, so that a leap of ten years is not walked.
     fn latest(&self, first: Time, now: Time) -> Time {
+        let now = now.min(SEARCHED.1);
         let mut back = Span::from_mins(1);
         let mut at = first;
         while back < now.since(first) {

@@ -24,6 +24,9 @@ const HORIZON: Span = Span::from_days(7);
 /// The `cron` crate knows the years 1970 to 2100.
 const YEARS: (i32, i32) = (1970, 2100);
 
+/// Those years in any zone; what lies outside need not be searched (1969-12-30 to 2101-01-03).
+const SEARCHED: (Time, Time) = (Time::from_millis(-172_800_000), Time::from_millis(4_134_153_600_000));
+
 /// Why a text is no schedule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -101,6 +104,7 @@ impl Schedule {
 
     /// The first instant strictly after `at`. None from the year 2100 on.
     pub fn next_after(&self, at: Time) -> Option<Time> {
+        let at = at.max(SEARCHED.0);
         if self.every_hour { self.next_matching(at) } else { self.next_once_a_day(at) }
     }
 
