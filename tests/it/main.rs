@@ -1,6 +1,11 @@
-//! The integration tests, one binary; modules in reading order.
+//! The integration tests, one binary; modules in reading order. `tests/run` runs them, with the neighbours that
+//! they need; each fake neighbour is a socket on loopback.
+
+#![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
+
 mod emulator;
 mod lifecycle;
 mod mail;
 mod support;
 mod webhook;
+mod tidy;
