@@ -54,10 +54,6 @@ impl Known {
         Self { kept, value, clock, before, since, logs: Vec::new(), runs, swept: 0 }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.value.len()
-    }
-
     pub(super) fn grow(&mut self, len: usize) {
         if len <= self.value.len() {
             return;
