@@ -151,11 +151,23 @@ impl Known {
         value.map(f64::from)
     }
 
-    /// How long it has been online (or offline): 0 in the other state.
-    pub(super) fn run(&self, slot: usize, online: bool, clock: i64, gap: i64) -> Option<f64> {
+    /// The column of runs that start over after `gap`.
+    pub(super) fn run(&self, gap: i64) -> Option<&[i64]> {
         let at = self.kept.run_gaps.iter().position(|g| g.millis() == gap)?;
+        Some(&self.runs[at])
+    }
+
+    /// How long it has been online (or offline): 0 in the other state.
+    pub(super) fn run_time(
+        &self,
+        run: &[i64],
+        slot: usize,
+        online: bool,
+        clock: i64,
+        gap: i64,
+    ) -> Option<f64> {
         let value = self.held(slot, clock, gap)?;
-        let length = if (value > 0) == online { clock - self.runs[at][slot] } else { 0 };
+        let length = if (value > 0) == online { clock - run[slot] } else { 0 };
         Some(length as f64)
     }
 }

@@ -86,36 +86,24 @@ impl Signals {
     /// `max_gap` is how long a value holds without a known reading. No value at all for `limit`, for signals of
     /// groups, and for what was not among the needs.
     pub fn fill(&self, signal: &Signal, track: Track, max_gap: Span, slots: Range<u32>, out: &mut [f64]) {
-        let slots = slots.start as usize..;
         let (gap, clock) = (max_gap.millis(), self.clock.millis());
         let known = self.known(track);
-        let each = |out: &mut [f64], value: &dyn Fn(&Known, usize) -> Option<f64>| {
-            for (slot, out) in slots.clone().zip(out.iter_mut()) {
-                *out = known.filter(|k| slot < k.len()).and_then(|k| value(k, slot)).unwrap_or(f64::NAN);
-            }
-        };
         match *signal {
-            Signal::Online => {
-                for (slot, out) in slots.zip(out.iter_mut()) {
-                    *out = self.value_now(slot, track).map_or(f64::NAN, f64::from);
-                }
-            }
+            Signal::Online => each(slots, out, |slot| self.value_now(slot, track).map(f64::from)),
             Signal::Previous => {
-                each(out, &|k, slot| k.previous(slot, self.known_now(slot, track), clock, gap));
+                each(slots, out, |slot| known?.previous(slot, self.known_now(slot, track), clock, gap));
             }
-            Signal::OnlineTime => each(out, &|k, slot| k.run(slot, true, clock, gap)),
-            Signal::OfflineTime => each(out, &|k, slot| k.run(slot, false, clock, gap)),
-            Signal::AbsentTime => {
-                for (slot, out) in slots.zip(out.iter_mut()) {
-                    *out = self.absence.as_ref().and_then(|a| a.time(slot, clock, gap)).unwrap_or(f64::NAN);
-                }
+            Signal::OnlineTime | Signal::OfflineTime => {
+                let (run, online) = (known.and_then(|k| k.run(gap)), *signal == Signal::OnlineTime);
+                each(slots, out, |slot| known?.run_time(run?, slot, online, clock, gap));
             }
+            Signal::AbsentTime => each(slots, out, |slot| self.absence.as_ref()?.time(slot, clock, gap)),
             Signal::Peak(_)
             | Signal::Changes(_)
             | Signal::TimeOver(..)
             | Signal::Low(_)
             | Signal::Mean(_) => {
-                each(out, &|k, slot| window::value(k, slot, signal, clock, gap));
+                each(slots, out, |slot| window::value(known?, slot, signal, clock, gap));
             }
             Signal::Limit | Signal::Total | Signal::UsersOnline | Signal::Members => out.fill(f64::NAN),
             Signal::SilentTime | Signal::FailedShare => out.fill(f64::NAN),
@@ -191,5 +179,12 @@ impl Signals {
         let clock = self.clock.millis();
         let absent = self.absence.as_ref().and_then(|a| a.time(slot, clock, gap)).is_some();
         absent && self.held.last(slot).is_none()
+    }
+}
+
+/// Writes the value of each slot; `out` is as long as `slots`.
+fn each(slots: Range<u32>, out: &mut [f64], value: impl Fn(usize) -> Option<f64>) {
+    for (slot, out) in (slots.start as usize..).zip(out.iter_mut()) {
+        *out = value(slot).unwrap_or(f64::NAN);
     }
 }
