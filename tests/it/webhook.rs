@@ -42,7 +42,8 @@ fn url(port: u16) -> String {
 }
 
 fn event(user: &str, kind: EventKind) -> Event {
-    let reading = EventReading { at: now(), reading: "online".to_owned(), online: Some(5), fetched_at: Some(now()) };
+    let reading =
+        EventReading { at: now(), reading: "online".to_owned(), online: Some(5), fetched_at: Some(now()) };
     Event {
         id: format!("evt_{user}"),
         kind,
@@ -155,7 +156,8 @@ fn hmac(key: &[u8], text: &[u8]) -> String {
 #[tokio::test]
 async fn the_receiver_can_check_who_sent_it() {
     let hook = Hook::answer("HTTP/1.1 204 No Content\r\n\r\n", 0);
-    let rotating = webhook::Settings { secrets: vec![secret(&KEY), secret(&[9; 24])], ..settings(&url(hook.port)) };
+    let rotating =
+        webhook::Settings { secrets: vec![secret(&KEY), secret(&[9; 24])], ..settings(&url(hook.port)) };
     let delivery = send(rotating).await;
     assert_eq!((delivery.answer, delivery.status), (Answer::Sent, Some(204)), "{}", delivery.note);
     let posted = hook.posted();
@@ -188,13 +190,20 @@ async fn each_answer_has_its_consequence() {
     ];
     for (status, answer) in cases {
         let echo = format!("no such hook: /hooks/{TOKEN}\u{1b}[31m");
-        let reply = format!("HTTP/1.1 {status} X\r\nretry-after: 120\r\ncontent-length: {}\r\n\r\n{echo}", echo.len());
+        let reply = format!(
+            "HTTP/1.1 {status} X\r\nretry-after: 120\r\ncontent-length: {}\r\n\r\n{echo}",
+            echo.len()
+        );
         let hook = Hook::answer(reply, 0);
         let delivery = send(settings(&url(hook.port))).await;
         assert_eq!((delivery.answer, delivery.status), (answer, Some(status)), "{}", delivery.note);
         assert_eq!(delivery.retry_after, Some(Span::from_secs(120)));
         let start = format!("http://127.0.0.1:{}/… answered {status}: no such hook: ", hook.port);
-        assert!(delivery.note.starts_with(&start) && delivery.note.ends_with("\\u{1b}[31m"), "{}", delivery.note);
+        assert!(
+            delivery.note.starts_with(&start) && delivery.note.ends_with("\\u{1b}[31m"),
+            "{}",
+            delivery.note
+        );
     }
 }
 
@@ -248,7 +257,9 @@ fn some_addresses_are_refused_before_anything_is_sent() {
     for address in ["127.0.0.1", "10.0.0.1", "[::1]", "[::ffff:192.168.0.1]", "2130706433", "0x7f.1"] {
         check_refused(&format!("https://{address}/canary"), false, "allow_private");
     }
-    for address in ["169.254.169.254", "100.100.100.200", "[fe80::1]", "[fd00:ec2::254]", "[::ffff:169.254.169.254]"] {
+    for address in
+        ["169.254.169.254", "100.100.100.200", "[fe80::1]", "[fd00:ec2::254]", "[::ffff:169.254.169.254]"]
+    {
         check_refused(&format!("https://{address}/canary"), true, "never go there");
     }
     check_refused("http://hooks.example.com/canary", false, "plain http");

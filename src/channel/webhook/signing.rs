@@ -83,7 +83,7 @@ mod tests {
         let key = Key::parse(&Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")).unwrap();
         let body = br#"{"test": 2432232314}"#;
         let at = Time::from_millis(1_614_265_330_999);
-        let signed = signature(&[key.clone()], "msg_p5jXN8AQM9LWM0D4loKWxJek", at, body);
+        let signed = signature(std::slice::from_ref(&key), "msg_p5jXN8AQM9LWM0D4loKWxJek", at, body);
         assert_eq!(signed, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
         let both = signature(&[key.clone(), key], "msg_p5jXN8AQM9LWM0D4loKWxJek", at, body);
         assert_eq!(both, format!("{signed} {signed}"));

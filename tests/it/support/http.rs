@@ -75,7 +75,8 @@ fn read(socket: &mut BufReader<std::net::TcpStream>) -> Option<Posted> {
         let Some((name, value)) = header.split_once(':') else { break };
         headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
-    let length = headers.iter().find(|(name, _)| name == "content-length").map_or(0, |(_, v)| v.parse().unwrap());
+    let length =
+        headers.iter().find(|(name, _)| name == "content-length").map_or(0, |(_, v)| v.parse().unwrap());
     let mut body = vec![0; length];
     socket.read_exact(&mut body).ok()?;
     Some(Posted { line: line.trim().to_owned(), headers, body })
