@@ -14,7 +14,7 @@ use crate::aliyun::{Deadline, codes};
 use crate::engine::reading::{Fault, FaultClass, Fetched, NO_BATCH, Reading};
 
 /// The vendor takes no more names in one request.
-pub const BATCH: usize = 50;
+pub(super) const BATCH: usize = 50;
 /// Requests under way at once.
 const WORKERS: usize = 4;
 
