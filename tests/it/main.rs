@@ -8,5 +8,5 @@ mod emulator;
 mod lifecycle;
 mod mail;
 mod support;
-mod webhook;
 mod tidy;
+mod webhook;
