@@ -114,14 +114,13 @@ impl Writer {
         let Err(error) = transaction.commit() else {
             return Ok(done);
         };
-        match named(StoreError::from(error)) {
-            // Nothing was written: SQLite rolls back when the transaction is dropped.
-            locked @ StoreError::Locked { .. } => Err(locked),
-            cause => {
-                self.connection = None;
-                Err(StoreError::UnknownFate { path, cause: cause.to_string() })
-            }
+        let cause = named(StoreError::from(error));
+        if matches!(cause, StoreError::Locked { .. }) {
+            // Nothing was written: SQLite rolled back when the transaction was dropped.
+            return Err(cause);
         }
+        self.connection = None;
+        Err(StoreError::UnknownFate { path, cause: cause.to_string() })
     }
 }
 
@@ -163,7 +162,7 @@ impl WriterThread {
             match jobs.try_send(job) {
                 Ok(()) | Err(TrySendError::Disconnected(_)) => {}
                 Err(TrySendError::Full(_)) => {
-                    tracing::error!("the store's queue is full; a change is refused")
+                    tracing::error!("the store's queue is full; a change is refused");
                 }
             }
         }

@@ -16,10 +16,8 @@ pub(super) const CHAIN: &str =
 
 /// A word of the engine as it serialises.
 pub(super) fn word<T: serde::Serialize>(value: &T) -> Result<String, StoreError> {
-    match serde_json::to_value(value)? {
-        serde_json::Value::String(word) => Ok(word),
-        other => Err(StoreError::corrupt(format!("{other} is not a word"))),
-    }
+    let json = serde_json::to_value(value)?;
+    json.as_str().map(str::to_owned).ok_or_else(|| StoreError::corrupt(format!("{json} is not a word")))
 }
 
 /// False if an event of this id is there already; then nothing is written.
@@ -32,7 +30,7 @@ pub(super) fn append(c: &Connection, event: &Event) -> Result<bool, StoreError> 
     let (no, kind, json) = (last + 1, word(&event.kind)?, serde_json::to_string(event)?);
     let at = event.at.millis().to_string();
     let texts = [&event.id, &event.episode, &kind, &at, &json];
-    let hash = chain::hash(&prev, &texts.map(|t| t.as_bytes()));
+    let hash = chain::hash(&prev, &texts.map(String::as_bytes));
     let insert = "INSERT INTO event (no, id, episode, kind, at, event, prev_hash, hash)
                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     let values = params![no, event.id, event.episode, kind, event.at.millis(), json, prev, hash];

@@ -1,4 +1,4 @@
-//! Which of the vendor's answers a reading came from: RequestIds and when they arrived.
+//! Which of the vendor's answers a reading came from: the ids of requests and when they arrived.
 //!
 //! Neighbours: `polls` writes them with each poll, `retention` takes them back. A part of its own because two kinds
 //! are kept for different times: what a breach rests on stays as long as events do, one row each; the rest, packed

@@ -193,6 +193,8 @@ impl Reader {
     }
 
     fn run<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        work(&self.connection).map_err(|e| e.at(&self.path))
+        // One transaction, so that several queries see the same moment.
+        let begun = self.connection.unchecked_transaction().map_err(StoreError::from);
+        begun.and_then(|transaction| work(&transaction)).map_err(|e| e.at(&self.path))
     }
 }

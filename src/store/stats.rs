@@ -18,6 +18,7 @@ pub struct Stats {
     /// Readings that can be told; users who were not polled do not count.
     pub readings: u64,
     pub changes: u64,
+    /// Of the pages in use, wherever they lie (the file grows and shrinks in steps).
     pub bytes_per_reading: Option<f64>,
     pub first_at: Option<Time>,
     pub last_at: Option<Time>,
@@ -42,6 +43,9 @@ impl Reader {
                 let time = |at: usize| row.get::<_, Option<i64>>(at);
                 Ok((number(0)?, number(1)?, number(2)?, time(3)?, time(4)?))
             })?;
+            let used = "SELECT (p.page_count - f.freelist_count) * s.page_size
+                        FROM pragma_page_count p, pragma_freelist_count f, pragma_page_size s";
+            let used: i64 = c.query_row(used, [], |row| row.get(0))?;
             Ok(Stats {
                 file: self.path().display().to_string(),
                 bytes,
@@ -50,7 +54,7 @@ impl Reader {
                 polls,
                 readings,
                 changes,
-                bytes_per_reading: (readings > 0).then(|| bytes as f64 / readings as f64),
+                bytes_per_reading: (readings > 0).then(|| used as f64 / readings as f64),
                 first_at: first.map(Time::from_millis),
                 last_at: last.map(Time::from_millis),
                 events: count("event")?,

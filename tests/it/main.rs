@@ -9,4 +9,5 @@ mod lifecycle;
 mod mail;
 mod support;
 mod tidy;
+mod store;
 mod webhook;

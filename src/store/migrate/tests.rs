@@ -1,4 +1,5 @@
 //! Every migration file is listed, applies in order over what the one before left, and only once.
+//! They stand apart from the code for their length.
 
 use super::*;
 

@@ -1,0 +1,220 @@
+//! Which files are opened, which are refused and stay as they were, and what happens when one vanishes.
+//! Each refused file is compared byte for byte before and after.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use seatwatch::engine::event::EventKind;
+use seatwatch::engine::outcome::{Act, ActResult, Outcome};
+use seatwatch::engine::reading::Reading;
+use seatwatch::store::{Reader, Store, StoreError, act_result, add_act};
+
+use super::{Timeline, World, at, commit_events, commit_poll, event};
+
+fn kind(error: &StoreError) -> String {
+    format!("{error:?}").chars().take_while(char::is_ascii_alphabetic).collect()
+}
+
+/// Opening is refused with this kind of error, the message names the path, and the file stays byte for byte.
+#[track_caller]
+fn check(path: &Path, expect: &str) {
+    let before = fs::read(path).ok();
+    let error = Store::open(path, at(0)).expect_err("it should be refused");
+    assert_eq!(kind(&error), expect, "{error}");
+    assert!(error.to_string().contains("seatwatch.db"), "{error}");
+    assert_eq!(fs::read(path).ok(), before);
+}
+
+fn filled(world: &World) {
+    let (store, mut timeline) = (world.open(), Timeline::default());
+    for n in 0..200 {
+        commit_poll(&store, timeline.poll(&[Reading::online(n), Reading::ABSENT], n % 10 == 0));
+    }
+}
+
+#[test]
+fn a_new_database_is_private_and_marked() {
+    let world = World::new();
+    let store = world.open();
+    assert_eq!(fs::metadata(world.path()).unwrap().permissions().mode() & 0o777, 0o600);
+    let other = rusqlite::Connection::open(world.path()).unwrap();
+    let pragma = |name: &str| other.query_row(&format!("PRAGMA {name}"), [], |r| r.get::<_, i64>(0)).unwrap();
+    assert_eq!(
+        (pragma("application_id"), pragma("user_version"), pragma("auto_vacuum")),
+        (0x5365_6174, 1, 2)
+    );
+    assert_eq!(store.install_id().len(), 32);
+    assert_eq!(store.reader().unwrap().install_id().unwrap(), store.install_id());
+}
+
+#[test]
+fn a_second_agent_is_told_the_pid_of_the_first() {
+    let world = World::new();
+    let store = world.open();
+    let error = Store::open(&world.path(), at(0)).unwrap_err();
+    assert_eq!(error, StoreError::Busy { path: world.path(), pid: std::process::id().to_string() });
+    drop(store);
+    world.open();
+}
+
+#[test]
+fn a_lock_file_that_nobody_holds_means_nothing() {
+    let world = World::new();
+    fs::write(world.directory.path().join("seatwatch.db.lock"), "4711\n").unwrap();
+    world.open();
+}
+
+#[test]
+fn files_that_are_not_ours_are_refused_and_stay_as_they_are() {
+    let world = World::new();
+    fs::write(world.path(), "name,count\nalice,3\n").unwrap();
+    check(&world.path(), "Foreign");
+    fs::remove_file(world.path()).unwrap();
+    let other = rusqlite::Connection::open(world.path()).unwrap();
+    other.execute_batch("CREATE TABLE t (a); INSERT INTO t VALUES (1);").unwrap();
+    drop(other);
+    check(&world.path(), "Foreign");
+    fs::remove_file(world.path()).unwrap();
+    fs::create_dir(world.path()).unwrap();
+    check(&world.path(), "Foreign");
+    let world = World::new();
+    check(&world.directory.path().join("none/seatwatch.db"), "Io");
+}
+
+#[test]
+fn a_newer_database_is_refused_and_stays_as_it_is() {
+    let world = World::new();
+    filled(&world);
+    rusqlite::Connection::open(world.path()).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    check(&world.path(), "Newer");
+    assert_eq!(kind(&Reader::open(&world.path()).unwrap_err()), "Newer");
+}
+
+#[test]
+fn a_damaged_database_is_refused_with_instructions() {
+    let world = World::new();
+    filled(&world);
+    let good = fs::read(world.path()).unwrap();
+    fs::write(world.path(), &good[..good.len() - 4096]).unwrap();
+    check(&world.path(), "Corrupt");
+    fs::write(world.path(), &good[..60]).unwrap();
+    check(&world.path(), "Corrupt");
+    let mut torn = good.clone();
+    for byte in &mut torn[8192..] {
+        *byte ^= 0x5a;
+    }
+    fs::write(world.path(), &torn).unwrap();
+    check(&world.path(), "Corrupt");
+    fs::write(world.path(), &good).unwrap();
+    world.open();
+}
+
+#[test]
+fn a_database_that_others_may_write_is_refused() {
+    let world = World::new();
+    filled(&world);
+    fs::set_permissions(world.path(), fs::Permissions::from_mode(0o666)).unwrap();
+    check(&world.path(), "Exposed");
+}
+
+#[test]
+fn what_was_committed_is_there_after_the_process_died() {
+    let world = World::new();
+    let (store, mut timeline) = (world.open(), Timeline::default());
+    commit_poll(&store, timeline.poll(&[Reading::online(3)], false));
+    // The files as a kill at this moment leaves them, under a path that nobody holds a lock on.
+    let after = World::new();
+    for suffix in ["", "-wal"] {
+        let name = format!("seatwatch.db{suffix}");
+        fs::copy(world.directory.path().join(&name), after.directory.path().join(&name)).unwrap();
+    }
+    let loaded = after.open().load_source("shanghai").wait().unwrap();
+    assert_eq!(loaded.column, [Reading::online(3)]);
+}
+
+#[test]
+fn a_deleted_or_replaced_file_is_noticed() {
+    let world = World::new();
+    let store = world.open();
+    fs::remove_file(world.path()).unwrap();
+    let gone = Err(StoreError::Gone { path: world.path() });
+    assert_eq!(store.commit(Outcome::default()).wait(), gone);
+    fs::write(world.path(), "").unwrap();
+    assert_eq!(store.commit(Outcome::default()).wait(), gone);
+}
+
+#[test]
+fn a_long_lock_of_another_program_delays_and_loses_nothing() {
+    let world = World::new();
+    let (store, mut timeline) = (world.open(), Timeline::default());
+    let other = rusqlite::Connection::open(world.path()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let row = timeline.poll(&[Reading::online(1)], false);
+    let outcome = Outcome { poll: Some(row), ..Outcome::default() };
+    assert_eq!(store.commit(outcome.clone()).wait(), Err(StoreError::Locked { path: world.path() }));
+    other.execute_batch("ROLLBACK").unwrap();
+    store.commit(outcome).wait().unwrap();
+}
+
+#[test]
+fn a_reader_neither_creates_nor_changes() {
+    let world = World::new();
+    assert_eq!(kind(&Reader::open(&world.path()).unwrap_err()), "Missing");
+    assert!(!world.path().exists());
+}
+
+#[test]
+fn a_backup_is_whole_private_and_opens() {
+    let world = World::new();
+    let (store, mut timeline) = (world.open(), Timeline::default());
+    commit_poll(&store, timeline.poll(&[Reading::online(3)], false));
+    let reader = store.reader().unwrap();
+    let copy = World::new();
+    reader.backup(&copy.path()).unwrap();
+    assert_eq!(fs::metadata(copy.path()).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(fs::read_dir(copy.directory.path()).unwrap().count(), 1, "nothing beside it");
+    let restored = copy.open();
+    assert_eq!(restored.install_id(), store.install_id());
+    assert_eq!(restored.load_source("shanghai").wait().unwrap().column, [Reading::online(3)]);
+    assert_eq!(kind(&reader.backup(&world.path()).unwrap_err()), "Refused");
+}
+
+#[test]
+fn acts_come_from_another_process_and_find_their_episode_by_prefix() {
+    let world = World::new();
+    let store = world.open();
+    let fired = event("alice", 1, 1, EventKind::Fired);
+    commit_events(&store, &[&fired], vec![]);
+    let ack = |episode: &str| Act::Ack { episode: episode.to_owned(), note: None };
+    let id = add_act(&world.path(), "ops", at(2), ack(&fired.episode[..9])).unwrap();
+    assert_eq!(kind(&add_act(&world.path(), "ops", at(2), ack("ep_zzzz")).unwrap_err()), "NotFound");
+    let open = store.open_acts().wait().unwrap();
+    assert_eq!(open.len(), 1);
+    assert_eq!(open[0].act, ack(&fired.episode));
+    assert_eq!(act_result(&world.path(), id).unwrap(), None);
+    let result = ActResult { id, done: true, message: "acknowledged".to_owned() };
+    store.commit(Outcome { now: at(3), acts: vec![result.clone()], ..Outcome::default() }).wait().unwrap();
+    assert_eq!(act_result(&world.path(), id).unwrap(), Some(result));
+    assert!(store.open_acts().wait().unwrap().is_empty());
+    assert_eq!(store.reader().unwrap().acts(&fired.episode).unwrap().len(), 1);
+}
+
+#[test]
+fn a_changed_or_missing_event_shows() {
+    let tamper = |sql: &str| {
+        let world = World::new();
+        let store = world.open();
+        let events: Vec<_> = (1..6).map(|n| event("alice", n, 1, EventKind::Reminded)).collect();
+        commit_events(&store, &events.iter().collect::<Vec<_>>(), vec![]);
+        rusqlite::Connection::open(world.path()).unwrap().execute_batch(sql).unwrap();
+        store.reader().unwrap().check().unwrap().chain
+    };
+    assert_eq!(tamper(""), Vec::<String>::new());
+    assert_eq!(
+        tamper("UPDATE event SET event = replace(event, 'high', 'low') WHERE no = 2"),
+        ["event 2 was changed"]
+    );
+    assert_eq!(tamper("DELETE FROM event WHERE no = 3"), ["events 3 to 3 are missing"]);
+    assert_eq!(tamper("DELETE FROM event WHERE no = 5"), ["events after 4 are missing"]);
+}

@@ -1,0 +1,243 @@
+//! What a channel was told: in order, exactly one end, through crashes, folding, dead letters and retries.
+//! Rows go through the same verbs as the deliver loop calls around a send.
+
+use seatwatch::engine::backoff::Answer;
+use seatwatch::engine::event::EventKind;
+use seatwatch::engine::event::Severity;
+use seatwatch::engine::outcome::{Alert, AlertKey, Episode, Outcome, State};
+use seatwatch::engine::time::{Span, Time};
+use seatwatch::store::{
+    Due, EpisodeFilter, Finish, OutboxFilter, OutboxState, Retention, Store, StoreError, Then,
+};
+
+use super::{World, at, commit_events, event, notification};
+
+fn ids(due: &[Due]) -> Vec<&str> {
+    due.iter().map(|d| d.id.as_str()).collect()
+}
+
+fn due(store: &Store, now: Time) -> Vec<Due> {
+    store.due(vec!["mail".to_owned(), "hook".to_owned()], now, 10).wait().unwrap()
+}
+
+fn finish(store: &Store, id: &str, n: u32, answer: Answer, then: Then, now: Time) {
+    let note = if answer == Answer::Sent { "" } else { "503" }.to_owned();
+    let end = Finish { ended_at: now, answer, status: Some(503), note, accepted: vec![], then };
+    store.finish_attempt(id, n, end).wait().unwrap();
+}
+
+fn state(store: &Store, id: &str) -> OutboxState {
+    store.reader().unwrap().notification(id).unwrap().0.state
+}
+
+#[test]
+fn an_end_waits_for_its_beginning_on_the_same_channel_only() {
+    let world = World::new();
+    let store = world.open();
+    let (fired, ended) = (event("alice", 1, 1, EventKind::Fired), event("alice", 2, 1, EventKind::Ended));
+    let other = event("bob", 1, 1, EventKind::Fired);
+    let rows = vec![
+        notification("a", "mail", &[&fired]),
+        notification("b", "mail", &[&ended]),
+        notification("c", "hook", &[&ended]),
+        notification("d", "mail", &[&other]),
+    ];
+    commit_events(&store, &[&fired, &ended, &other], rows.clone());
+    commit_events(&store, &[&fired, &ended, &other], rows);
+    assert_eq!(ids(&due(&store, at(1))), ["ntf_a", "ntf_d", "ntf_c"], "once each, though committed twice");
+    let n = store.begin_attempt("ntf_a", "run-1", at(1)).wait().unwrap();
+    assert_eq!(ids(&due(&store, at(1))), ["ntf_d", "ntf_c"], "not while it is under way");
+    assert!(matches!(store.begin_attempt("ntf_a", "run-1", at(1)).wait(), Err(StoreError::Refused(_))));
+    finish(&store, "ntf_a", n, Answer::Retry, Then::At(at(5)), at(2));
+    assert_eq!(ids(&due(&store, at(2))), ["ntf_d", "ntf_c"]);
+    assert_eq!(ids(&due(&store, at(5))), ["ntf_a", "ntf_d", "ntf_c"]);
+    let n = store.begin_attempt("ntf_a", "run-1", at(5)).wait().unwrap();
+    assert_eq!(n, 2);
+    finish(&store, "ntf_a", n, Answer::Sent, Then::Sent, at(5));
+    assert_eq!(ids(&due(&store, at(5))), ["ntf_b", "ntf_d", "ntf_c"]);
+    let (row, attempts) = store.reader().unwrap().notification("ntf_a").unwrap();
+    assert_eq!((row.state, row.attempts, row.told), (OutboxState::Sent, 2, true));
+    assert_eq!(
+        attempts.iter().map(|a| a.outcome.as_deref()).collect::<Vec<_>>(),
+        [Some("retry"), Some("sent")]
+    );
+}
+
+#[test]
+fn a_dead_beginning_takes_its_end_along_and_a_retry_brings_it_back() {
+    let world = World::new();
+    let store = world.open();
+    let (fired, ended) = (event("alice", 1, 1, EventKind::Fired), event("alice", 2, 1, EventKind::Ended));
+    commit_events(&store, &[&fired], vec![notification("a", "mail", &[&fired])]);
+    let n = store.begin_attempt("ntf_a", "run", at(1)).wait().unwrap();
+    finish(&store, "ntf_a", n, Answer::Rejected, Then::Dead, at(1));
+    let rows = vec![notification("b", "mail", &[&ended]), notification("c", "hook", &[&ended])];
+    commit_events(&store, &[&ended], rows);
+    assert_eq!(state(&store, "ntf_b"), OutboxState::Superseded);
+    assert_eq!(state(&store, "ntf_c"), OutboxState::Pending, "another channel has its own story");
+    store.retry("ntf_a", at(9)).wait().unwrap();
+    assert_eq!(
+        (state(&store, "ntf_a"), state(&store, "ntf_b")),
+        (OutboxState::Pending, OutboxState::Pending)
+    );
+    assert_eq!(ids(&due(&store, at(9))), ["ntf_a", "ntf_c"]);
+    store.drop_notification("ntf_a", at(9)).wait().unwrap();
+    assert_eq!(
+        (state(&store, "ntf_a"), state(&store, "ntf_b")),
+        (OutboxState::Dead, OutboxState::Superseded)
+    );
+    assert!(matches!(store.retry("ntf_b", at(9)).wait(), Err(StoreError::Refused(_))));
+}
+
+#[test]
+fn three_crashes_within_a_send_give_it_up() {
+    let world = World::new();
+    let store = world.open();
+    let fired = event("alice", 1, 1, EventKind::Fired);
+    commit_events(&store, &[&fired], vec![notification("a", "mail", &[&fired])]);
+    for (run, dead) in [("r1", false), ("r2", false), ("r3", true)] {
+        store.begin_attempt("ntf_a", run, at(1)).wait().unwrap();
+        assert!(store.crashed(run, at(1)).wait().unwrap().is_empty(), "its own attempts are under way");
+        assert_eq!(store.crashed("next", at(1)).wait().unwrap(), [("ntf_a".to_owned(), dead)]);
+    }
+    assert_eq!(state(&store, "ntf_a"), OutboxState::Dead);
+}
+
+#[test]
+fn only_what_was_never_attempted_is_folded() {
+    let world = World::new();
+    let store = world.open();
+    let (fired, ended) = (event("alice", 1, 1, EventKind::Fired), event("alice", 2, 1, EventKind::Ended));
+    let rows = vec![notification("a", "mail", &[&fired]), notification("b", "mail", &[&ended])];
+    commit_events(&store, &[&fired, &ended], rows);
+    assert_eq!(ids(&store.unfinished("mail", 10).wait().unwrap()), ["ntf_a", "ntf_b"]);
+    let old = || vec!["ntf_a".to_owned(), "ntf_b".to_owned()];
+    let folded = |id| notification(id, "mail", &[&fired, &ended]);
+    let n = store.begin_attempt("ntf_a", "run", at(1)).wait().unwrap();
+    assert!(!store.supersede(old(), folded("c")).wait().unwrap());
+    finish(&store, "ntf_a", n, Answer::Sent, Then::Sent, at(1));
+    assert_eq!(state(&store, "ntf_b"), OutboxState::Pending);
+
+    let (fired, ended) = (event("bob", 1, 1, EventKind::Fired), event("bob", 2, 1, EventKind::Ended));
+    let rows = vec![notification("d", "mail", &[&fired]), notification("e", "mail", &[&ended])];
+    commit_events(&store, &[&fired, &ended], rows);
+    let old = vec!["ntf_d".to_owned(), "ntf_e".to_owned()];
+    assert!(store.supersede(old, notification("f", "mail", &[&fired, &ended])).wait().unwrap());
+    assert_eq!(ids(&due(&store, at(2))), ["ntf_b", "ntf_f"]);
+    assert_eq!(state(&store, "ntf_d"), OutboxState::Superseded);
+}
+
+#[test]
+fn a_disabled_channel_holds_its_rows_and_a_clock_set_back_holds_nothing_long() {
+    let world = World::new();
+    let store = world.open();
+    let (fired, later) = (event("alice", 1, 1, EventKind::Fired), event("bob", 1, 1, EventKind::Fired));
+    commit_events(&store, &[&fired], vec![notification("a", "mail", &[&fired])]);
+    let n = store.begin_attempt("ntf_a", "run", at(1)).wait().unwrap();
+    finish(&store, "ntf_a", n, Answer::Gone, Then::Wait, at(1));
+    commit_events(&store, &[&later], vec![notification("b", "mail", &[&later])]);
+    assert!(due(&store, at(100)).is_empty());
+    assert_eq!(state(&store, "ntf_b"), OutboxState::Waiting);
+    let health = store.channel_health().wait().unwrap().remove(0);
+    assert_eq!((health.answer, health.disabled, health.failing), (Answer::Gone, true, 1));
+    store.enable_channel("mail", at(200)).wait().unwrap();
+    assert_eq!(due(&store, at(200)).len(), 2);
+    assert!(due(&store, at(50)).is_empty());
+    assert_eq!(store.next_due("mail").wait().unwrap(), Some(at(110)), "an hour after the time it is now");
+    let size = store.outbox_size().wait().unwrap();
+    assert_eq!((size.rows, size.bytes, size.is_over()), (2, 24, false));
+}
+
+#[test]
+fn episodes_outlive_their_alerts() {
+    let world = World::new();
+    let store = world.open();
+    let (fired, ended) = (event("alice", 1, 1, EventKind::Fired), event("alice", 2, 1, EventKind::Ended));
+    let key = AlertKey {
+        rule: "shared-account".to_owned(),
+        source: Some("shanghai".to_owned()),
+        subject: fired.subject.clone(),
+    };
+    let episode = Episode {
+        id: fired.episode.clone(),
+        since: at(0),
+        fired_at: at(1),
+        ended_at: None,
+        severity: Severity::High,
+        limit: None,
+        channels: vec![],
+        last_told: at(1),
+        reminders: 0,
+        acked_by: Some("ops".to_owned()),
+        acked_at: Some(at(1)),
+        finding: None,
+        note: None,
+        detail: None,
+        users: vec![],
+    };
+    let alert = Alert { state: State::Recovering, step_no: 1, episode: Some(episode), ..Alert::default() };
+    let outcome = |event, alert: &Alert| Outcome {
+        now: at(1),
+        alerts: vec![(key.clone(), alert.clone())],
+        events: vec![event],
+        ..Outcome::default()
+    };
+    store.commit(outcome(fired.clone(), &alert)).wait().unwrap();
+    assert_eq!(store.load_alerts(Some("shanghai")).wait().unwrap(), [(key.clone(), alert)]);
+    let reader = store.reader().unwrap();
+    let open = reader.episodes(&EpisodeFilter::default()).unwrap();
+    assert_eq!((open[0].state, open[0].acked_by.as_deref()), (State::Recovering, Some("ops")));
+
+    let over = Alert { step_no: 2, ..Alert::default() };
+    store.commit(outcome(ended.clone(), &over)).wait().unwrap();
+    assert!(reader.episodes(&EpisodeFilter::default()).unwrap().is_empty());
+    let filter =
+        EpisodeFilter { all: true, user: Some("alice".to_owned()), since: Some(at(2)), ..Default::default() };
+    let rows = reader.episodes(&filter).unwrap();
+    assert_eq!(
+        (rows[0].state, rows[0].ended_at, rows[0].acked_by.as_deref()),
+        (State::Ok, Some(at(2)), Some("ops"))
+    );
+    assert_eq!(reader.episode_events(&fired.episode).unwrap(), [fired.clone(), ended]);
+    assert_eq!(reader.episode(&fired.episode[..8]).unwrap().episode, Some(fired.episode));
+    assert!(matches!(reader.episode("ep_0"), Err(StoreError::NotFound { .. })));
+
+    store.commit(Outcome { alerts: vec![(key, Alert::default())], ..Outcome::default() }).wait().unwrap();
+    assert!(store.load_alerts(None).wait().unwrap().is_empty());
+}
+
+#[test]
+fn a_prefix_that_fits_two_lists_both() {
+    let world = World::new();
+    let store = world.open();
+    let events = ["a", "b"].map(|user| event(user, 1, 1, EventKind::Fired));
+    commit_events(&store, &[&events[0], &events[1]], vec![]);
+    let StoreError::Ambiguous { candidates, .. } = store.episode("ep_").wait().unwrap_err() else { panic!() };
+    assert_eq!(candidates.len(), 2);
+}
+
+#[test]
+fn pruned_events_leave_an_anchor_and_open_episodes_keep_theirs() {
+    let world = World::new();
+    let store = world.open();
+    let alice =
+        [1, 2].map(|n| event("alice", n, 1, if n == 1 { EventKind::Fired } else { EventKind::Ended }));
+    let bob = event("bob", 1, 1, EventKind::Fired);
+    let carol =
+        [1, 2].map(|n| event("carol", n, 1, if n == 1 { EventKind::Fired } else { EventKind::Ended }));
+    let all = [&alice[0], &carol[0], &bob, &alice[1], &carol[1]];
+    commit_events(&store, &all, vec![notification("a", "mail", &[&alice[0]])]);
+    let n = store.begin_attempt("ntf_a", "run", at(1)).wait().unwrap();
+    finish(&store, "ntf_a", n, Answer::Sent, Then::Sent, at(1));
+    let retention =
+        Retention { events: Span::from_days(1), attempts: Span::from_days(1), ..Retention::default() };
+    let later = at(0) + Span::from_days(2);
+    while store.prune(later, retention, 1).wait().unwrap().more {}
+    let reader = store.reader().unwrap();
+    assert!(reader.check().unwrap().is_ok(), "{:?}", reader.check());
+    assert_eq!(reader.stats().unwrap().events, 1);
+    assert_eq!(reader.episodes(&EpisodeFilter { all: true, ..Default::default() }).unwrap().len(), 1);
+    assert!(reader.outbox(&OutboxFilter { all: true, ..Default::default() }).unwrap().is_empty());
+    commit_events(&store, &[&event("bob", 2, 1, EventKind::Ended)], vec![]);
+    assert!(reader.check().unwrap().is_ok(), "{:?}", reader.check());
+}
