@@ -114,7 +114,6 @@ fn feed(pulse: &Pulse) {
 enum Key {
     Source(String),
     Channel(String),
-    Always(&'static str),
 }
 
 /// The running loops: one per source, one per channel, tend and prune.
@@ -141,7 +140,6 @@ impl Tasks {
             match key {
                 Key::Source(name) => drop(self.running.spawn(collect_loop(agent, name, loops))),
                 Key::Channel(name) => drop(self.running.spawn(deliver_loop(agent, name, loops))),
-                Key::Always(_) => {}
             }
         }
     }
@@ -149,7 +147,6 @@ impl Tasks {
     /// A loop whose source or channel left the file ends; any other end is a bug, and so is a panic.
     fn ended(&mut self, ended: Result<Key, tokio::task::JoinError>) -> Result<(), Stopped> {
         match ended {
-            Ok(Key::Always(name)) => Err(Stopped(name.to_owned())),
             Ok(key) => {
                 self.keys.retain(|other| *other != key);
                 Ok(())

@@ -71,7 +71,9 @@ pub fn main() -> ExitCode {
             return if error.use_stderr() { Exit::Usage.into() } else { Exit::Fine.into() };
         }
     };
-    log::start(arguments.common.log);
+    // The demo tells its story on stdout; the log would tell it twice.
+    let least = if matches!(arguments.command, Command::Demo(_)) { "error" } else { "warn,seatwatch=info" };
+    log::start(arguments.common.log, least);
     match dispatch(arguments) {
         Ok(exit) => exit.into(),
         Err(failure) => {
