@@ -33,12 +33,12 @@ pub use sources::Source;
 pub use walk::walk;
 
 use self::place::SecretUse;
-use crate::aliyun::account;
 use crate::channel;
 use crate::engine::calendar::Calendar;
 use crate::engine::fleet::Fleet;
 use crate::engine::rule::Rule;
 use crate::engine::time::Time;
+use crate::source::account;
 
 /// A rules file that was checked whole.
 #[derive(Clone, Debug)]

@@ -16,11 +16,11 @@ use super::scope::Crowd;
 use super::section::Section;
 use super::sources::{Source, check_load};
 use super::{Config, calendars, fleet, rules, sources};
-use crate::aliyun::account;
 use crate::channel;
 use crate::engine::calendar::Calendar;
 use crate::engine::fleet::Fleet;
 use crate::engine::time::Time;
+use crate::source::account;
 
 /// Requests a second where the account says nothing.
 const USUAL_RATE: f64 = 1.0;

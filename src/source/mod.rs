@@ -8,8 +8,10 @@ pub mod aliyun_sag;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::aliyun::Account;
+/// Whose keys and rate a source uses: `[[account]]` of the rules file.
+pub use crate::aliyun::account;
 use crate::aliyun::transport::OpenError;
-use crate::aliyun::{Account, account};
 use crate::config::Section;
 use crate::engine::event::OnlineClient;
 use crate::engine::reading::{Fault, Fetched};
