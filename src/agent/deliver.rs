@@ -262,7 +262,7 @@ fn log(row: &Due, n: u32, delivery: &Delivery, next: Next) {
         }
         Next::Dead => tracing::error!(channel, notification, attempt = n, status, note, "given up"),
         Next::Wait => {
-            tracing::error!(channel, notification, attempt = n, status, note, "the channel is gone")
+            tracing::error!(channel, notification, attempt = n, status, note, "the channel is gone");
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::secret::Secret;
 
 /// Answers the vendor's API on loopback, with made-up people.
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub(super) struct Args {
     /// Loopback address and port; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:18080")]
     listen: SocketAddr,
@@ -50,7 +50,7 @@ pub struct Args {
 ///
 /// # Errors
 /// The scenario file is unreadable or wrong, or the address cannot be used.
-pub async fn run(
+pub(super) async fn run(
     args: Args,
     now: fn() -> Time,
     shutdown: impl Future<Output = ()> + Send,

@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
-pub enum Format {
+pub(super) enum Format {
     Text,
     Json,
 }
@@ -36,7 +36,7 @@ impl<'a> MakeWriter<'a> for Stderr {
 }
 
 /// Starts logging for the process, from `least` on unless `RUST_LOG` says otherwise; a second call (tests in one process) changes nothing.
-pub fn start(format: Format, least: &str) {
+pub(super) fn start(format: Format, least: &str) {
     let wanted = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(least));
     let log = tracing_subscriber::fmt().with_env_filter(wanted).with_writer(Stderr).with_ansi(false);
     let _ = match format {

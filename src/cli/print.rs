@@ -14,21 +14,21 @@ use crate::engine::message::clean;
 const WIDEST_CELL: usize = 512;
 
 /// Bytes to stdout as they are. A reader that went away ends the output, not the program.
-pub fn raw(bytes: &[u8]) {
+pub(super) fn raw(bytes: &[u8]) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(bytes).and_then(|()| out.flush());
 }
 
-pub fn line(text: &str) {
+pub(super) fn line(text: &str) {
     raw(format!("{text}\n").as_bytes());
 }
 
-pub fn error(text: &str) {
+pub(super) fn error(text: &str) {
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
 /// One JSON value, pretty on a terminal.
-pub fn json(value: &impl Serialize) -> Result<(), super::Failure> {
+pub(super) fn json(value: &impl Serialize) -> Result<(), super::Failure> {
     let pretty = std::io::stdout().is_terminal();
     let text = if pretty { serde_json::to_string_pretty(value) } else { serde_json::to_string(value) };
     line(&text.map_err(anyhow::Error::from)?);
@@ -36,7 +36,7 @@ pub fn json(value: &impl Serialize) -> Result<(), super::Failure> {
 }
 
 /// A table; cells may hold foreign text. On a terminal it is folded to the width, in a pipe it stays on one line.
-pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     let fit = std::io::stdout().is_terminal();
@@ -53,6 +53,6 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
 }
 
 /// `-` where there is nothing to show.
-pub fn or_dash(value: Option<impl ToString>) -> String {
+pub(super) fn or_dash(value: Option<impl ToString>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
 }

@@ -53,7 +53,7 @@ pub fn judge(watch: &mut Watch, poll: Poll, now: Time) -> Outcome {
     if keyframe.is_some() {
         watch.memory.changes_since_keyframe = 0;
     }
-    let checkpoint = (poll.seq % CHECKPOINT_EVERY == 0).then(|| watch.checkpoint());
+    let checkpoint = poll.seq.is_multiple_of(CHECKPOINT_EVERY).then(|| watch.checkpoint());
     let memory = watch.memory.clone();
     let row = PollRow { poll, new_names, changes, failed, keyframe, evidence, memory, checkpoint };
     Outcome { now, poll: Some(row), ..outcome }

@@ -179,7 +179,7 @@ pub struct PollRow {
     pub failed: Vec<std::ops::Range<u32>>,
     /// The whole column of last readings after this poll, now and then, so that nobody needs all history.
     pub keyframe: Option<Vec<Reading>>,
-    /// Slots a breach rests on: the RequestId of their batch is kept as long as events are.
+    /// Slots a breach rests on: the `RequestId` of their batch is kept as long as events are.
     pub evidence: Vec<u32>,
     pub memory: SourceMemory,
     /// Encoded signals, now and then, so that a restart need not read all history.

@@ -130,7 +130,7 @@ impl Rule {
     /// The distinct signals of both conditions.
     pub fn signals(&self) -> Vec<Signal> {
         let mut signals = self.when.signals().to_vec();
-        for signal in self.clear_when.iter().flat_map(|program| program.signals()) {
+        for signal in self.clear_when.iter().flat_map(Program::signals) {
             if !signals.contains(signal) {
                 signals.push(*signal);
             }

@@ -185,7 +185,7 @@ impl Watch {
 
     /// Names the store does not know yet.
     pub fn new_names(&self) -> Vec<String> {
-        self.names.iter().skip(self.saved_names).map(|name| name.to_string()).collect()
+        self.names.iter().skip(self.saved_names).map(ToString::to_string).collect()
     }
 
     /// To be called once the poll that carried the new names is committed.

@@ -1,4 +1,6 @@
 //! E-mail from notice to mailbox: against aiosmtpd over TLS, and against scripted servers for every fault.
+//! Neighbours: `channel::email`, and the servers in `support::smtp`. A part of its own because mail is proven against
+//! software that nobody here wrote.
 
 use std::time::{Duration, Instant};
 

@@ -7,7 +7,7 @@ mod client;
 mod emulator;
 mod lifecycle;
 mod mail;
+mod store;
 mod support;
 mod tidy;
-mod store;
 mod webhook;

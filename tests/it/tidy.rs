@@ -195,6 +195,10 @@ fn files_say_what_they_are() {
         if file.path.starts_with("src/") && file.is_test() {
             continue;
         }
+        // The map of the whole: as long as it must be.
+        if file.path == "src/lib.rs" {
+            continue;
+        }
         let header = file.text.lines().take_while(|line| line.starts_with("//!")).count();
         if !(2..=10).contains(&header) {
             broken.push(format!("{}: {header} lines", file.path));

@@ -1,4 +1,6 @@
 //! Webhooks from notice to receiver: the body, the signature, every class of answer, and where they never go.
+//! Neighbours: `channel::webhook`, and the receiver in `support::http`. A part of its own because what arrives is what
+//! other programs are written against.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;

@@ -1,4 +1,5 @@
 //! A receiver of webhooks on a bare socket: it keeps what was posted and answers what the test says.
+//! Neighbours: the webhook and agent tests. A part of its own so that it shares no code with the sender.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
