@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::channel::Channel;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::engine::event::Event;
+use crate::engine::fleet::Fleet;
 use crate::engine::message::compose;
 use crate::engine::notify::{Notice, plan};
 use crate::engine::outcome::{NewNotification, Outcome};
@@ -35,6 +36,22 @@ struct Opened {
 #[error("{}", .0.join("\n"))]
 pub struct LiveError(pub Vec<String>);
 
+/// What the file says that concerns one of its sources. `fleet` is the file's, shared by all of them.
+pub fn setup(config: &Config, source: &config::Source, fleet: &Arc<Fleet>, install: &str) -> Setup {
+    let rules = config.rules.iter().filter(|rule| rule.scope.covers_source(&source.name));
+    Setup {
+        install: install.to_owned(),
+        source: source.name.clone(),
+        interval: source.interval,
+        zone: config.agent.timezone,
+        fleet: Arc::clone(fleet),
+        rules: rules.cloned().map(Arc::new).collect(),
+        users: source.users.clone(),
+        language: config.agent.language,
+        own_notify: config.agent.notify.clone(),
+    }
+}
+
 impl Live {
     /// Opens every channel and source.
     pub fn open(config: Config, install: &str) -> Result<Self, LiveError> {
@@ -59,23 +76,7 @@ impl Live {
                 }
             };
             let name = settings.name.clone();
-            let setup = Setup {
-                install: install.to_owned(),
-                source: name.clone(),
-                interval: settings.interval,
-                zone: config.agent.timezone,
-                fleet: Arc::clone(&fleet),
-                rules: config
-                    .rules
-                    .iter()
-                    .filter(|r| r.scope.covers_source(&name))
-                    .cloned()
-                    .map(Arc::new)
-                    .collect(),
-                users: settings.users.clone(),
-                language: config.agent.language,
-                own_notify: config.agent.notify.clone(),
-            };
+            let setup = setup(&config, settings, &fleet, install);
             sources.insert(name, Opened { source, setup: Arc::new(setup) });
         }
         if problems.is_empty() {

@@ -18,7 +18,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::{Mutex, watch};
 
 pub use collect::Collected;
-pub use live::{Live, LiveError};
+pub use live::{Live, LiveError, setup};
 pub use run::{Stopped, run};
 
 use crate::engine::time::Time;

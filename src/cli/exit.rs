@@ -49,6 +49,9 @@ impl Failure {
         match self {
             Self::Rules(_) => Exit::Rules,
             Self::Store(StoreError::Busy { .. }) => Exit::Busy,
+            // The database is fine; what was asked for is not in it, or cannot be done to it.
+            Self::Store(StoreError::NotFound { .. } | StoreError::Ambiguous { .. }) => Exit::Usage,
+            Self::Store(StoreError::Refused(_)) => Exit::Problem,
             Self::Store(_) => Exit::Storage,
             Self::Usage(_) => Exit::Usage,
             Self::Other(_) => Exit::Problem,
@@ -57,7 +60,7 @@ impl Failure {
 
     pub fn print(&self) {
         super::print::error(&match self {
-            Self::Rules(problems) => problems.draw(std::io::IsTerminal::is_terminal(&std::io::stderr())),
+            Self::Rules(problems) => problems.draw(super::print::colour()),
             Self::Store(error) => format!("seatwatch: {error}\n"),
             Self::Usage(message) => format!("seatwatch: {message}\n"),
             Self::Other(error) => format!("seatwatch: {error:#}\n"),

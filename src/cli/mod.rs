@@ -3,13 +3,21 @@
 //! Neighbours: one file per command beside this one; they use the agent's parts and read the store. A part of its
 //! own because nothing below it prints, parses arguments or knows an exit code.
 
+mod busy;
+mod check;
+mod coverage;
+mod db;
 mod demo;
 mod emulate;
 mod exit;
+mod history;
 mod log;
 mod open;
 mod print;
+mod rules;
 mod run;
+mod users;
+mod when;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -55,6 +63,16 @@ enum Command {
     Run(run::Args),
     /// Emulator and agent together on loopback, with two weeks of history; nothing to configure
     Demo(demo::Args),
+    /// Read the rules file: every mistake, warnings, the next runs of each schedule, whom each rule covers
+    Check(check::Args),
+    /// What the rules are and how they stand
+    Rules(rules::Args),
+    /// Every watched user: last reading, limit, groups, rules
+    Users(users::Args),
+    /// The readings of one user
+    History(history::Args),
+    /// The database: backup, check, stats
+    Db(db::Args),
     /// A stand-in for the vendor's endpoint, on loopback
     Emulate(emulate::Args),
     /// Completions for a shell, on stdout
@@ -88,6 +106,11 @@ fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
     match arguments.command {
         Command::Run(args) => run::run(common, &args),
         Command::Demo(args) => demo::run(common, &args),
+        Command::Check(args) => check::run(common, &args),
+        Command::Rules(args) => rules::run(common, &args),
+        Command::Users(args) => users::run(common, &args),
+        Command::History(args) => history::run(common, &args),
+        Command::Db(args) => db::run(common, &args),
         Command::Emulate(args) => open::block_on(async {
             emulate::run(args, crate::agent::clock::now, open::stopped()).await?;
             Ok(Exit::Fine)

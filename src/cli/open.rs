@@ -4,10 +4,11 @@
 
 use std::future::Future;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use super::{Common, Failure};
 use crate::config::Config;
-use crate::store::Reader;
+use crate::store::{Reader, StoreError};
 
 /// Runs `work` on a runtime of its own; panics in it are bugs and end the process.
 pub(super) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
@@ -35,13 +36,28 @@ pub(super) fn config(common: &Common) -> Result<Config, Failure> {
 /// The rules file and its database, for reading.
 pub(super) fn reader(common: &Common) -> Result<(Config, Reader), Failure> {
     let config = config(common)?;
-    may_use(&config.agent.database)?;
-    let reader = Reader::open(&config.agent.database)?;
+    let reader = database(&config.agent.database)?;
     Ok((config, reader))
 }
 
+/// A database, for reading.
+pub(super) fn database(path: &Path) -> Result<Reader, Failure> {
+    may_use(path)?;
+    Ok(Reader::open(path)?)
+}
+
+/// As [`reader`]; before the agent ran for the first time there is no database yet.
+pub(super) fn reader_if_any(common: &Common) -> Result<(Config, Option<Reader>), Failure> {
+    let config = config(common)?;
+    match database(&config.agent.database) {
+        Ok(reader) => Ok((config, Some(reader))),
+        Err(Failure::Store(StoreError::Missing { .. })) => Ok((config, None)),
+        Err(failure) => Err(failure),
+    }
+}
+
 /// Commands are for the service's user and root: others would leave files behind that the agent cannot open.
-pub(super) fn may_use(database: &std::path::Path) -> Result<(), Failure> {
+pub(super) fn may_use(database: &Path) -> Result<(), Failure> {
     let Ok(found) = std::fs::metadata(database) else { return Ok(()) };
     let us = rustix::process::geteuid().as_raw();
     if us == 0 || us == found.uid() {

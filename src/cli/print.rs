@@ -9,6 +9,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use crate::engine::message::clean;
+use crate::secret::variable;
 
 /// The most characters of foreign text in one cell.
 const WIDEST_CELL: usize = 512;
@@ -25,6 +26,16 @@ pub(super) fn line(text: &str) {
 
 pub(super) fn error(text: &str) {
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Whether stderr is a terminal whose user has nothing against colour (<https://no-color.org>).
+pub(super) fn colour() -> bool {
+    std::io::stderr().is_terminal() && variable("NO_COLOR").is_none_or(|set| set.is_empty())
+}
+
+/// `3 errors`, `1 error`.
+pub(super) fn count(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
 /// One JSON value, pretty on a terminal.
@@ -50,6 +61,11 @@ pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
         table.add_row(row.iter().map(|cell| clean(cell, WIDEST_CELL)));
     }
     table.lines().map(|line| line.trim_end().trim_start_matches(' ').to_owned() + "\n").collect()
+}
+
+/// Foreign text in a sentence.
+pub(super) fn name(text: &str) -> String {
+    clean(text, WIDEST_CELL)
 }
 
 /// `-` where there is nothing to show.

@@ -38,6 +38,7 @@ use crate::engine::calendar::Calendar;
 use crate::engine::fleet::Fleet;
 use crate::engine::rule::Rule;
 use crate::engine::time::Time;
+use crate::secret::SecretRef;
 use crate::source::account;
 
 /// A rules file that was checked whole.
@@ -90,6 +91,11 @@ impl Config {
             Some(Problem { message: error.to_string(), ..secret.problem.clone() })
         };
         self.secrets.iter().filter_map(try_one).collect()
+    }
+
+    /// Every reference to a secret, at its place, in the order of the file.
+    pub fn references(&self) -> impl Iterator<Item = (&Problem, &SecretRef)> {
+        self.secrets.iter().map(|secret| (&secret.problem, &secret.reference))
     }
 
     /// Every key that was asked for while reading, such as `rule.when` and `agent.retention.readings`.

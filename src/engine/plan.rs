@@ -160,6 +160,16 @@ impl Plan {
         }
     }
 
+    /// Whether the readings of the user at `slot` count for this rule: as a subject, or as a member of one.
+    pub fn counts(&self, slot: u32) -> bool {
+        match &self.subjects {
+            Subjects::Users(_) => self.covers(slot),
+            Subjects::Groups(Groups { members, .. }) => {
+                members.iter().any(|slots| slots.binary_search(&slot).is_ok())
+            }
+        }
+    }
+
     /// Whether any subject in `range` is covered.
     pub(super) fn covers_any(&self, range: &Range<u32>) -> bool {
         range.clone().any(|index| self.covers(index))

@@ -1,0 +1,210 @@
+//! `seatwatch check`: everything that can be said of a rules file without running it.
+//!
+//! Neighbours: `config` finds the mistakes, `coverage` whom the rules reach. A part of its own because services
+//! reload behind it: its exit code and its JSON are what they go by. Problems go to stderr, what the file means to
+//! stdout.
+
+use serde::Serialize;
+
+use super::coverage::{self, Coverage, LimitShare, subjects};
+use super::{Common, Exit, Failure, print, when};
+use crate::agent::clock;
+use crate::config::{Config, Problem, Problems};
+use crate::engine::plan::Plan;
+use crate::engine::time::{Span, Time};
+
+#[derive(clap::Args, Debug)]
+pub(super) struct Args {
+    /// Exit with 1 if there are warnings
+    #[arg(long)]
+    strict: bool,
+    /// Secrets that cannot be read are errors, as they are to `run`
+    #[arg(long)]
+    resolve: bool,
+    /// Show the runs of each schedule after this time instead of now
+    #[arg(long, value_name = "TIME")]
+    from: Option<String>,
+    /// How many runs of each schedule to show
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    next: u32,
+}
+
+/// `check --json`.
+#[derive(Serialize, Default)]
+struct Report {
+    /// Whether the exit code is 0.
+    ok: bool,
+    errors: Vec<Problem>,
+    warnings: Vec<Problem>,
+    schedules: Vec<Runs>,
+    rules: Vec<Reach>,
+    secrets: Vec<Reference>,
+}
+
+/// When a source is polled.
+#[derive(Serialize)]
+struct Runs {
+    source: String,
+    timezone: String,
+    #[serde(rename = "interval_ms")]
+    interval: Span,
+    next: Vec<Time>,
+}
+
+/// Whom a rule covers in one source.
+#[derive(Serialize)]
+struct Reach {
+    rule: String,
+    source: String,
+    subjects: u32,
+    limits: Vec<LimitShare>,
+    notify: Vec<String>,
+    #[serde(skip)]
+    shown: String,
+}
+
+/// A secret that the file refers to; never its value.
+#[derive(Serialize)]
+struct Reference {
+    key: String,
+    line: usize,
+    /// Where the value is to be found.
+    reference: String,
+}
+
+pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
+    let now = clock::now();
+    let config = match Config::load(&common.config, now) {
+        Ok(config) => config,
+        Err(problems) if common.json => {
+            let Problems { errors, warnings } = problems;
+            print::json(&Report { errors, warnings, ..Report::default() })?;
+            return Ok(Exit::Rules);
+        }
+        Err(problems) => {
+            draw(common, &problems);
+            return Ok(Exit::Rules);
+        }
+    };
+    let zone = config.agent.timezone;
+    let from = args.from.as_deref().map(|text| when::time("--from", text, zone)).transpose()?;
+    let mut problems = Problems { errors: Vec::new(), warnings: config.warnings.clone() };
+    let unresolved = config.unresolved();
+    if args.resolve { &mut problems.errors } else { &mut problems.warnings }.extend(unresolved);
+    let exit = match (problems.errors.is_empty(), problems.warnings.is_empty()) {
+        (false, _) => Exit::Rules,
+        (true, false) if args.strict => Exit::Problem,
+        (true, _) => Exit::Fine,
+    };
+    let next = usize::try_from(args.next).unwrap_or(usize::MAX);
+    let report = Report {
+        ok: exit == Exit::Fine,
+        schedules: runs(&config, from.unwrap_or(now), next),
+        rules: coverage::of_file(&config, now).iter().flat_map(reach).collect(),
+        secrets: references(&config),
+        errors: problems.errors.clone(),
+        warnings: problems.warnings.clone(),
+    };
+    if common.json {
+        print::json(&report)?;
+    } else {
+        show(&config, &report);
+        draw(common, &problems);
+    }
+    Ok(exit)
+}
+
+fn runs(config: &Config, from: Time, n: usize) -> Vec<Runs> {
+    let of_source = |source: &crate::config::Source| Runs {
+        source: source.name.clone(),
+        timezone: source.schedule.zone().to_string(),
+        interval: source.schedule.interval(from),
+        next: source.schedule.instants(from, n),
+    };
+    config.sources.iter().map(of_source).collect()
+}
+
+fn reach(coverage: &Coverage<'_>) -> Vec<Reach> {
+    let of_plan = |plan: &Plan| Reach {
+        rule: plan.rule.name.clone(),
+        source: coverage.source.name.clone(),
+        subjects: plan.size(),
+        limits: coverage.limits(plan),
+        notify: plan.rule.notify.clone(),
+        shown: subjects(&plan.rule, usize::try_from(plan.size()).unwrap_or(usize::MAX)),
+    };
+    coverage.plans.iter().map(of_plan).collect()
+}
+
+fn references(config: &Config) -> Vec<Reference> {
+    let of_secret = config.references().map(|(place, reference)| Reference {
+        key: place.key.clone(),
+        line: place.line,
+        reference: reference.to_string(),
+    });
+    of_secret.collect()
+}
+
+/// The problems on stderr, with their lines, and a last line that counts them.
+fn draw(common: &Common, problems: &Problems) {
+    if problems.is_empty() {
+        return;
+    }
+    let counts = [("error", problems.errors.len()), ("warning", problems.warnings.len())];
+    let counts = counts.iter().filter(|(_, n)| *n > 0).map(|(what, n)| print::count(*n, what));
+    let counts = counts.collect::<Vec<_>>().join(", ");
+    let file = print::name(&common.config.display().to_string());
+    print::error(&format!("\n{}{file}: {counts}\n", problems.draw(print::colour())));
+}
+
+fn show(config: &Config, report: &Report) {
+    let runs = |runs: &Runs| {
+        let (source, every) = (runs.source.clone(), runs.interval.to_string());
+        let zone: chrono_tz::Tz = runs.timezone.parse().unwrap_or(config.agent.timezone);
+        let text = config.sources.iter().find(|s| s.name == runs.source).map(|s| s.schedule.text());
+        let first = [source, text.unwrap_or_default().to_owned(), runs.timezone.clone(), every];
+        let rows = runs.next.iter().enumerate().map(|(n, at)| {
+            let mut row = if n == 0 { first.to_vec() } else { vec![String::new(); first.len()] };
+            row.push(when::local(zone, *at));
+            row
+        });
+        rows.collect::<Vec<_>>()
+    };
+    let rows: Vec<Vec<String>> = report.schedules.iter().flat_map(runs).collect();
+    part(&["source", "schedule", "timezone", "every", "next"], &rows);
+    let row = |reach: &Reach| {
+        let tells = if reach.notify.is_empty() { "nobody".to_owned() } else { reach.notify.join(", ") };
+        vec![reach.rule.clone(), reach.source.clone(), reach.shown.clone(), limits(&reach.limits), tells]
+    };
+    let rows: Vec<Vec<String>> = report.rules.iter().map(row).collect();
+    part(&["rule", "source", "covers", "limits", "tells"], &rows);
+    let row = |secret: &Reference| vec![secret.key.clone(), secret.reference.clone()];
+    let rows: Vec<Vec<String>> = report.secrets.iter().map(row).collect();
+    part(&["secret", "is in"], &rows);
+    if report.errors.is_empty() && report.warnings.is_empty() {
+        print::line("Nothing is wrong with the file.");
+    }
+}
+
+fn part(head: &[&str], rows: &[Vec<String>]) {
+    if !rows.is_empty() {
+        print::line(&print::table(head, rows));
+    }
+}
+
+/// More than this many different limits are counted.
+const MOST_LIMITS: usize = 4;
+
+/// `2 (rule) for 118, 6 (exception lobby-kiosk) for 1`.
+fn limits(shares: &[LimitShare]) -> String {
+    if shares.is_empty() {
+        return "-".to_owned();
+    }
+    let shown = shares.iter().take(MOST_LIMITS).map(|share| {
+        let (value, origin) = (share.value, share.origin.replacen(':', " ", 1));
+        format!("{value} ({origin}) for {}", share.users)
+    });
+    let more: usize = shares.iter().skip(MOST_LIMITS).map(|share| share.users).sum();
+    let more = (more > 0).then(|| format!("others for {more}"));
+    shown.chain(more).collect::<Vec<_>>().join(", ")
+}

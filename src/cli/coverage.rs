@@ -1,0 +1,140 @@
+//! Whom each rule covers with which limit, worked out from the rules file as the agent works it out.
+//!
+//! Neighbours: `check`, `rules list` and `users` print it; `engine` lays rules out over users. A part of its own
+//! because the three must agree with each other and with what the agent does.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::agent::setup;
+use crate::config::{Config, Source};
+use crate::engine::event::Limit;
+use crate::engine::fleet::{Fleet, Names};
+use crate::engine::plan::Plan;
+use crate::engine::rule::{Per, Rule};
+use crate::engine::time::Time;
+
+/// The rules that cover one source, laid out over the users the file names there.
+pub(super) struct Coverage<'c> {
+    pub(super) source: &'c Source,
+    pub(super) plans: Vec<Plan>,
+    /// For each user, in the order of the source, the limit of the user's own.
+    own: Vec<Option<Limit>>,
+}
+
+/// So many users have this limit.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub(super) struct LimitShare {
+    pub(super) value: u32,
+    /// As in a `limit` elsewhere.
+    pub(super) origin: String,
+    pub(super) users: usize,
+}
+
+/// The number allowed for a user, and who says so.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub(super) struct UserLimit {
+    pub(super) value: u32,
+    pub(super) origin: String,
+    /// The rule whose limit it is, where it is a rule's.
+    pub(super) rule: Option<String>,
+}
+
+/// Every source of the file. Exceptions hold or not as of `now`.
+pub(super) fn of_file(config: &Config, now: Time) -> Vec<Coverage<'_>> {
+    let fleet = Arc::new(config.fleet.clone());
+    config.sources.iter().map(|source| of_source(config, source, &fleet, now)).collect()
+}
+
+fn of_source<'c>(config: &Config, source: &'c Source, fleet: &Arc<Fleet>, now: Time) -> Coverage<'c> {
+    let today = now.to_utc().with_timezone(&config.agent.timezone).date_naive();
+    let setup = setup(config, source, fleet, "");
+    let names = Names::new(source.users.iter().map(ToString::to_string));
+    let member = vec![true; names.len()];
+    let plans = setup.rules.iter().map(|rule| Plan::new(rule, &setup, &names, &member)).collect();
+    let own = source.users.iter().map(|user| fleet.own_limit(&source.name, user, today)).collect();
+    Coverage { source, plans, own }
+}
+
+/// Whether either condition of a rule names the limit of a user.
+fn uses_limit(rule: &Rule) -> bool {
+    let clear = rule.clear_when.as_ref().is_some_and(|program| program.names_limit());
+    rule.per == Per::User && (rule.when.names_limit() || clear)
+}
+
+impl Coverage<'_> {
+    /// Users by index, which is their slot here.
+    fn slots(&self) -> std::ops::Range<u32> {
+        0..u32::try_from(self.source.users.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The rules for which the user's readings count.
+    pub(super) fn rules_of(&self, slot: u32) -> impl Iterator<Item = &Rule> {
+        self.plans.iter().filter(move |plan| plan.counts(slot)).map(|plan| &*plan.rule)
+    }
+
+    /// The user's own limit; else the smallest that a rule over the user states.
+    pub(super) fn limit(&self, slot: u32) -> Option<UserLimit> {
+        if let Some(Some(Limit { value, origin })) = self.own.get(slot as usize) {
+            return Some(UserLimit { value: *value, origin: origin.clone(), rule: None });
+        }
+        let of_rules = self.rules_of(slot).filter(|rule| uses_limit(rule));
+        let (value, name) = of_rules.filter_map(|rule| Some((rule.limit?, &rule.name))).min()?;
+        Some(UserLimit { value, origin: "rule".to_owned(), rule: Some(name.clone()) })
+    }
+
+    /// How many users have which limit under a rule, the most first; empty for a rule that names no limit.
+    pub(super) fn limits(&self, plan: &Plan) -> Vec<LimitShare> {
+        let mut shares: BTreeMap<(u32, String), usize> = BTreeMap::new();
+        for slot in self.slots().filter(|slot| uses_limit(&plan.rule) && plan.counts(*slot)) {
+            let own = self.own.get(slot as usize).and_then(Option::as_ref);
+            let of_rule = || plan.rule.limit.map(|value| (value, "rule".to_owned()));
+            let limit = own.map(|limit| (limit.value, limit.origin.clone())).or_else(of_rule);
+            if let Some(limit) = limit {
+                *shares.entry(limit).or_default() += 1;
+            }
+        }
+        let share = |((value, origin), users)| LimitShare { value, origin, users };
+        let mut shares: Vec<LimitShare> = shares.into_iter().map(share).collect();
+        shares.sort_by(|a, b| (b.users, a.value, &a.origin).cmp(&(a.users, b.value, &b.origin)));
+        shares
+    }
+}
+
+/// `120 users`, `3 groups`, `the source`.
+pub(super) fn subjects(rule: &Rule, n: usize) -> String {
+    match rule.per {
+        Per::User => super::print::count(n, "user"),
+        Per::Group => super::print::count(n, "group"),
+        Per::Source if n == 1 => "the source".to_owned(),
+        Per::Source => super::print::count(n, "source"),
+    }
+}
+
+/// A rule's scope in words, as the file states it.
+pub(super) fn scope(rule: &Rule) -> String {
+    let globs = |list: &[globset::GlobMatcher]| {
+        list.iter().map(|glob| glob.glob().to_string()).collect::<Vec<_>>().join(", ")
+    };
+    let scope = &rule.scope;
+    let mut parts = Vec::new();
+    if !scope.users.is_empty() {
+        parts.push(format!("users {}", globs(&scope.users)));
+    }
+    if !scope.groups.is_empty() {
+        parts.push(format!("groups {}", scope.groups.join(", ")));
+    }
+    if parts.is_empty() {
+        parts.push("everyone".to_owned());
+    }
+    let mut text = parts.join(" and ");
+    if !scope.sources.is_empty() {
+        text = format!("{text} in {}", scope.sources.join(", "));
+    }
+    if !scope.except.is_empty() {
+        text = format!("{text} except {}", globs(&scope.except));
+    }
+    text
+}

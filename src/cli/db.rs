@@ -1,0 +1,141 @@
+//! `seatwatch db`: a copy of the database, whether it is whole, how much it holds.
+//!
+//! Neighbours: the store does the work, also while the agent runs. A part of its own because these are the commands
+//! of a bad day: they say what is wrong and what to do.
+
+use std::path::{Path, PathBuf};
+
+use indicatif::{HumanBytes, HumanCount};
+use serde::Serialize;
+
+use super::busy::Busy;
+use super::{Common, Exit, Failure, open, print, when};
+use crate::store::{Checked, Reader, Stats};
+
+#[derive(clap::Args, Debug)]
+pub(super) struct Args {
+    /// Another database than the rules file names, such as a backup
+    #[arg(long, global = true, value_name = "FILE")]
+    database: Option<PathBuf>,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum Verb {
+    /// Copy the database to FILE (mode 0600), also while the agent runs
+    Backup {
+        file: PathBuf,
+        /// Replace FILE if it exists
+        #[arg(long)]
+        force: bool,
+    },
+    /// Read everything and tell what is damaged; exit code 74 if anything is
+    Check,
+    /// How much the database holds
+    Stats,
+}
+
+#[derive(Serialize)]
+struct Copied<'a> {
+    file: String,
+    of: &'a Path,
+    bytes: u64,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    ok: bool,
+    file: &'a Path,
+    #[serde(flatten)]
+    checked: &'a Checked,
+}
+
+pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
+    let reader = match &args.database {
+        // A refused rules file must not keep anybody from a backup.
+        Some(file) => open::database(file)?,
+        None => open::reader(common)?.1,
+    };
+    match &args.verb {
+        Verb::Backup { file, force } => backup(common, &reader, file, *force),
+        Verb::Check => check(common, &reader),
+        Verb::Stats => stats(common, &reader.stats()?),
+    }
+}
+
+fn backup(common: &Common, reader: &Reader, file: &Path, force: bool) -> Result<Exit, Failure> {
+    let shown = print::name(&file.display().to_string());
+    if !force && file.symlink_metadata().is_ok() {
+        return Err(Failure::usage(format!("{shown} exists already: name another file, or add --force")));
+    }
+    let busy = Busy::with(format!("copying to {shown}"));
+    reader.backup(file)?;
+    drop(busy);
+    let bytes = std::fs::metadata(file)?.len();
+    if common.json {
+        print::json(&Copied { file: file.display().to_string(), of: reader.path(), bytes })?;
+    } else {
+        print::line(&format!("{shown}: a checked copy, {}.", HumanBytes(bytes)));
+    }
+    Ok(Exit::Fine)
+}
+
+fn check(common: &Common, reader: &Reader) -> Result<Exit, Failure> {
+    let file = print::name(&reader.path().display().to_string());
+    let busy = Busy::with(format!("reading all of {file}"));
+    let checked = reader.check()?;
+    drop(busy);
+    let ok = checked.is_ok();
+    if common.json {
+        print::json(&Report { ok, file: reader.path(), checked: &checked })?;
+    } else if ok {
+        print::line(&format!("{file} is whole: pages, references, chains and readings."));
+    } else {
+        let lists = [
+            ("pages", &checked.integrity),
+            ("references", &checked.foreign_keys),
+            ("chains", &checked.chain),
+            ("readings", &checked.polls),
+        ];
+        let of_list = |(what, faults): (&'static str, &Vec<String>)| {
+            faults.iter().map(|fault| vec![what.to_owned(), fault.clone()]).collect::<Vec<_>>()
+        };
+        let rows: Vec<Vec<String>> = lists.into_iter().flat_map(of_list).collect();
+        print::raw(print::table(&["part", "damage"], &rows).as_bytes());
+        print::error(&format!(
+            "{file} is damaged: stop Seatwatch, move the file and its -wal and -shm aside, and put a backup made by \
+             `seatwatch db backup` in its place\n"
+        ));
+    }
+    Ok(if ok { Exit::Fine } else { Exit::Storage })
+}
+
+fn stats(common: &Common, stats: &Stats) -> Result<Exit, Failure> {
+    if common.json {
+        print::json(stats)?;
+        return Ok(Exit::Fine);
+    }
+    let utc = |at| when::local(chrono_tz::UTC, at);
+    let bytes = |n: u64| format!("{} ({} bytes)", HumanBytes(n), HumanCount(n));
+    let rows = [
+        ("file", stats.file.clone()),
+        ("size", bytes(stats.bytes)),
+        ("write-ahead log", bytes(stats.wal_bytes)),
+        ("users", HumanCount(stats.users).to_string()),
+        ("polls", HumanCount(stats.polls).to_string()),
+        ("readings", HumanCount(stats.readings).to_string()),
+        ("changes", HumanCount(stats.changes).to_string()),
+        ("bytes per reading", print::or_dash(stats.bytes_per_reading.map(|bytes| format!("{bytes:.3}")))),
+        ("first poll", print::or_dash(stats.first_at.map(utc))),
+        ("last poll", print::or_dash(stats.last_at.map(utc))),
+        ("events", HumanCount(stats.events).to_string()),
+        ("notifications", HumanCount(stats.notifications).to_string()),
+        ("SQLite", stats.sqlite_version.clone()),
+        ("schema", stats.schema.to_string()),
+    ];
+    for (what, value) in rows {
+        print::line(&format!("{what:<18} {}", print::name(&value)));
+    }
+    Ok(Exit::Fine)
+}
