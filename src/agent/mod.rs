@@ -117,7 +117,7 @@ impl Agent {
     }
 
     /// Puts another rules file in force: polls under way finish on the old one, then everything is laid out anew.
-    pub async fn swap(&self, live: Live) {
+    pub async fn swap(&self, live: Live, now: Time) {
         *self.live.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(live);
         let watched: Vec<Arc<Watched>> = self.sources.lock().await.values().cloned().collect();
         for watched in watched {
@@ -125,6 +125,9 @@ impl Agent {
             *watched.watch.lock().await = None;
         }
         self.forget_breakers();
+        if let Err(error) = self.store.refresh_channels(now).await {
+            tracing::error!(%error, "what waits for a channel goes on waiting");
+        }
         self.wake_deliver();
     }
 }

@@ -105,6 +105,10 @@ impl Agent {
     /// The store failed: says so on every channel that was not told in this outage yet. Returns when each was tried
     /// once; a channel that could not be reached is tried again at the next failure.
     pub(super) async fn storage_failed(&self, error: &StoreError, now: Time) {
+        if matches!(error, StoreError::Sequence { .. } | StoreError::Refused(_) | StoreError::NotFound { .. })
+        {
+            return;
+        }
         tracing::error!(%error, "the database cannot be written; nothing is lost that was committed");
         let live = self.live();
         let outage = {

@@ -285,7 +285,7 @@ impl Agent {
         }
         match Live::open(config, &live.install) {
             Ok(new) => {
-                self.swap(new).await;
+                self.swap(new, now).await;
                 tracing::info!("the rules file is in force");
                 true
             }

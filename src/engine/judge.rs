@@ -123,6 +123,9 @@ impl Pass<'_> {
         let known = plan.known(reading);
         let moment = Moment { at: self.poll.at, clock, seq: self.poll.seq, hole: known && gap > max_gap };
         let (mut after, step) = self.step(plan, &before, judged, &moment);
+        if after.rule_version.is_empty() && !alert::is_blank(&after) {
+            after.rule_version.clone_from(&plan.rule.version);
+        }
         if moment.hole {
             alert::note_blind(&mut after, gap);
         }

@@ -114,6 +114,11 @@ impl Plan {
         }
     }
 
+    /// Whether a condition of the rule names a signal of this kind.
+    pub(super) fn names(&self, kind: impl Fn(&Signal) -> bool) -> bool {
+        self.rule.signals().iter().any(kind)
+    }
+
     /// A subject's value for people: absent is zero where the rule says so.
     pub(super) fn value(&self, reading: Reading) -> Option<u32> {
         match reading.kind() {

@@ -47,7 +47,7 @@ fn breaches(watch: &Watch, plan: &Plan, poll: &Poll, range: Range<u32>, found: &
     let truths = evaluate(watch, plan, &plan.rule.when, range.clone());
     for (index, truth) in range.zip(truths) {
         let breach = truth == Truth::True || absent_breach(plan, poll, index);
-        if breach && plan.covers(index) && !plan.alerts.contains_key(&index) {
+        if breach && plan.covers(index) && !plan.alerts.contains_key(&index) && tells(watch, plan, index) {
             found.push((index, Judged::Inside(Verdict::Breach)));
         }
     }
@@ -67,6 +67,10 @@ fn kept(
             found.push((index, Judged::LeftScope));
             continue;
         }
+        if !tells(watch, plan, index) {
+            found.push((index, judged(inside, Verdict::Unknown)));
+            continue;
+        }
         let one = |program: &Program| evaluate(watch, plan, program, index..index + 1)[0];
         let when = match () {
             () if !inside => Truth::False,
@@ -80,9 +84,29 @@ fn kept(
             None if absent_breach(plan, poll, index) => Truth::False,
             None => not(one(&plan.rule.when)),
         };
-        let verdict = verdict(when, clear);
-        found.push((index, if inside { Judged::Inside(verdict) } else { Judged::Outside(verdict) }));
+        found.push((index, judged(inside, verdict(when, clear))));
     }
+}
+
+const fn judged(inside: bool, verdict: Verdict) -> Judged {
+    if inside { Judged::Inside(verdict) } else { Judged::Outside(verdict) }
+}
+
+/// Whether this poll tells the rule anything new of the subject. Windows hold the last value for a while, but a poll
+/// that brought no reading must not move an alert; only signals about missing readings themselves may.
+fn tells(watch: &Watch, plan: &Plan, index: u32) -> bool {
+    let reading = plan.reading(index, &watch.signals);
+    plan.known(reading)
+        || match reading.kind() {
+            Kind::Absent => plan.names(|signal| *signal == Signal::AbsentTime),
+            Kind::Failed if !plan.per_user() => plan.names(|signal| {
+                matches!(
+                    signal,
+                    Signal::SilentTime | Signal::FailedShare | Signal::Members | Signal::UsersOnline
+                )
+            }),
+            Kind::Online(_) | Kind::Failed | Kind::NotPolled => false,
+        }
 }
 
 /// The verdict that the two conditions make together.

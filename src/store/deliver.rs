@@ -288,12 +288,19 @@ fn give_up_channels_but(c: &Connection, known: &[String], why: &str, now: Time) 
 }
 
 fn next_due(c: &Connection, channel: &str) -> Result<Option<Time>, StoreError> {
-    let query = "SELECT min(next_attempt_at) FROM notification WHERE state = 'pending' AND channel = ?1
-                 AND no NOT IN (SELECT notification FROM attempt WHERE ended_at IS NULL)";
-    Ok(c.query_row(query, [channel], |row| row.get::<_, Option<i64>>(0))
-        .optional()?
-        .flatten()
-        .map(Time::from_millis))
+    let query = format!(
+        "SELECT min(next_attempt_at) FROM notification n WHERE state = 'pending' AND channel = ?1 AND {FREE}"
+    );
+    let first = |row: &Row<'_>| row.get::<_, Option<i64>>(0);
+    Ok(c.prepare_cached(&query)?.query_row([channel], first)?.map(Time::from_millis))
+}
+
+fn refresh(c: &Connection, now: Time) -> Result<(), StoreError> {
+    c.execute("UPDATE channel SET disabled = 0", [])?;
+    let update = "UPDATE notification SET state = 'pending', next_attempt_at = ?1
+                  WHERE state = 'waiting' OR (state = 'pending' AND last_answer = 'misconfigured')";
+    c.execute(update, [now.millis()])?;
+    Ok(())
 }
 
 fn health(c: &Connection) -> Result<Vec<ChannelHealth>, StoreError> {
@@ -324,7 +331,8 @@ impl Store {
         self.write(move |c| due(c, &channels, now, limit))
     }
 
-    /// The earliest time at which a pending notification of the channel may be due; blocked ones count too.
+    /// The earliest time at which a pending notification of the channel may be due; one that waits for another does
+    /// not count.
     pub fn next_due(&self, channel: &str) -> Pending<Option<Time>> {
         let channel = channel.to_owned();
         self.read(move |c| next_due(c, &channel))
@@ -335,6 +343,11 @@ impl Store {
     pub fn unfinished(&self, channel: &str, limit: u32) -> Pending<Vec<Due>> {
         let channel = channel.to_owned();
         self.read(move |c| unfinished(c, &channel, limit))
+    }
+
+    /// The channels' settings were read again: what waited for them to be mended is due now.
+    pub fn refresh_channels(&self, now: Time) -> Pending<()> {
+        self.write(move |c| refresh(c, now))
     }
 
     /// Gives up what is unfinished for channels other than `known`; returns how many.

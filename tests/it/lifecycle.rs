@@ -14,6 +14,7 @@ use seatwatch::engine::message::Language;
 use seatwatch::engine::reading::{Batch, Fetched, Reading};
 use seatwatch::engine::restore::Past;
 use seatwatch::engine::rule::{AbsentMeans, Hold, Mode, OnLeave, Per, Policy, Rule, Scope};
+use seatwatch::engine::tend::reconcile;
 use seatwatch::engine::time::{Span, Time};
 use seatwatch::engine::watch::{Remembered, Setup, Watch, When};
 
@@ -91,6 +92,8 @@ fn play(watch: &mut Watch, timeline: &str, restart_at: Option<usize>) -> Vec<Eve
         let (column, usable) = (poll.readings.clone(), true);
         let outcome = judge(watch, poll, at);
         watch.names_saved();
+        let tended = reconcile(watch, at);
+        assert!(tended.is_empty(), "the file did not change, so nothing is to be settled: {tended:?}");
         past.push((watch.memory.seq, watch.memory.clock, column, usable));
         events.extend(outcome.events);
         if restart_at == Some(n) {
@@ -237,5 +240,21 @@ fn windows_look_back_over_restarts() {
         "1 4 1 1 1 1",
         "  1 busy fired now 4 first 4 peak 4 since 1 blind 0s readings [4] ids 1
   5 busy ended cleared now 1 first 4 peak 4 since 1 blind 0s readings [4 1 1] ids 3",
+    );
+}
+
+#[test]
+fn a_poll_without_a_reading_moves_nothing_though_windows_go_on() {
+    check(&rule("long-offline", "offline_time >= 2m"), "1 0 0 _ _", "");
+    check(
+        &rule("long-offline", "offline_time >= 2m"),
+        "1 0 0 _ 0",
+        "  4 long-offline fired now 0 first 0 peak 0 since 4 blind 0s readings [0] ids 1",
+    );
+    check(
+        &rule("busy", "peak(1m) >= 4"),
+        "1 4 1 _ _ 1",
+        "  1 busy fired now 4 first 4 peak 4 since 1 blind 0s readings [4] ids 1
+  5 busy ended cleared now 1 first 4 peak 4 since 1 blind 0s readings [4 1 failed 1] ids 4",
     );
 }
