@@ -169,6 +169,11 @@ impl Prepared {
         }
     }
 
+    /// Masks this request's secrets in foreign text and leaves the rest as it came.
+    pub fn mask(&self, text: &str) -> String {
+        self.redactor.mask(text)
+    }
+
     /// Masks this request's secrets in foreign text and keeps it on one line.
     pub fn redact(&self, text: &str) -> String {
         self.redactor.message(text)

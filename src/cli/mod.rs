@@ -3,16 +3,26 @@
 //! Neighbours: one file per command beside this one; they use the agent's parts and read the store. A part of its
 //! own because nothing below it prints, parses arguments or knows an exit code.
 
+mod acts;
+mod alerts;
+mod api;
 mod busy;
 mod check;
 mod coverage;
 mod db;
 mod demo;
 mod emulate;
+mod episode;
 mod exit;
 mod history;
+mod local;
 mod log;
+mod notify;
 mod open;
+mod outbox;
+mod payload;
+mod pick;
+mod poll;
 mod print;
 mod rules;
 mod run;
@@ -65,8 +75,18 @@ enum Command {
     Demo(demo::Args),
     /// Read the rules file: every mistake, warnings, the next runs of each schedule, whom each rule covers
     Check(check::Args),
+    /// One poll now, printed; stores nothing
+    Poll(poll::Args),
+    /// Sign and call one action of the vendor's API
+    Api(api::Args),
     /// What the rules are and how they stand
     Rules(rules::Args),
+    /// Episodes: list, show, acknowledge, close
+    Alerts(alerts::Args),
+    /// Notifications: list, show, retry, drop
+    Outbox(outbox::Args),
+    /// Send a test through a channel
+    Notify(notify::Args),
     /// Every watched user: last reading, limit, groups, rules
     Users(users::Args),
     /// The readings of one user
@@ -115,6 +135,11 @@ fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
             emulate::run(args, crate::agent::clock::now, open::stopped()).await?;
             Ok(Exit::Fine)
         }),
+        Command::Poll(args) => poll::run(common, &args),
+        Command::Api(args) => api::run(common, &args),
+        Command::Alerts(args) => alerts::run(common, args),
+        Command::Outbox(args) => outbox::run(common, args),
+        Command::Notify(args) => notify::run(common, &args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "seatwatch", &mut script);

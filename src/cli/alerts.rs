@@ -1,0 +1,257 @@
+//! `seatwatch alerts`: episodes listed, shown, acknowledged and closed.
+//!
+//! Neighbours: the store has them, `episode` shows one whole, `acts` asks the agent. A part of its own because these
+//! are the words an operator types most.
+
+use chrono_tz::Tz;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
+use super::{Common, Exit, Failure, acts, episode, local, open, pick, print, when};
+use crate::agent::clock;
+use crate::config::Config;
+use crate::config::section::suggest;
+use crate::engine::event::Finding;
+use crate::engine::outcome::{Act, State};
+use crate::engine::own::Own;
+use crate::store::{EpisodeFilter, EpisodeRow, Reader, StoreError};
+
+/// So many episodes are named where none fits.
+const NEWEST: u32 = 5;
+
+#[derive(clap::Args, Debug)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum Verb {
+    /// What is firing or recovering now
+    List(List),
+    /// One episode: facts, events, readings, whom it was told, what operators did
+    Show {
+        /// Its id, or the beginning of it
+        #[arg(value_name = "EPISODE")]
+        episode: String,
+    },
+    /// Take note of an episode: no more reminders, it goes on until it is clear
+    Ack {
+        /// Its id, or the beginning of it
+        #[arg(value_name = "EPISODE")]
+        episode: String,
+        /// Why, or who looks into it
+        #[arg(long, value_name = "TEXT", value_parser = note)]
+        note: Option<String>,
+    },
+    /// End an episode; it stays closed until its condition was clear once
+    Close {
+        /// Its id, or the beginning of it
+        #[arg(value_name = "EPISODE")]
+        episode: String,
+        /// What you concluded
+        #[arg(long, value_name = "FINDING", value_parser = finding())]
+        finding: Option<Finding>,
+        /// Why
+        #[arg(long, value_name = "TEXT", value_parser = note)]
+        note: Option<String>,
+        /// Let it fire again at the next breach, without waiting for it to be clear
+        #[arg(long)]
+        rearm: bool,
+    },
+}
+
+#[derive(clap::Args, Debug)]
+struct List {
+    /// Those that have ended and those that were closed, too
+    #[arg(long)]
+    all: bool,
+    /// Alerts that are about to fire, too
+    #[arg(long)]
+    pending: bool,
+    /// Only those of this rule
+    #[arg(long, value_name = "NAME")]
+    rule: Option<String>,
+    /// Only those about this user, as USER or SOURCE/USER
+    #[arg(long, value_name = "USER")]
+    user: Option<String>,
+    /// Only those of this source
+    #[arg(long, value_name = "NAME")]
+    source: Option<String>,
+    /// Only those that fired or ended since: so long ago (24h), or a time
+    #[arg(long, value_name = "WHEN")]
+    since: Option<String>,
+}
+
+/// The most characters of a note.
+const LONGEST_NOTE: usize = 1000;
+
+fn note(text: &str) -> Result<String, String> {
+    if text.chars().count() > LONGEST_NOTE {
+        return Err(format!("a note has at most {LONGEST_NOTE} characters"));
+    }
+    Ok(text.to_owned())
+}
+
+const FINDINGS: [(&str, Finding); 6] = [
+    ("confirmed-sharing", Finding::ConfirmedSharing),
+    ("multi-device", Finding::MultiDevice),
+    ("shared-by-policy", Finding::SharedByPolicy),
+    ("compromised", Finding::Compromised),
+    ("data-error", Finding::DataError),
+    ("unsure", Finding::Unsure),
+];
+
+fn finding() -> impl TypedValueParser<Value = Finding> {
+    let known = PossibleValuesParser::new(FINDINGS.map(|(word, _)| word));
+    known.try_map(|word| {
+        let found = FINDINGS.iter().find(|(known, _)| *known == word);
+        found.map(|(_, finding)| *finding).ok_or("not a finding")
+    })
+}
+
+pub(super) fn run(common: &Common, args: Args) -> Result<Exit, Failure> {
+    let (config, reader) = open::reader(common)?;
+    let lost = |error| lost(&reader, error);
+    match args.verb {
+        Verb::List(args) => list(common, &config, &reader, &args),
+        Verb::Show { episode } => {
+            let row = reader.episode(&episode).map_err(lost)?;
+            episode::show(common, &config, &reader, row)
+        }
+        Verb::Ack { episode, note } => acts::ask(common, &config, Act::Ack { episode, note }, lost),
+        Verb::Close { episode, finding, note, rearm } => {
+            acts::ask(common, &config, Act::Close { episode, rearm, finding, note }, lost)
+        }
+    }
+}
+
+/// No episode of that name: the newest ones are.
+fn lost(reader: &Reader, error: StoreError) -> Failure {
+    if !matches!(error, StoreError::NotFound { .. }) {
+        return error.into();
+    }
+    let newest = EpisodeFilter { all: true, limit: Some(NEWEST), ..EpisodeFilter::default() };
+    let rows = reader.episodes(&newest).unwrap_or_default();
+    if rows.is_empty() {
+        return Failure::usage(format!("{error}; nothing has fired yet"));
+    }
+    let named = |row: &EpisodeRow| {
+        let subject = local::subject(row.source.as_deref(), &row.subject);
+        format!("\n  {} {} {subject}", row.episode.as_deref().unwrap_or_default(), local::name(&row.rule))
+    };
+    let newest: String = rows.iter().rev().map(named).collect();
+    Failure::usage(format!("{error}; the newest are{newest}"))
+}
+
+fn list(common: &Common, config: &Config, reader: &Reader, args: &List) -> Result<Exit, Failure> {
+    let filter = filter(config, args)?;
+    let mut rows = reader.episodes(&filter)?;
+    for row in rows.iter_mut().filter(|row| row.severity.is_none()) {
+        let rule = config.rules.iter().find(|rule| rule.name == row.rule);
+        row.severity = rule.map(|rule| rule.severity);
+    }
+    if common.json {
+        print::json(&rows)?;
+        return Ok(Exit::Fine);
+    }
+    if rows.is_empty() {
+        print::line(&nothing(config, args));
+        return Ok(Exit::Fine);
+    }
+    print::raw(table(&rows, config.agent.timezone).as_bytes());
+    Ok(Exit::Fine)
+}
+
+fn filter(config: &Config, args: &List) -> Result<EpisodeFilter, Failure> {
+    let (mut source, mut user) = (args.source.clone(), args.user.clone());
+    let known = |name: &str| config.sources.iter().any(|source| source.name == name);
+    // What left the rules file still has episodes, so names are not demanded to be in it.
+    if let Some((of, name)) =
+        args.user.as_deref().and_then(|text| text.split_once('/')).filter(|(of, _)| known(of))
+    {
+        if source.as_deref().is_some_and(|source| source != of) {
+            return Err(Failure::usage(format!("--user names the source {of}, --source another")));
+        }
+        (source, user) = (Some(of.to_owned()), Some(name.to_owned()));
+    }
+    if let (None, Some(name)) = (&source, &user) {
+        let all: Vec<_> = config.sources.iter().collect();
+        let several =
+            all.iter().filter(|source| source.users.iter().any(|user| **user == **name)).count() > 1;
+        if several {
+            pick::user(&all, name)?;
+        }
+    }
+    let zone = config.agent.timezone;
+    let since = args
+        .since
+        .as_deref()
+        .map(|text| when::time_or_ago("--since", text, zone, clock::now()))
+        .transpose()?;
+    Ok(EpisodeFilter {
+        all: args.all,
+        pending: args.pending,
+        rule: args.rule.clone(),
+        source,
+        user,
+        since,
+        limit: None,
+    })
+}
+
+/// Says so when nothing fits, and whether a name was misspelt.
+fn nothing(config: &Config, args: &List) -> String {
+    let what = if args.all { "No episode fits." } else { "Nothing is firing." };
+    let rules = config.rules.iter().map(|rule| rule.name.as_str());
+    let misspelt = args
+        .rule
+        .as_deref()
+        .filter(|name| config.rules.iter().all(|rule| rule.name != *name) && Own::of_name(name).is_none());
+    match misspelt {
+        Some(name) => {
+            let near = suggest(name, rules).map(|near| format!("; {near}")).unwrap_or_default();
+            format!("{what} The rules file has no rule {name:?}{near}")
+        }
+        None if args.all => what.to_owned(),
+        None => format!("{what} `seatwatch alerts list --all` lists what has ended."),
+    }
+}
+
+fn table(rows: &[EpisodeRow], zone: Tz) -> String {
+    let ended = rows.iter().any(|row| row.ended_at.is_some());
+    let mut head =
+        vec!["episode", "state", "severity", "rule", "subject", "now", "peak", "limit", "since", "acked by"];
+    if ended {
+        head.insert(9, "ended");
+    }
+    let cells = |row: &EpisodeRow| {
+        let value = row.value.unwrap_or_default();
+        let mut cells = vec![
+            row.episode.as_deref().map_or_else(|| "-".to_owned(), local::short),
+            state(row),
+            row.severity.as_ref().map_or_else(|| "-".to_owned(), local::word),
+            row.rule.clone(),
+            local::subject(row.source.as_deref(), &row.subject),
+            print::or_dash(value.now),
+            print::or_dash(value.peak),
+            row.limit.as_ref().map_or_else(|| "-".to_owned(), local::limit),
+            print::or_dash(row.fired_at.or(row.since).map(|at| when::local(zone, at))),
+            print::or_dash(row.acked_by.as_deref()),
+        ];
+        if ended {
+            cells.insert(9, print::or_dash(row.ended_at.map(|at| when::local(zone, at))));
+        }
+        cells
+    };
+    let rows: Vec<_> = rows.iter().map(cells).collect();
+    print::table(&head, &rows)
+}
+
+/// The word for a row's state: an episode is never `ok`, it has ended.
+pub(super) fn state(row: &EpisodeRow) -> String {
+    match row.state {
+        State::Ok => "ended".to_owned(),
+        State::Closed if row.ended_at.is_some() => "closed".to_owned(),
+        State::Pending | State::Firing | State::Recovering | State::Closed => local::word(&row.state),
+    }
+}
