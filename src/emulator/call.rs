@@ -73,8 +73,10 @@ impl Call {
         }
     }
 
+    /// The vendor's SDKs name the action in a header when they sign by V1, too; only V1 has it as a parameter.
     pub(super) fn is_v3(&self) -> bool {
-        self.header("authorization").is_some() || self.header("x-acs-action").is_some()
+        let in_header = self.header("x-acs-action").is_some() && self.param("Action").is_none();
+        self.header("authorization").is_some() || in_header
     }
 
     pub(super) fn action(&self) -> Option<&str> {

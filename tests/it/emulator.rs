@@ -122,7 +122,12 @@ impl World {
         let form = pairs(&[("content-type", "application/x-www-form-urlencoded; charset=utf-8")]);
         match how {
             How::Form => self.send(method, "/", &form, &query).await.unwrap(),
-            How::Get | How::Post => self.send(method, &format!("/?{query}"), &[], "").await.unwrap(),
+            How::Get => self.send(method, &format!("/?{query}"), &[], "").await.unwrap(),
+            How::Post => {
+                // Two of the vendor's SDKs name the action in a header as well, though V1 does not ask for it.
+                let named = pairs(&[("x-acs-action", STATISTICS), ("x-acs-version", "2018-03-13")]);
+                self.send(method, &format!("/?{query}"), &named, "").await.unwrap()
+            }
         }
     }
 

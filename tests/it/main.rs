@@ -7,6 +7,7 @@ mod client;
 mod emulator;
 mod lifecycle;
 mod mail;
+mod sdk;
 mod store;
 mod support;
 mod tidy;
