@@ -9,6 +9,7 @@ use crate::engine::elapsed::{ClockReading, elapsed};
 use crate::engine::judge::judge;
 use crate::engine::reading::{Fault, Fetched, PollOutcome, Reading};
 use crate::engine::restore::{Past, replay_from};
+use crate::engine::tend::reconcile;
 use crate::engine::time::{Span, Time};
 use crate::engine::watch::{Remembered, Setup, Watch, When};
 use crate::store::{Reader, Store, StoreError};
@@ -29,6 +30,17 @@ impl Agent {
     /// One poll of `source` for the instant `at` (a scheduled one, or a late start). None if the rules file in force
     /// has no such source.
     pub async fn collect_once(
+        &self,
+        source: &str,
+        at: Time,
+        clock: &ClockReading,
+    ) -> Result<Option<Collected>, StoreError> {
+        let collected = self.collect(source, at, clock).await;
+        self.note_storage(collected.as_ref().err(), clock.wall).await;
+        collected
+    }
+
+    async fn collect(
         &self,
         source: &str,
         at: Time,
@@ -77,20 +89,15 @@ impl Agent {
         let collected =
             Collected { source: poll.source.clone(), seq: poll.seq, at, outcome: poll.outcome(), events: 0 };
         log(&collected, poll.fault.as_ref(), refused.len(), extra, took);
+        // A poll may come before `tend` has brought kept alerts in line with a new rules file.
+        let settled = reconcile(watch, clock.wall);
         let mut outcome = judge(watch, poll, clock.wall);
+        outcome.prepend(settled);
         outcome.notifications = live.render(&outcome, clock.wall);
         let events = outcome.events.len();
-        match self.store.commit(outcome).await {
-            Ok(()) => {}
-            Err(error) => {
-                self.storage_failed(&error, clock.wall).await;
-                return Err(error);
-            }
-        }
+        self.store.commit(outcome).await?;
         watch.names_saved();
-        if let Some(outcome) = self.storage_works(clock.wall) {
-            let _ = self.commit(live, outcome, clock.wall).await;
-        }
+        self.storage_works(live, clock.wall).await;
         self.wake_deliver();
         Ok(Collected { events, ..collected })
     }

@@ -63,6 +63,14 @@ impl Breaker {
     }
 }
 
+/// The end of an attempt that the store has not taken yet.
+pub(super) struct Unwritten {
+    channel: String,
+    id: String,
+    n: u32,
+    finish: Finish,
+}
+
 impl Agent {
     /// Every channel once, side by side: one that hangs delays no other. Returns the attempts made.
     pub async fn deliver_once(&self, now: Time) -> Result<usize, StoreError> {
@@ -86,6 +94,7 @@ impl Agent {
 
     async fn pass(&self, live: &Live, name: &str, now: Time) -> Result<usize, StoreError> {
         let Some(channel) = live.channels.get(name) else { return Ok(0) };
+        self.write_ends(name).await?;
         let allowed = self.breaker(name).allows(now);
         if allowed == 0 {
             return Ok(0);
@@ -170,9 +179,42 @@ impl Agent {
         };
         let Delivery { answer, status, note, accepted, .. } = delivery;
         let finish = Finish { ended_at, answer, status, note, accepted, then };
-        let finished = self.store.finish_attempt(&row.id, n, finish).await;
+        let finished = self.store.finish_attempt(&row.id, n, finish.clone()).await;
+        if let Err(error) = &finished
+            && !matches!(error, StoreError::Refused(_))
+        {
+            let (channel, id) = (row.channel.clone(), row.id.clone());
+            self.with_unwritten(|list| list.push(Unwritten { channel, id, n, finish }));
+        }
         drop(open);
         finished
+    }
+
+    /// Writes down how attempts of `channel` ended while the store failed: an attempt without an end is one under
+    /// way, and nothing more would be sent of that notification.
+    async fn write_ends(&self, channel: &str) -> Result<(), StoreError> {
+        let ended = self.with_unwritten(|list| {
+            let (mine, others): (Vec<_>, Vec<_>) =
+                std::mem::take(list).into_iter().partition(|end| end.channel == channel);
+            *list = others;
+            mine
+        });
+        let mut failed = Ok(());
+        for end in ended {
+            match self.store.finish_attempt(&end.id, end.n, end.finish.clone()).await {
+                // Refused: the first try arrived after all.
+                Ok(()) | Err(StoreError::Refused(_)) => {}
+                Err(error) => {
+                    failed = Err(error);
+                    self.with_unwritten(|list| list.push(end));
+                }
+            }
+        }
+        failed
+    }
+
+    fn with_unwritten<T>(&self, act: impl FnOnce(&mut Vec<Unwritten>) -> T) -> T {
+        act(&mut self.unwritten.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn breaker(&self, channel: &str) -> Breaker {
@@ -235,7 +277,7 @@ impl Drop for OpenAttempt<'_> {
 }
 
 /// Runs all of them side by side, to the end of each.
-async fn all<T>(futures: Vec<impl Future<Output = T>>) -> Vec<T> {
+pub(super) async fn all<T>(futures: Vec<impl Future<Output = T>>) -> Vec<T> {
     let mut futures: Vec<_> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
     std::future::poll_fn(|context| {
         let mut pending = false;

@@ -38,8 +38,10 @@ pub struct Agent {
     run: String,
     /// Attempts under way.
     open: std::sync::Mutex<BTreeSet<(String, u32)>>,
-    /// Channels whose `agent/storage` message went out in this outage of the store.
-    storage_told: std::sync::Mutex<Option<own::StorageOutage>>,
+    /// What `agent/storage` needs while the store cannot be asked.
+    storage: std::sync::Mutex<own::Storage>,
+    /// Ends of attempts that the store could not take yet.
+    unwritten: std::sync::Mutex<Vec<deliver::Unwritten>>,
     breakers: std::sync::Mutex<BTreeMap<String, deliver::Breaker>>,
 }
 
@@ -62,7 +64,8 @@ impl Agent {
             outbox: watch::Sender::new(0),
             run: format!("run_{:016x}", rand::random::<u64>()),
             open: std::sync::Mutex::default(),
-            storage_told: std::sync::Mutex::default(),
+            storage: std::sync::Mutex::default(),
+            unwritten: std::sync::Mutex::default(),
             breakers: std::sync::Mutex::default(),
         }
     }
@@ -80,16 +83,16 @@ impl Agent {
         Arc::clone(self.sources.lock().await.entry(source.to_owned()).or_default())
     }
 
-    /// The source's watch, read from the store where memory has none.
+    /// The source's watch under `live`, read from the store where memory has none or one of another rules file.
     async fn loaded<'a>(
         &self,
         watch: &'a mut Option<Watch>,
         live: &Live,
         source: &str,
     ) -> Result<&'a mut Watch, StoreError> {
-        if watch.is_none() {
-            let setup =
-                live.setup(source).ok_or_else(|| StoreError::Refused(format!("no source {source}")))?;
+        let setup = live.setup(source).ok_or_else(|| StoreError::Refused(format!("no source {source}")))?;
+        if watch.as_ref().is_none_or(|watch| !Arc::ptr_eq(&watch.setup, setup)) {
+            *watch = None;
             *watch = Some(collect::load(&self.store, Arc::clone(setup)).await?);
         }
         // Just filled.
@@ -105,6 +108,17 @@ impl Agent {
                 "an earlier process ended within a send; it may have arrived"
             );
         }
+        self.remember_storage().await?;
+        self.enable_channels(now).await
+    }
+
+    /// Channels that answered 410 wait for somebody to look at them: a start or a reload says that one did.
+    async fn enable_channels(&self, now: Time) -> Result<(), StoreError> {
+        for health in self.store.channel_health().await? {
+            if health.disabled {
+                self.store.enable_channel(&health.channel, now).await?;
+            }
+        }
         Ok(())
     }
 
@@ -113,21 +127,19 @@ impl Agent {
         let live = self.live();
         let watched = self.watched(source).await;
         let mut held = watched.watch.lock().await;
-        self.loaded(&mut held, &live, source).await.ok()?.memory.last_at
+        if held.is_none() {
+            self.loaded(&mut held, &live, source).await.ok()?;
+        }
+        held.as_ref()?.memory.last_at
     }
 
-    /// Puts another rules file in force: polls under way finish on the old one, then everything is laid out anew.
-    pub async fn swap(&self, live: Live, now: Time) {
+    /// Puts another rules file in force. Waits for nobody: a poll under way finishes on the old one, whoever comes
+    /// next lays its source out anew. A channel that was disabled gets another chance.
+    pub async fn swap(&self, live: Live, now: Time) -> Result<(), StoreError> {
         *self.live.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(live);
-        let watched: Vec<Arc<Watched>> = self.sources.lock().await.values().cloned().collect();
-        for watched in watched {
-            let _idle = watched.poll.lock().await;
-            *watched.watch.lock().await = None;
-        }
         self.forget_breakers();
-        if let Err(error) = self.store.refresh_channels(now).await {
-            tracing::error!(%error, "what waits for a channel goes on waiting");
-        }
+        let refreshed = self.store.refresh_channels(now).await;
         self.wake_deliver();
+        refreshed
     }
 }

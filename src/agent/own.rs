@@ -1,6 +1,6 @@
 //! The agent's alerts about its channels and itself, and what it does when the store fails.
 //!
-//! Neighbours: `tend` brings channel facts, `collect` and `tend` report failing commits; `engine::own` judges. A part
+//! Neighbours: `tend` brings channel facts, `collect` and `tend` report failures of the store; `engine::own` judges. A part
 //! of its own because these alerts belong to no source, and because telling that the store fails cannot go through
 //! the store: it goes from memory, once per outage and channel.
 
@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::PoisonError;
 
 use crate::channel::Letter;
-use crate::engine::alert::{Moment, Verdict};
+use crate::engine::alert::Moment;
 use crate::engine::backoff::Answer;
 use crate::engine::event::{Subject, SubjectKind};
 use crate::engine::message::compose;
@@ -20,6 +20,7 @@ use crate::engine::tend::act_on;
 use crate::engine::time::{Span, Time};
 use crate::store::{Store, StoreError};
 
+use super::deliver::all;
 use super::{Agent, Live};
 
 /// Alerts whose subject is a channel or the agent, as the store has them.
@@ -94,74 +95,124 @@ impl OwnAlerts {
     }
 }
 
+/// The `agent/storage` alert as the store last had it, and the outage that goes on, if one does.
+#[derive(Debug, Default)]
+pub(super) struct Storage {
+    alert: Alert,
+    outage: Option<Outage>,
+}
+
 /// One outage of the store: since when, and which channels were told.
 #[derive(Clone, Debug)]
-pub(super) struct StorageOutage {
+struct Outage {
     began: Time,
+    error: String,
     told: BTreeSet<String>,
 }
 
 impl Agent {
-    /// The store failed: says so on every channel that was not told in this outage yet. Returns when each was tried
-    /// once; a channel that could not be reached is tried again at the next failure.
-    pub(super) async fn storage_failed(&self, error: &StoreError, now: Time) {
-        if matches!(error, StoreError::Sequence { .. } | StoreError::Refused(_) | StoreError::NotFound { .. })
-        {
-            return;
+    /// To be called while the store works: outages are numbered on from the last one that it knows of.
+    pub(super) async fn remember_storage(&self) -> Result<(), StoreError> {
+        let known = OwnAlerts::load(&self.store).await?.0;
+        if let Some(alert) = known.get(&storage_key()) {
+            self.with_storage(|storage| storage.alert.clone_from(alert));
         }
-        tracing::error!(%error, "the database cannot be written; nothing is lost that was committed");
+        Ok(())
+    }
+
+    fn with_storage<T>(&self, act: impl FnOnce(&mut Storage) -> T) -> T {
+        act(&mut self.storage.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// If the store failed: says so on every channel that was not told in this outage yet. Returns when each was
+    /// tried once; a channel that could not be reached is tried again at the next failure.
+    pub(super) async fn note_storage(&self, error: Option<&StoreError>, now: Time) {
+        let Some(error) = error.filter(|error| is_failure(error)) else { return };
+        tracing::error!(%error, "the database cannot be used; nothing is lost that was committed");
         let live = self.live();
-        let outage = {
-            let mut outage = self.storage_told.lock().unwrap_or_else(PoisonError::into_inner);
-            outage.get_or_insert(StorageOutage { began: now, told: BTreeSet::new() }).clone()
-        };
+        let (outage, alert) = self.with_storage(|storage| {
+            let new = || Outage { began: now, error: error.to_string(), told: BTreeSet::new() };
+            (storage.outage.get_or_insert_with(new).clone(), storage.alert.clone())
+        });
         let untold = live.config.agent.notify.iter().filter(|channel| !outage.told.contains(*channel));
-        for (channel, letter) in storage_letters(&live, error, outage.began, untold.cloned().collect()) {
-            let Some(transport) = live.channels.get(&channel) else { continue };
-            let delivery = transport.send(&letter, now).await;
+        let letters = storage_letters(&live, &alert, &outage, untold.cloned().collect());
+        let sends = letters.iter().filter_map(|(channel, letter)| {
+            let transport = live.channels.get(channel)?;
+            Some(async move { (channel, transport.send(letter, now).await) })
+        });
+        for (channel, delivery) in all(sends.collect()).await {
             tracing::info!(channel, answer = ?delivery.answer, note = delivery.note, "told of the failing database");
             if delivery.answer == Answer::Sent {
-                let mut outage = self.storage_told.lock().unwrap_or_else(PoisonError::into_inner);
-                outage.iter_mut().for_each(|outage| {
-                    outage.told.insert(channel.clone());
+                self.with_storage(|storage| {
+                    if let Some(outage) = &mut storage.outage {
+                        outage.told.insert(channel.clone());
+                    }
                 });
             }
         }
     }
 
     /// The store works: the next failure is a new outage. Channels that were told of this one are told of its end,
-    /// through the outbox, by the returned outcome.
-    pub(super) fn storage_works(&self, now: Time) -> Option<Outcome> {
-        let outage = self.storage_told.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+    /// through the outbox.
+    pub(super) async fn storage_works(&self, live: &Live, now: Time) {
+        let (outage, alert) = self.with_storage(|storage| (storage.outage.clone(), storage.alert.clone()));
+        let Some(outage) = outage else { return };
         tracing::info!(since = %outage.began, "the database can be written again");
-        let live = self.live();
-        let told: Vec<String> = outage.told.into_iter().collect();
-        let subject = Subject { kind: SubjectKind::Agent, name: "agent".to_owned() };
-        let mut alerts = OwnAlerts(BTreeMap::new());
-        let language = live.config.agent.language;
-        let opinion = own::of_storage(Some("see the log"), language);
-        alerts.take(&live, Own::Storage, subject.clone(), &opinion, &told, outage.began);
-        let outcome = alerts.take(&live, Own::Storage, subject, &own::of_storage(None, language), &told, now);
-        (!told.is_empty()).then_some(outcome)
+        let told: Vec<String> = outage.told.iter().cloned().collect();
+        let mut alerts = OwnAlerts(BTreeMap::from([(storage_key(), alert)]));
+        if !told.is_empty() {
+            let mut outcome = fail(&mut alerts, live, &outage, &told);
+            // That it fired was told from memory.
+            outcome.told.iter_mut().for_each(Vec::clear);
+            let works = own::of_storage(None, live.config.agent.language);
+            outcome.append(alerts.take(live, Own::Storage, storage_key().subject, &works, &told, now));
+            if let Err(error) = self.commit(live, outcome, now).await {
+                tracing::warn!(%error, "the end of the outage is told at the next poll");
+                return;
+            }
+        }
+        self.with_storage(|storage| {
+            storage.outage = None;
+            storage.alert = alerts.0.remove(&storage_key()).unwrap_or_default();
+        });
     }
 }
 
-/// The message that the store fails, rendered for each of `channels`.
+/// Whether the store failed, rather than refuse what does not fit.
+fn is_failure(error: &StoreError) -> bool {
+    !matches!(
+        error,
+        StoreError::Refused(_)
+            | StoreError::NotFound { .. }
+            | StoreError::Ambiguous { .. }
+            | StoreError::Sequence { .. }
+            | StoreError::Stopped
+    )
+}
+
+fn storage_key() -> AlertKey {
+    let subject = Subject { kind: SubjectKind::Agent, name: "agent".to_owned() };
+    AlertKey { rule: Own::Storage.rule().name.to_owned(), source: None, subject }
+}
+
+fn fail(alerts: &mut OwnAlerts, live: &Live, outage: &Outage, channels: &[String]) -> Outcome {
+    let opinion = own::of_storage(Some(&outage.error), live.config.agent.language);
+    alerts.take(live, Own::Storage, storage_key().subject, &opinion, channels, outage.began)
+}
+
+/// The message that the store fails, rendered for each of `channels`; the same for one outage, however often.
 fn storage_letters(
     live: &Live,
-    error: &StoreError,
-    began: Time,
+    alert: &Alert,
+    outage: &Outage,
     channels: Vec<String>,
 ) -> Vec<(String, Letter)> {
-    let mut alerts = OwnAlerts(BTreeMap::new());
-    let subject = Subject { kind: SubjectKind::Agent, name: "agent".to_owned() };
-    let opinion = own::of_storage(Some(&error.to_string()), live.config.agent.language);
-    debug_assert_eq!(opinion.verdict, Verdict::Breach);
-    let outcome = alerts.take(live, Own::Storage, subject, &opinion, &channels, began);
+    let mut alerts = OwnAlerts(BTreeMap::from([(storage_key(), alert.clone())]));
+    let outcome = fail(&mut alerts, live, outage, &channels);
     let letter = |notice: Notice| {
         let channel = live.channels.get(&notice.channel)?;
         let message = compose(&notice, live.config.agent.language, live.config.agent.timezone);
-        let payload = channel.payload(&notice, &message, began);
+        let payload = channel.payload(&notice, &message, outage.began);
         Some((notice.channel, Letter { id: notice.id, payload, attempt: 1, accepted: Vec::new() }))
     };
     plan(&outcome.events, &|_| channels.clone()).into_iter().filter_map(letter).collect()

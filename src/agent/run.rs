@@ -285,7 +285,9 @@ impl Agent {
         }
         match Live::open(config, &live.install) {
             Ok(new) => {
-                self.swap(new, now).await;
+                if let Err(error) = self.swap(new, now).await {
+                    tracing::warn!(%error, "what waits for a channel goes on waiting");
+                }
                 tracing::info!("the rules file is in force");
                 true
             }

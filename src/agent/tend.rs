@@ -18,8 +18,21 @@ const PRUNE_BATCH: u32 = 2_000;
 impl Agent {
     /// One pass over everything that is not a poll's business.
     pub async fn tend_once(&self, now: Time) -> Result<(), StoreError> {
+        let tended = self.tend(now).await;
+        self.note_storage(tended.as_ref().err(), now).await;
+        tended
+    }
+
+    /// Acts that no pass has taken up yet.
+    pub async fn take_up_acts(&self, now: Time) -> Result<(), StoreError> {
+        let taken = self.acts(now).await;
+        self.note_storage(taken.as_ref().err(), now).await;
+        taken
+    }
+
+    async fn tend(&self, now: Time) -> Result<(), StoreError> {
         let live = self.live();
-        self.take_up_acts(now).await?;
+        self.acts(now).await?;
         for source in live.source_names() {
             self.with_watch(&live, source, now, |watch| {
                 let mut outcome = reconcile(watch, now);
@@ -32,8 +45,7 @@ impl Agent {
         self.tend_channels(&live, now).await
     }
 
-    /// Acts that no pass has taken up yet.
-    pub async fn take_up_acts(&self, now: Time) -> Result<(), StoreError> {
+    async fn acts(&self, now: Time) -> Result<(), StoreError> {
         let live = self.live();
         for row in self.store.open_acts().await? {
             let result = match &row.act {
@@ -51,7 +63,9 @@ impl Agent {
             let (done, message) = match result {
                 Ok(message) => (true, message.to_owned()),
                 Err(StoreError::Refused(message)) => (false, message),
-                Err(error @ StoreError::NotFound { .. }) => (false, error.to_string()),
+                Err(error @ (StoreError::NotFound { .. } | StoreError::Ambiguous { .. })) => {
+                    (false, error.to_string())
+                }
                 Err(error) => return Err(error),
             };
             let acts = vec![ActResult { id: row.id, done, message }];
@@ -95,8 +109,13 @@ impl Agent {
         decide: impl FnOnce(&mut crate::engine::watch::Watch) -> Outcome,
     ) -> Result<(), StoreError> {
         let watched = self.watched(source).await;
+        // While a poll is under way it goes on with the rules file that it began with, and so does this.
+        let idle = watched.poll.try_lock();
         let mut held = watched.watch.lock().await;
-        let watch = self.loaded(&mut held, live, source).await?;
+        if held.is_none() || idle.is_ok() {
+            self.loaded(&mut held, live, source).await?;
+        }
+        let Some(watch) = held.as_mut() else { return Err(StoreError::Stopped) };
         let outcome = decide(watch);
         let result = self.commit(live, outcome, now).await;
         if result.is_err() {
@@ -117,10 +136,7 @@ impl Agent {
             return Ok(());
         }
         outcome.notifications = live.render(&outcome, now);
-        if let Err(error) = self.store.commit(outcome).await {
-            self.storage_failed(&error, now).await;
-            return Err(error);
-        }
+        self.store.commit(outcome).await?;
         self.wake_deliver();
         Ok(())
     }

@@ -160,6 +160,13 @@ impl Outcome {
         self.acts.append(&mut other.acts);
     }
 
+    /// Puts what was decided just before, at the same moment, before this.
+    pub fn prepend(&mut self, before: Self) {
+        let mut after = std::mem::replace(self, before);
+        (self.now, self.poll) = (after.now, after.poll.take());
+        self.append(after);
+    }
+
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
         self.poll.is_none() && self.alerts.is_empty() && self.events.is_empty() && self.acts.is_empty()

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 
+mod agent;
 mod client;
 mod emulator;
 mod lifecycle;
@@ -12,3 +13,4 @@ mod store;
 mod support;
 mod tidy;
 mod webhook;
+mod world;

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 /// A request as it arrived.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Posted {
     pub(crate) line: String,
     /// Names in lower case.
@@ -66,7 +66,7 @@ impl Hook {
     }
 }
 
-fn read(socket: &mut BufReader<std::net::TcpStream>) -> Option<Posted> {
+pub(crate) fn read(socket: &mut BufReader<std::net::TcpStream>) -> Option<Posted> {
     let mut line = String::new();
     socket.read_line(&mut line).ok().filter(|&read| read > 0)?;
     let mut headers = Vec::new();
