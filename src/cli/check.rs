@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::coverage::{self, Coverage, LimitShare, subjects};
 use super::{Common, Exit, Failure, print, when};
 use crate::agent::clock;
+use crate::aliyun::credentials::Provider;
 use crate::config::{Config, Problem, Problems};
 use crate::engine::plan::Plan;
 use crate::engine::time::{Span, Time};
@@ -67,7 +68,8 @@ struct Reach {
 #[derive(Serialize)]
 struct Reference {
     key: String,
-    line: usize,
+    /// None where no line refers to it: the vendor's chain.
+    line: Option<usize>,
     /// Where the value is to be found.
     reference: String,
 }
@@ -82,7 +84,7 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
             return Ok(Exit::Rules);
         }
         Err(problems) => {
-            draw(common, &problems);
+            print::error(&summary(common, &problems));
             return Ok(Exit::Rules);
         }
     };
@@ -90,7 +92,9 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
     let from = args.from.as_deref().map(|text| when::time("--from", text, zone)).transpose()?;
     let mut problems = Problems { errors: Vec::new(), warnings: config.warnings.clone() };
     let unresolved = config.unresolved();
-    if args.resolve { &mut problems.errors } else { &mut problems.warnings }.extend(unresolved);
+    let list = if args.resolve { &mut problems.errors } else { &mut problems.warnings };
+    list.extend(unresolved);
+    list.sort_by_key(|problem| (problem.line, problem.column));
     let exit = match (problems.errors.is_empty(), problems.warnings.is_empty()) {
         (false, _) => Exit::Rules,
         (true, false) if args.strict => Exit::Problem,
@@ -109,7 +113,9 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
         print::json(&report)?;
     } else {
         show(&config, &report);
-        draw(common, &problems);
+        if !problems.is_empty() {
+            print::error(&format!("\n{}", summary(common, &problems)));
+        }
     }
     Ok(exit)
 }
@@ -139,22 +145,28 @@ fn reach(coverage: &Coverage<'_>) -> Vec<Reach> {
 fn references(config: &Config) -> Vec<Reference> {
     let of_secret = config.references().map(|(place, reference)| Reference {
         key: place.key.clone(),
-        line: place.line,
+        line: Some(place.line),
         reference: reference.to_string(),
     });
-    of_secret.collect()
+    let mut all: Vec<Reference> = of_secret.collect();
+    all.sort_by_key(|reference| reference.line);
+    let chained = config.accounts.iter().filter(|account| account.provider == Provider::Chain);
+    let mut chained: Vec<String> = chained.map(|account| format!("account {:?}", account.name)).collect();
+    if config.accounts.is_empty() && !config.sources.is_empty() {
+        chained.push("every source".to_owned());
+    }
+    let of_chain = |key| Reference { key, line: None, reference: "the default credential chain".to_owned() };
+    all.extend(chained.into_iter().map(of_chain));
+    all
 }
 
-/// The problems on stderr, with their lines, and a last line that counts them.
-fn draw(common: &Common, problems: &Problems) {
-    if problems.is_empty() {
-        return;
-    }
+/// The problems with their lines, and a last line that counts them.
+fn summary(common: &Common, problems: &Problems) -> String {
     let counts = [("error", problems.errors.len()), ("warning", problems.warnings.len())];
     let counts = counts.iter().filter(|(_, n)| *n > 0).map(|(what, n)| print::count(*n, what));
     let counts = counts.collect::<Vec<_>>().join(", ");
     let file = print::name(&common.config.display().to_string());
-    print::error(&format!("\n{}{file}: {counts}\n", problems.draw(print::colour())));
+    format!("{}{file}: {counts}\n", problems.draw(print::colour()))
 }
 
 fn show(config: &Config, report: &Report) {

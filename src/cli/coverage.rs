@@ -12,6 +12,7 @@ use crate::agent::setup;
 use crate::config::{Config, Source};
 use crate::engine::event::Limit;
 use crate::engine::fleet::{Fleet, Names};
+use crate::engine::lang::Program;
 use crate::engine::plan::Plan;
 use crate::engine::rule::{Per, Rule};
 use crate::engine::time::Time;
@@ -60,7 +61,7 @@ fn of_source<'c>(config: &Config, source: &'c Source, fleet: &Arc<Fleet>, now: T
 
 /// Whether either condition of a rule names the limit of a user.
 fn uses_limit(rule: &Rule) -> bool {
-    let clear = rule.clear_when.as_ref().is_some_and(|program| program.names_limit());
+    let clear = rule.clear_when.as_ref().is_some_and(Program::names_limit);
     rule.per == Per::User && (rule.when.names_limit() || clear)
 }
 

@@ -15,6 +15,9 @@ use crate::engine::reading::{Kind, Reading};
 use crate::engine::time::{Span, Time};
 use crate::store::{History, HistoryReading, Reader, StoreError};
 
+/// Older blind times are counted.
+const MOST_HOLES: usize = 10;
+
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
     /// The user's name, or SOURCE/USER
@@ -77,9 +80,15 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
     }
     print::line(&format!("{name}, times of {zone}\n"));
     print::raw(table(&history, args.changes, &|at| when::local(zone, at)).as_bytes());
-    for (from, to) in gap.map(|gap| blind(&history, gap)).unwrap_or_default() {
-        let (length, from, to) = (to.since(from), when::local(zone, from), when::local(zone, to));
-        print::line(&format!("\nBlind for {length}: nothing is known between {from} and {to}."));
+    let holes = gap.map(|gap| blind(&history, gap, to.min(now))).unwrap_or_default();
+    if let Some(more) = holes.len().checked_sub(MOST_HOLES).filter(|more| *more > 0) {
+        print::line(&format!("\nBlind {} before:", print::count(more, "time")));
+    }
+    for (n, (from, to)) in holes.iter().rev().take(MOST_HOLES).rev().enumerate() {
+        let length = when::length(to.since(*from));
+        let (from, to) = (when::local(zone, *from), when::local(zone, *to));
+        let above = if n == 0 { "\n" } else { "" };
+        print::line(&format!("{above}Blind for {length}: nothing is known between {from} and {to}."));
     }
     Ok(Exit::Fine)
 }
@@ -165,9 +174,10 @@ fn table(history: &[HistoryReading], changes: bool, local: &dyn Fn(Time) -> Stri
     print::table(if changes { &changed } else { &head }, &rows)
 }
 
-/// Stretches longer than `gap` between two readings that said something.
-fn blind(history: &[HistoryReading], gap: Span) -> Vec<(Time, Time)> {
+/// Stretches longer than `gap` between two readings that said something, or between the last of them and `end`.
+fn blind(history: &[HistoryReading], gap: Span, end: Time) -> Vec<(Time, Time)> {
     let says = |reading: Reading| matches!(reading.kind(), Kind::Online(_) | Kind::Absent);
-    let known: Vec<Time> = history.iter().filter(|one| says(one.reading)).map(|one| one.at).collect();
+    let known = history.iter().filter(|one| says(one.reading)).map(|one| one.at);
+    let known: Vec<Time> = known.chain([end]).collect();
     known.windows(2).filter(|pair| pair[1].since(pair[0]) > gap).map(|pair| (pair[0], pair[1])).collect()
 }

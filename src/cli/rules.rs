@@ -9,6 +9,7 @@ use super::coverage::{self, Coverage, scope, subjects};
 use super::{Common, Exit, Failure, open, print, when};
 use crate::config::Config;
 use crate::engine::event::Severity;
+use crate::engine::lang::Signal;
 use crate::engine::outcome::{Alert, AlertKey, State};
 use crate::engine::rule::{Hold, Mode, Per, Rule};
 use crate::engine::time::{Span, Time};
@@ -145,7 +146,7 @@ fn one(
 
 /// From a source's first poll until every window of the rule is full and `for` can be met.
 fn delay(rule: &Rule, interval: Span) -> Span {
-    let window = rule.signals().into_iter().filter_map(|signal| signal.window()).max();
+    let window = rule.signals().into_iter().filter_map(Signal::window).max();
     let hold = match rule.policy.hold {
         Hold::For(span) => span,
         Hold::Polls { n, .. } => interval.times(i64::from(n) - 1),

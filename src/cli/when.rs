@@ -15,6 +15,16 @@ pub(super) fn local(zone: Tz, at: Time) -> String {
     at.to_utc().with_timezone(&zone).format("%Y-%m-%d %H:%M:%S %Z").to_string()
 }
 
+/// The two largest units: `2h 5m`, `40s`; below a second `0s`.
+pub(super) fn length(span: Span) -> String {
+    let seconds = span.millis().max(0) / 1000;
+    let units = [("d", 86_400, i64::MAX), ("h", 3_600, 24), ("m", 60, 60), ("s", 1, 60)];
+    let parts = units.map(|(unit, size, most)| (seconds / size % most, unit));
+    let first = parts.iter().position(|(n, _)| *n > 0).unwrap_or(parts.len() - 1);
+    let shown = parts.iter().skip(first).take(2).enumerate().filter(|(place, (n, _))| *place == 0 || *n > 0);
+    shown.map(|(_, (n, unit))| format!("{n}{unit}")).collect::<Vec<_>>().join(" ")
+}
+
 /// A time as typed: RFC 3339, or a date with or without a time of day on the clock of `zone`. `option` is named
 /// when it is none of them.
 pub(super) fn time(option: &str, text: &str, zone: Tz) -> Result<Time, Failure> {
@@ -72,6 +82,13 @@ mod tests {
         for wrong in ["", "yesterday", "24", "11:05", "-24h", "2026-13-01", "99999999999999999d"] {
             check(wrong, Shanghai, None);
         }
+    }
+
+    #[test]
+    fn lengths_are_short() {
+        let of = |seconds| length(Span::from_secs(seconds));
+        let shown = [0, 40, 60, 1_505, 7_500, 86_400, 90_061].map(of);
+        assert_eq!(shown, ["0s", "40s", "1m", "25m 5s", "2h 5m", "1d", "1d 1h"]);
     }
 
     #[test]

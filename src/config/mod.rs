@@ -93,7 +93,7 @@ impl Config {
         self.secrets.iter().filter_map(try_one).collect()
     }
 
-    /// Every reference to a secret, at its place, in the order of the file.
+    /// Every reference to a secret, at its place.
     pub fn references(&self) -> impl Iterator<Item = (&Problem, &SecretRef)> {
         self.secrets.iter().map(|secret| (&secret.problem, &secret.reference))
     }

@@ -8,6 +8,8 @@ use std::fmt;
 use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 use serde::Serialize;
 
+use crate::engine::message::clean;
+
 /// A mistake (or a warning) and its place. Lines and columns count from 1, columns in characters.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Problem {
@@ -54,18 +56,21 @@ impl Problem {
     }
 
     fn draw(&self, level: Level<'_>, renderer: &Renderer) -> String {
-        let title = level.primary_title(self.title());
+        let (title, file) = (harmless(&self.title()), harmless(&self.file));
+        let hint = self.hint.as_deref().map(harmless);
+        let line = self.excerpt.as_ref().map(|excerpt| harmless(&excerpt.line)).unwrap_or_default();
+        let title = level.primary_title(title);
         let mut group = match &self.excerpt {
             Some(excerpt) => title.element(
-                Snippet::source(excerpt.line.as_str())
-                    .path(self.file.as_str())
+                Snippet::source(line.as_str())
+                    .path(file.as_str())
                     .line_start(self.line)
                     .fold(false)
                     .annotation(AnnotationKind::Primary.span(excerpt.from..excerpt.to)),
             ),
-            None => title.element(Origin::path(self.file.as_str()).line(self.line).char_column(self.column)),
+            None => title.element(Origin::path(file.as_str()).line(self.line).char_column(self.column)),
         };
-        if let Some(hint) = &self.hint {
+        if let Some(hint) = &hint {
             group = group.element(Level::HELP.message(hint.as_str()));
         }
         renderer.render(&[group])
@@ -74,6 +79,19 @@ impl Problem {
     fn title(&self) -> String {
         if self.key.is_empty() { self.message.clone() } else { format!("{}: {}", self.key, self.message) }
     }
+}
+
+/// `text` with characters that would act on a terminal replaced by others as long in bytes, so that what is underlined
+/// stays so. The renderer sees to those of one byte.
+fn harmless(text: &str) -> String {
+    let shown = |c: char| match c.len_utf8() {
+        2.. if clean(c.encode_utf8(&mut [0; 4]), 1).starts_with(c) => c.to_string(),
+        2 => "\u{b7}".to_owned(),
+        3 => "\u{fffd}".to_owned(),
+        4 => "\u{b7}\u{b7}".to_owned(),
+        _ => c.to_string(),
+    };
+    text.chars().map(shown).collect()
 }
 
 /// One line, for logs.

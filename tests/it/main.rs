@@ -5,6 +5,7 @@
 
 mod agent;
 mod client;
+mod commands;
 mod emulator;
 mod lifecycle;
 mod mail;

@@ -1,0 +1,90 @@
+//! `check`: what it says of a good file, a doubtful one and a wrong one, and the exit codes that services go by.
+//! Neighbours: the world in `mod`. A part of its own as each command's tests are.
+
+use super::{RULES, Ran, World, refused};
+
+const FROM: [&str; 4] = ["check", "--from", "2024-11-23T00:00:00Z", "--json"];
+
+/// With every secret in reach.
+fn with_secrets(world: &World, arguments: &[&str]) -> Ran {
+    let mut command = world.command(arguments);
+    command.env("SEATWATCH_TEST_ID", "hunter2-id").env("SEATWATCH_TEST_SECRET", "hunter2-secret");
+    command.env("SEATWATCH_TEST_HOOK", "hunter2-hook");
+    command.env("SEATWATCH_TEST_URL", "https://hooks.example.com/hunter2");
+    world.finish(command)
+}
+
+#[test]
+fn a_good_file_is_explained() {
+    let world = World::new(RULES);
+    let ran = with_secrets(&world, &FROM[..3]);
+    insta::assert_snapshot!("check_good", ran.all());
+    assert!(!ran.all().contains("hunter2"));
+    let ran = with_secrets(&world, &FROM);
+    insta::assert_snapshot!("check_good_json", ran.json());
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
+    assert!(!world.path("seatwatch.db").exists(), "check leaves no database behind");
+}
+
+#[test]
+fn secrets_out_of_reach_are_warnings_or_errors_as_asked() {
+    let world = World::new(RULES);
+    for (more, code, ok, list) in [
+        (&[][..], 0, true, "warnings"),
+        (&["--strict"], 1, false, "warnings"),
+        (&["--resolve"], 78, false, "errors"),
+        (&["--resolve", "--strict"], 78, false, "errors"),
+    ] {
+        let ran = world.run(&[&FROM[..], more].concat());
+        let value: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+        assert_eq!((ran.code, &value["ok"]), (Some(code), &serde_json::json!(ok)), "{more:?}");
+        assert_eq!(value[list].as_array().unwrap().len(), 4, "{more:?}: {value}");
+        let text = world.run(&[&FROM[..3], more].concat());
+        assert_eq!(text.code, Some(code), "{more:?}: {}", text.err);
+        assert!(text.err.contains("environment variable \"SEATWATCH_TEST_ID\": is not set"), "{}", text.err);
+    }
+}
+
+#[test]
+fn a_wrong_file_is_drawn_whole() {
+    let rules = RULES.replace("Mon-Fri", "Fun").replace("limit = 2\n", "limt = 2\n");
+    let world = World::new(&rules);
+    let ran = world.run(&["check"]);
+    insta::assert_snapshot!("check_wrong", ran.all());
+    let ran = world.run(&["check", "--json"]);
+    assert_eq!((ran.code, ran.err.as_str()), (Some(78), ""));
+    insta::assert_snapshot!("check_wrong_json", ran.json());
+}
+
+#[test]
+fn a_hostile_file_colours_no_terminal() {
+    let rules = RULES.replace("severity = \"high\"", "severity = \"\u{9b}31m\\u001b[31m\u{202e}high\"");
+    let ran = World::new(&rules).run(&["check"]);
+    assert_eq!(ran.code, Some(78));
+    let acts = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
+    assert!(!ran.err.chars().any(acts), "{:?}", ran.err);
+}
+
+#[test]
+fn runs_are_those_asked_for() {
+    let world = World::new(RULES);
+    let ran = world.run(&["check", "--json", "--from", "2024-11-23 12:00", "--next", "1"]);
+    let value: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(value["schedules"][0]["next"], serde_json::json!(["2024-11-23T04:05:00Z"]));
+    assert_eq!(value["schedules"][1]["next"], serde_json::json!(["2024-11-25T07:00:00Z"]));
+    refused(&world, &["check", "--from", "soon"], 2, "--from: \"soon\" is not a time: write it as");
+    refused(&world, &["check", "--next", "0"], 2, "1..=10000");
+}
+
+#[test]
+fn the_file_may_be_named_by_option_or_environment() {
+    let world = World::new(RULES);
+    std::fs::rename(world.path("rules.toml"), world.path("other.toml")).unwrap();
+    let ran = world.run(&["check"]);
+    assert_eq!(ran.code, Some(78));
+    assert!(ran.err.contains("rules.toml"), "{}", ran.err);
+    assert_eq!(world.run(&["check", "-c", "other.toml"]).code, Some(0));
+    let mut command = world.command(&["check"]);
+    command.env("SEATWATCH_CONFIG", "other.toml");
+    assert_eq!(world.finish(command).code, Some(0));
+}

@@ -1,0 +1,76 @@
+//! `db backup`, `check` and `stats`, on a database that is whole, in use, or damaged.
+//! Neighbours: the world in `mod`. A part of its own as each command's tests are.
+
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
+
+use seatwatch::store::Store;
+
+use super::{START, World, refused};
+
+#[test]
+fn a_backup_is_private_whole_and_asked_for() {
+    let world = World::polled();
+    // As while the agent runs.
+    let _writer = Store::open(&world.path("seatwatch.db"), START).unwrap();
+    let ran = world.run(&["db", "backup", "copy.db"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(ran.out.starts_with("copy.db: a checked copy, "), "{}", ran.out);
+    let mode = std::fs::metadata(world.path("copy.db")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o7777, 0o600);
+    refused(
+        &world,
+        &["db", "backup", "copy.db"],
+        2,
+        "copy.db exists already: name another file, or add --force",
+    );
+    let ran = world.run(&["db", "backup", "copy.db", "--force", "--json"]);
+    let value: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((&value["file"], &value["of"]), (&"copy.db".into(), &"seatwatch.db".into()), "{}", ran.err);
+    refused(&world, &["db", "backup", "seatwatch.db", "--force"], 1, "is the database itself");
+    refused(&world, &["db", "backup", "no/such/x.db"], 74, "no/such/x.db cannot be used");
+    // The copy answers, also where the rules file is refused.
+    std::fs::write(world.path("rules.toml"), "wrong").unwrap();
+    assert_eq!(world.run(&["db", "check", "--database", "copy.db"]).code, Some(0));
+    assert_eq!(world.run(&["db", "check"]).code, Some(78));
+}
+
+#[test]
+fn stats_count_what_is_there() {
+    let world = World::polled();
+    let ran = world.run(&["db", "stats", "--json"]);
+    let mut value: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    for (key, least) in [("bytes", 4096.0), ("bytes_per_reading", 1.0), ("wal_bytes", 0.0), ("schema", 1.0)] {
+        assert!(value[key].as_f64().unwrap() >= least, "{key}: {value}");
+        value[key] = "a number".into();
+    }
+    assert!(value["sqlite_version"].as_str().unwrap().starts_with("3."), "{value}");
+    value["sqlite_version"] = "a version".into();
+    insta::assert_snapshot!("db_stats_json", serde_json::to_string_pretty(&value).unwrap());
+    let text = world.run(&["db", "stats"]).out;
+    assert!(text.contains("first poll         2024-11-23 00:00:00 UTC\n"), "{text}");
+}
+
+#[test]
+fn damage_is_told_and_has_its_exit_code() {
+    let world = World::polled();
+    let ran = world.run(&["db", "check", "--json"]);
+    insta::assert_snapshot!("db_check_json", ran.json());
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert_eq!(
+        world.run(&["db", "check"]).out,
+        "seatwatch.db is whole: pages, references, chains and readings.\n"
+    );
+    let copy = world.run(&["db", "backup", "broken.db"]);
+    assert_eq!(copy.code, Some(0), "{}", copy.err);
+    let path = world.path("broken.db");
+    let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    let pages = file.metadata().unwrap().len() / 4096;
+    for page in 3..pages {
+        file.write_all_at(&[0x5a; 512], page * 4096).unwrap();
+    }
+    let ran = world.run(&["db", "check", "--database", "broken.db"]);
+    assert_eq!(ran.code, Some(74), "{}", ran.all());
+    assert!(ran.err.contains("broken.db is damaged"), "{}", ran.all());
+    std::fs::write(&path, "not a database at all, but a text of some length").unwrap();
+    refused(&world, &["db", "check", "--database", "broken.db"], 74, "is not a Seatwatch database");
+}
