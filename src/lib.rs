@@ -18,18 +18,21 @@
 //! events to a *channel*; each try to deliver it is an *attempt*. Operators ask by *acts*.
 //!
 //! Invariants, each with a test:
-//! 1. `engine` performs no I/O, reads no clock, awaits nothing; evaluation cannot fail.
-//! 2. `agent::clock` alone reads the clock; one poll has one `now`.
+//! 1. `engine` performs no I/O, reads no clock and awaits nothing; evaluating rules cannot fail.
+//! 2. One file reads the clock. One poll has one `now`; tests call the loops' bodies with the time they like.
 //! 3. A poll's readings, state changes, events and notifications commit together or not at all.
-//! 4. A channel that was told *fired* gets exactly one *ended*; if *fired* was never attempted, both become one; if it
-//!    is dead or dropped, there is none.
-//! 5. Delivery is at least once, with the same id and bytes each time.
-//! 6. Missing readings never end an alert and never start one, unless the rule says what absent means.
-//! 7. Live polls, restarts and history run the same functions and give the same events.
+//! 4. What was told is known: a channel that was told *fired* gets exactly one *ended*. If *fired* was never attempted,
+//!    both become one "fired and ended"; if it is dead or was dropped, there is none, and `alerts show` says so.
+//! 5. Delivery is at least once. A notification keeps its id and its bytes over all attempts, so that a receiver can
+//!    drop repeats.
+//! 6. Missing readings never end an alert, never start one (unless the rule says what absent means), and are reported
+//!    as blind time.
+//! 7. Live polls, tests and history run through the same functions and give the same events.
 //! 8. Everything has a limit; reaching it is logged and counted.
-//! 9. A secret is in a [`secret::Secret`] and in no line, error, message, row or backup.
+//! 9. A secret is never in a log line, an error, a message, a row or a backup.
 //!
-//! The exception to 3 and 5: when the store itself fails, `agent/storage` is told from memory.
+//! The one exception to 3 and 5: when the database itself fails, `agent/storage` is told from memory, once per outage
+//! and channel. The clock is `agent::clock`, secrets are in [`secret::Secret`].
 //!
 //! Who may use whom: `main → cli → agent → {source, store, channel, config} → engine`; `aliyun` is for source, emulator
 //! and cli. The library exists so that `main` and the tests can drive the agent; its API promises nothing.

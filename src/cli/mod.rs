@@ -99,6 +99,11 @@ enum Command {
     Completions { shell: clap_complete::Shell },
 }
 
+/// Every command with its arguments, for completions and for tests of what documents say.
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
+
 /// Runs the command named by the process's arguments.
 pub fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
@@ -142,7 +147,7 @@ fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Notify(args) => notify::run(common, &args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Arguments::command(), "seatwatch", &mut script);
+            clap_complete::generate(shell, &mut command(), "seatwatch", &mut script);
             print::raw(&script);
             Ok(Exit::Fine)
         }

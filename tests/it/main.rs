@@ -6,6 +6,7 @@
 mod agent;
 mod client;
 mod commands;
+mod docs;
 mod emulator;
 mod lifecycle;
 mod mail;

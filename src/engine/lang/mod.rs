@@ -41,6 +41,11 @@ struct Compiled {
     canonical: String,
 }
 
+/// The names of all signals, in the order in which they are documented.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    signal::SHAPES.iter().map(|shape| shape.name)
+}
+
 /// Checks a condition for what a rule judges and compiles it, or returns every mistake found, in the order of
 /// the text.
 pub fn compile(text: &str, per: Per) -> Result<Program, Vec<LangError>> {
