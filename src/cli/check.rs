@@ -114,7 +114,7 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
     } else {
         show(&config, &report);
         if !problems.is_empty() {
-            print::error(&format!("\n{}", summary(common, &problems)));
+            print::error(&summary(common, &problems));
         }
     }
     Ok(exit)

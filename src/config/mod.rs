@@ -66,9 +66,14 @@ impl Config {
         let file = path.display().to_string();
         match users::load(path, walk::LONGEST as u64) {
             Ok(text) => Self::parse(&text, &file, path.parent().unwrap_or(Path::new("")), now),
-            Err(why) => {
-                Err(Problems { errors: vec![Problem::of_file(file, why, None)], warnings: Vec::new() })
-            }
+            Err(why) => Err(Problems {
+                errors: vec![Problem::of_file(
+                    file,
+                    why,
+                    Some("name the rules file with -c FILE or SEATWATCH_CONFIG"),
+                )],
+                warnings: Vec::new(),
+            }),
         }
     }
 

@@ -82,7 +82,7 @@ fn the_file_may_be_named_by_option_or_environment() {
     std::fs::rename(world.path("rules.toml"), world.path("other.toml")).unwrap();
     let ran = world.run(&["check"]);
     assert_eq!(ran.code, Some(78));
-    assert!(ran.err.contains("rules.toml"), "{}", ran.err);
+    assert!(ran.err.contains("rules.toml") && ran.err.contains("-c FILE or SEATWATCH_CONFIG"), "{}", ran.err);
     assert_eq!(world.run(&["check", "-c", "other.toml"]).code, Some(0));
     let mut command = world.command(&["check"]);
     command.env("SEATWATCH_CONFIG", "other.toml");
