@@ -10,6 +10,7 @@ mod docs;
 mod emulator;
 mod lifecycle;
 mod mail;
+mod process;
 mod sdk;
 mod store;
 mod support;
