@@ -95,7 +95,7 @@ pub(super) fn show(
     text += &readings(&events, zone);
     text += &deliveries(&told, &events, zone);
     for sentence in &untold {
-        let _ = writeln!(text, "{}", clean(sentence, 1000));
+        let _ = writeln!(text, "\n{}", clean(sentence, 1000));
     }
     if !acts.is_empty() {
         let rows: Vec<_> = acts.iter().map(|act| act.cells(zone)).collect();
@@ -177,7 +177,8 @@ fn head(row: &EpisodeRow, events: &[Event], zone: Tz) -> String {
     add("fired", row.fired_at.map(at));
     let reason = row.reason.map(|reason| format!(", {}", because(reason))).unwrap_or_default();
     add("ended", row.ended_at.map(|ended| at(ended) + &reason));
-    let length = row.fired_at.zip(row.ended_at).map(|(fired, ended)| ended.since(fired));
+    let seconds = |span: Span| Span::from_secs(span.millis() / 1000);
+    let length = row.fired_at.zip(row.ended_at).map(|(fired, ended)| seconds(ended.since(fired)));
     add("lasted", length.map(|length| length.to_string()));
     add("blind", (row.blind > Span::ZERO).then(|| format!("{} without a usable reading", row.blind)));
     let acked = row.acked_by.as_deref().zip(row.acked_at);
@@ -205,7 +206,7 @@ fn because(reason: EndReason) -> &'static str {
 fn history(events: &[Event], zone: Tz) -> String {
     let cells = |event: &Event| {
         let value = event.value.unwrap_or_default();
-        let said = [event.by.as_deref().map(|by| format!("by {by}")), event.note.clone()];
+        let said = [event.by.clone(), event.note.clone()];
         let said: Vec<String> = said.into_iter().flatten().collect();
         vec![
             when::local(zone, event.at),
@@ -217,7 +218,7 @@ fn history(events: &[Event], zone: Tz) -> String {
         ]
     };
     let rows: Vec<_> = events.iter().map(cells).collect();
-    format!("\nEvents\n{}", print::table(&["at", "event", "now", "peak", "who", "id"], &rows))
+    format!("\nEvents\n{}", print::table(&["at", "event", "now", "peak", "by", "id"], &rows))
 }
 
 /// All readings that decided, each once, with the vendor's ids for the replies they came from.

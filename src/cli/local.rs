@@ -21,7 +21,7 @@ pub(super) fn word(value: &impl Serialize) -> String {
     }
 }
 
-/// `ep_abcdefghij…`, of which the part before the `…` names the row.
+/// The beginning of an id, as it may be typed.
 pub(super) fn short(id: &str) -> String {
     let from = id.find('_').map_or(0, |at| at + 1);
     id.get(..from + SHORT).unwrap_or(id).to_owned()

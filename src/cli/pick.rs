@@ -21,7 +21,7 @@ pub(super) fn unknown<'k>(kind: &str, wanted: &str, known: impl IntoIterator<Ite
     let way_out = suggest(wanted, known.iter().copied()).unwrap_or_else(|| {
         let listed: Vec<String> = known.iter().take(MOST_LISTED).map(|name| format!("{name:?}")).collect();
         let more = if known.len() > MOST_LISTED { ", …" } else { "" };
-        format!("there are {}{more}", listed.join(", "))
+        format!("known: {}{more}", listed.join(", "))
     });
     Failure::usage(format!("there is no {kind} {wanted:?} in the rules file; {way_out}"))
 }

@@ -7,6 +7,7 @@ mod agent;
 mod client;
 mod commands;
 mod docs;
+mod commands_act;
 mod emulator;
 mod lifecycle;
 mod mail;
