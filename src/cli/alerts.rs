@@ -13,6 +13,7 @@ use crate::config::section::suggest;
 use crate::engine::event::Finding;
 use crate::engine::outcome::{Act, State};
 use crate::engine::own::Own;
+use crate::engine::time::Time;
 use crate::store::{EpisodeFilter, EpisodeRow, Reader, StoreError};
 
 /// So many episodes are named where none fits.
@@ -218,33 +219,37 @@ fn nothing(config: &Config, args: &List) -> String {
 }
 
 fn table(rows: &[EpisodeRow], zone: Tz) -> String {
-    let ended = rows.iter().any(|row| row.ended_at.is_some());
-    let mut head =
-        vec!["episode", "state", "severity", "rule", "subject", "now", "peak", "limit", "since", "acked by"];
-    if ended {
-        head.insert(9, "ended");
-    }
+    let (ended, acked) =
+        (rows.iter().any(|r| r.ended_at.is_some()), rows.iter().any(|r| r.acked_by.is_some()));
+    let mut head = vec!["episode", "state", "severity", "rule", "subject", "online", "since"];
+    head.extend(ended.then_some("ended"));
+    head.extend(acked.then_some("acked by"));
+    let time = |at: Option<Time>| print::or_dash(at.map(|at| when::local(zone, at)));
     let cells = |row: &EpisodeRow| {
-        let value = row.value.unwrap_or_default();
         let mut cells = vec![
             row.episode.as_deref().map_or_else(|| "-".to_owned(), local::short),
             state(row),
             row.severity.as_ref().map_or_else(|| "-".to_owned(), local::word),
             row.rule.clone(),
             local::subject(row.source.as_deref(), &row.subject),
-            print::or_dash(value.now),
-            print::or_dash(value.peak),
-            row.limit.as_ref().map_or_else(|| "-".to_owned(), local::limit),
-            print::or_dash(row.fired_at.or(row.since).map(|at| when::local(zone, at))),
-            print::or_dash(row.acked_by.as_deref()),
+            online(row),
+            time(row.fired_at.or(row.since)),
         ];
-        if ended {
-            cells.insert(9, print::or_dash(row.ended_at.map(|at| when::local(zone, at))));
-        }
+        cells.extend(ended.then(|| time(row.ended_at)));
+        cells.extend(acked.then(|| print::or_dash(row.acked_by.as_deref())));
         cells
     };
     let rows: Vec<_> = rows.iter().map(cells).collect();
     print::table(&head, &rows)
+}
+
+/// `5 of 2`, and the peak where it was higher.
+fn online(row: &EpisodeRow) -> String {
+    let Some(value) = row.value else { return "-".to_owned() };
+    let now = value.now.map_or_else(|| "?".to_owned(), |now| now.to_string());
+    let limit = row.limit.as_ref().map(|limit| format!(" of {}", limit.value)).unwrap_or_default();
+    let peak = value.peak.filter(|peak| value.now.is_none_or(|now| *peak > now));
+    format!("{now}{limit}{}", peak.map(|peak| format!(", peak {peak}")).unwrap_or_default())
 }
 
 /// The word for a row's state: an episode is never `ok`, it has ended.

@@ -44,10 +44,13 @@ const OURS: [&str; 10] = [
     "Signature",
 ];
 
-/// Shows the request (method, URL, headers, body, what was signed, the same as curl) and the reply as it came. Keys,
-/// tokens and signatures are shown as ***. `RegionId` and `SmartAGId` are those of the source unless given. Exit code
-/// 1 if the call failed or was refused.
+const MORE: &str = "Shows the request (method, URL, headers, body, what was signed, the same as curl) and the reply as it \
+                    came. Keys, tokens and signatures are shown as ***. RegionId and SmartAGId are those of the source \
+                    unless given. A dry run needs neither network nor keys: if one of the account's keys is out of \
+                    reach, made-up ones sign, and a note says so. Exit code 1 if the call failed or was refused.";
+
 #[derive(clap::Args, Debug)]
+#[command(after_help = MORE)]
 pub(super) struct Args {
     /// The action, such as `DescribeUserOnlineClientStatistics`
     #[arg(value_name = "ACTION", value_parser = action)]
@@ -55,7 +58,7 @@ pub(super) struct Args {
     /// A parameter, such as UserNames.1=alice; may be given several times
     #[arg(long = "param", value_name = "K=V", value_parser = param)]
     params: Vec<(String, String)>,
-    /// Sign and show, send nothing; where the keys are out of reach, made-up ones sign (a note says so)
+    /// Sign and show; send nothing
     #[arg(long)]
     dry_run: bool,
     /// Let an action through that is not a Describe…, List… or Get…

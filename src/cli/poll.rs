@@ -18,9 +18,11 @@ use crate::engine::reading::{Fetched, Kind, Poll, PollOutcome};
 use crate::engine::time::{Span, Time};
 use crate::source::Source;
 
-/// Asks now and prints every reading. Nothing is stored, nobody is alerted, and names that the vendor refuses are set
-/// aside for this poll only. Exit code 1 if a poll failed; a partial one is fine.
+const MORE: &str = "Nothing is stored and nobody is alerted. Names that the vendor refuses are set aside for this poll only. \
+                    Exit code 1 if a poll failed; a partial one is fine.";
+
 #[derive(clap::Args, Debug)]
+#[command(after_help = MORE)]
 pub(super) struct Args {
     /// Only this source
     #[arg(long, value_name = "NAME")]

@@ -5,7 +5,7 @@
 
 use std::io::{IsTerminal, Write};
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use crate::engine::message::clean;
@@ -13,6 +13,8 @@ use crate::secret::variable;
 
 /// The most characters of foreign text in one cell.
 const WIDEST_CELL: usize = 512;
+/// Characters of a first column that is never folded.
+const WIDEST_ID: usize = 16;
 
 /// Bytes to stdout as they are. A reader that went away ends the output, not the program.
 pub(super) fn raw(bytes: &[u8]) {
@@ -42,8 +44,22 @@ pub(super) fn count(n: usize, what: &str) -> String {
 pub(super) fn json(value: &impl Serialize) -> Result<(), super::Failure> {
     let pretty = std::io::stdout().is_terminal();
     let text = if pretty { serde_json::to_string_pretty(value) } else { serde_json::to_string(value) };
-    line(&text.map_err(anyhow::Error::from)?);
+    line(&harmless(&text.map_err(anyhow::Error::from)?));
     Ok(())
+}
+
+/// The same JSON with what acts on a terminal (C1, bidi) as `\u` escapes: it can only stand in strings.
+fn harmless(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        let plain = c == '\n' || (' '..='~').contains(&c);
+        if plain || clean(c.encode_utf8(&mut [0; 4]), WIDEST_CELL).starts_with(c) {
+            text.push(c);
+        } else {
+            c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| text += &format!("\\u{unit:04x}"));
+        }
+    }
+    text
 }
 
 /// A table; cells may hold foreign text. On a terminal it is folded to the width, in a pipe it stays on one line.
@@ -59,6 +75,12 @@ pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     table.set_header(head.iter().map(|name| name.to_uppercase()));
     for row in rows {
         table.add_row(row.iter().map(|cell| clean(cell, WIDEST_CELL)));
+    }
+    // An id, which is typed again, is not broken; a name may be too long for that.
+    if rows.iter().all(|row| row.first().is_some_and(|cell| cell.chars().count() <= WIDEST_ID))
+        && let Some(first) = table.column_mut(0)
+    {
+        first.set_constraint(ColumnConstraint::ContentWidth);
     }
     // One space is the first column's margin.
     table.lines().map(|line| line.strip_prefix(' ').unwrap_or(&line).trim_end().to_owned() + "\n").collect()

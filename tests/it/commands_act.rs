@@ -140,9 +140,7 @@ to = ["soc@example.com"]
             assert!(!text.contains("canary"), "{words:?}: {text}");
             assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{words:?}: {text:?}");
         }
-        if !words.contains(&"--json") {
-            assert!(!ran.out.contains('\u{202e}'), "{words:?}: {}", ran.out);
-        }
+        assert!(!ran.out.contains('\u{202e}') && !ran.err.contains('\u{202e}'), "{words:?}: {}", ran.out);
         ran
     }
 }
@@ -548,7 +546,7 @@ fn take_up(store: &Store, done: bool, message: &str) {
             return;
         }
         assert!(started.elapsed() < DEADLINE, "no act came");
-        std::thread::sleep(Duration::from_millis(10));
+        std::thread::sleep(Duration::from_millis(10)); // until an act is there, at most DEADLINE
     }
 }
 
