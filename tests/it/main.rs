@@ -6,8 +6,8 @@
 mod agent;
 mod client;
 mod commands;
-mod docs;
 mod commands_act;
+mod docs;
 mod emulator;
 mod lifecycle;
 mod mail;
