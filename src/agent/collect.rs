@@ -11,10 +11,13 @@ use crate::engine::reading::{Fault, Fetched, PollOutcome, Reading};
 use crate::engine::restore::{Past, replay_from};
 use crate::engine::tend::reconcile;
 use crate::engine::time::{Span, Time};
+use crate::engine::total;
 use crate::engine::watch::{Remembered, Setup, Watch, When};
+use crate::source::Source;
 use crate::store::{Reader, Store, StoreError};
 
-use super::{Agent, Live};
+use super::roster::Budget;
+use super::{Agent, Live, evidence};
 
 /// A poll that was committed, in short.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -47,32 +50,64 @@ impl Agent {
         clock: &ClockReading,
     ) -> Result<Option<Collected>, StoreError> {
         let watched = self.watched(source).await;
-        let _one_at_a_time = watched.poll.lock().await;
+        let mut under_way = watched.poll.lock().await;
         let live = self.live();
         let Some(from) = live.source(source) else { return Ok(None) };
+        under_way.of(from);
+        let budget = Budget { clock, started: std::time::Instant::now(), whole: live.budget(source) };
+        let mut fault = None;
+        if live.roster(source).is_some() && under_way.waiting.is_none() {
+            let has = self.loaded(&mut *watched.watch.lock().await, &live, source).await?.has_roster();
+            fault = if has { None } else { under_way.first(from, &budget).await };
+        }
+        let roster = under_way.waiting.take();
         let (asked, users) = {
             let mut held = watched.watch.lock().await;
             let watch = self.loaded(&mut held, &live, source).await?;
+            roster.iter().for_each(|roster| watch.take_roster(roster));
             let asked = watch.asked(clock.wall);
             let users: Vec<Arc<str>> = asked.iter().map(|slot| Arc::clone(watch.names.name(*slot))).collect();
             (asked, users)
         };
         let started = std::time::Instant::now();
-        let fetched = from.fetch(&users, clock.wall, live.budget(source)).await;
+        let mut fetched = from.fetch(&users, budget.now(), budget.left()).await;
+        fetched.fault = fetched.fault.or(fault);
         let took = Span::from_std(started.elapsed());
         let mut held = watched.watch.lock().await;
         let watch = self.loaded(&mut held, &live, source).await?;
-        let taken = Taken { fetched, asked: &asked, at, took, clock };
-        let collected = self.take(watch, &live, taken).await;
-        if collected.is_err() {
-            *held = None;
+        // Again, in case the watch was read from the store meanwhile.
+        roster.iter().for_each(|roster| watch.take_roster(roster));
+        let taken = Taken { fetched, asked: &asked, at, took, budget: &budget };
+        match self.take(watch, &live, from, taken).await {
+            Ok((collected, sum)) => {
+                let last = watch.memory.roster_at;
+                drop(held);
+                if let Some(refresh) = live.roster(source) {
+                    if let Some(sum) = sum {
+                        under_way.cross_check(from, sum, &budget).await;
+                    }
+                    under_way.renew(from, last, refresh, &budget).await;
+                }
+                Ok(Some(collected))
+            }
+            Err(error) => {
+                *held = None;
+                under_way.waiting = roster;
+                Err(error)
+            }
         }
-        collected.map(Some)
     }
 
-    /// Judges what was fetched and commits what follows.
-    async fn take(&self, watch: &mut Watch, live: &Live, taken: Taken<'_>) -> Result<Collected, StoreError> {
-        let Taken { fetched, asked, at, took, clock } = taken;
+    /// Judges what was fetched and commits what follows; also gives the sum of a whole poll's readings.
+    async fn take(
+        &self,
+        watch: &mut Watch,
+        live: &Live,
+        from: &Arc<Source>,
+        taken: Taken<'_>,
+    ) -> Result<(Collected, Option<u64>), StoreError> {
+        let Taken { fetched, asked, at, took, budget } = taken;
+        let clock = budget.clock;
         let instant = clock.at(at);
         let (elapsed, jump) = match last_instant(watch) {
             Some(before) => elapsed(&before, &instant),
@@ -91,15 +126,17 @@ impl Agent {
         log(&collected, poll.fault.as_ref(), refused.len(), extra, took);
         // A poll may come before `tend` has brought kept alerts in line with a new rules file.
         let settled = reconcile(watch, clock.wall);
+        let sum = total::sum(&poll).filter(|_| watch.memory.quarantine.is_empty());
         let mut outcome = judge(watch, poll, clock.wall);
         outcome.prepend(settled);
+        evidence::gather(watch, &mut outcome, from, budget).await;
         outcome.notifications = live.render(&outcome, clock.wall);
         let events = outcome.events.len();
         self.store.commit(outcome).await?;
         watch.names_saved();
         self.storage_works(live, clock.wall).await;
         self.wake_deliver();
-        Ok(Collected { events, ..collected })
+        Ok((Collected { events, ..collected }, sum))
     }
 }
 
@@ -109,7 +146,7 @@ struct Taken<'a> {
     asked: &'a [u32],
     at: Time,
     took: Span,
-    clock: &'a ClockReading,
+    budget: &'a Budget<'a>,
 }
 
 /// What the clocks showed at the instant of the poll before; without boot time, that of another start of the host.
@@ -147,7 +184,8 @@ fn read(reader: &Reader, setup: Arc<Setup>) -> Result<Watch, StoreError> {
     let loaded = reader.load_source(&source)?;
     let alerts = reader.load_alerts(Some(&source))?;
     let memory = loaded.memory.clone();
-    let remembered = Remembered { names: loaded.names, last: loaded.column, memory: loaded.memory, alerts };
+    let (names, last, roster) = (loaded.names, loaded.column, loaded.roster);
+    let remembered = Remembered { names, last, memory: loaded.memory, alerts, roster };
     let mut watch = Watch::new(setup, remembered);
     let checkpoint = loaded.checkpoint.filter(|checkpoint| watch.restore(&checkpoint.signals));
     let from = checkpoint.map_or_else(|| replay_from(&memory), |checkpoint| checkpoint.seq + 1);

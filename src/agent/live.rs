@@ -47,6 +47,7 @@ pub fn setup(config: &Config, source: &config::Source, fleet: &Arc<Fleet>, insta
         fleet: Arc::clone(fleet),
         rules: rules.cloned().map(Arc::new).collect(),
         users: source.users.clone(),
+        roster: source.roster.is_some(),
         language: config.agent.language,
         own_notify: config.agent.notify.clone(),
     }
@@ -100,6 +101,11 @@ impl Live {
 
     pub fn schedule(&self, name: &str) -> Option<&Schedule> {
         self.config.sources.iter().find(|source| source.name == name).map(|source| &source.schedule)
+    }
+
+    /// How old the source's roster may get; None where none is asked for.
+    pub fn roster(&self, name: &str) -> Option<Span> {
+        self.config.sources.iter().find(|source| source.name == name)?.roster
     }
 
     /// How long one poll of the source may take.

@@ -7,8 +7,10 @@
 pub mod clock;
 mod collect;
 mod deliver;
+mod evidence;
 mod live;
 mod own;
+mod roster;
 mod run;
 mod tend;
 
@@ -49,7 +51,7 @@ pub struct Agent {
 #[derive(Default)]
 struct Watched {
     /// Held through a whole poll, so that there is one at a time and a reload waits for it.
-    poll: Mutex<()>,
+    poll: Mutex<roster::UnderWay>,
     /// None until loaded, and after a commit that failed: then it is read again from the store.
     watch: Mutex<Option<Watch>>,
 }

@@ -66,6 +66,14 @@ pub(super) fn read(section: &mut Section<'_>, known: &Known<'_>) -> Option<Rule>
     let on_leave = section.choice("on_leave", &leave).unwrap_or_default();
     let mode = section.choice("mode", &[("live", Mode::Live), ("shadow", Mode::Shadow)]).unwrap_or_default();
     let evidence_clients = section.choice("evidence", &[("clients", true)]).unwrap_or_default();
+    if evidence_clients && per != Per::User {
+        let hint = "leave it out, or write a rule about users";
+        section.error_at(
+            "evidence",
+            "connections are listed for users, not for groups or sources",
+            Some(hint),
+        );
+    }
     let scope = scope(section, known);
     if mode == Mode::Live && notify.is_empty() && !section.has("notify") {
         let place = section.own_place();

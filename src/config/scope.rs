@@ -11,7 +11,7 @@ use globset::GlobMatcher;
 use super::section::Section;
 use super::sources::Source;
 use crate::engine::fleet::{Exception, Fleet, Group};
-use crate::engine::lang::Program;
+use crate::engine::lang::{Program, Signal};
 use crate::engine::rule::{Hold, Per, Rule};
 use crate::engine::time::Span;
 
@@ -64,14 +64,16 @@ impl<'c> Crowd<'c> {
 
     pub(super) fn check_group(&self, section: &Section<'_>, group: &Group) {
         let any = |names: &HashSet<&str>| group.users.iter().any(|glob| matches_any(glob, names));
-        if !group.users.is_empty() && !self.has(group.source.as_deref(), any) {
+        let covered = |source: &Source| group.source.as_deref().is_none_or(|name| source.name == name);
+        if !group.users.is_empty() && !self.unlisted(covered) && !self.has(group.source.as_deref(), any) {
             section.warning_at("users", "matches no user of any source", None);
         }
     }
 
     pub(super) fn check_exception(&self, section: &Section<'_>, exception: &Exception, today: NaiveDate) {
         let user = exception.user.as_str();
-        if !self.has(exception.source.as_deref(), |names| names.contains(user)) {
+        let covered = |source: &Source| exception.source.as_deref().is_none_or(|name| source.name == name);
+        if !self.unlisted(covered) && !self.has(exception.source.as_deref(), |names| names.contains(user)) {
             section.warning_at("user", &format!("no source has a user {user:?}"), None);
         }
         if exception.expires < today {
@@ -98,12 +100,14 @@ impl<'c> Crowd<'c> {
     pub(super) fn check_rule(&self, section: &Section<'_>, rule: &Rule) {
         let covered = || self.sources.iter().filter(|source| rule.scope.covers_source(&source.name));
         let anyone = self.reached(rule).next().is_some();
-        if !anyone && !self.sources.is_empty() {
+        let unlisted = self.unlisted(|source| rule.scope.covers_source(&source.name));
+        if !anyone && !unlisted && !self.sources.is_empty() {
             let place = section.own_place();
             let hint = "see its users, groups, sources and except";
             section.notes.warning(section.text, &place, "its scope matches nobody", Some(hint));
         }
-        self.check_limit(section, rule);
+        self.check_limit(section, rule, unlisted);
+        self.check_roster(section, rule);
         let interval = covered().map(|source| source.interval).max();
         for (key, hold) in [("for", rule.policy.hold), ("clear_for", rule.policy.clear_hold)] {
             check_hold(section, key, hold, interval);
@@ -111,7 +115,7 @@ impl<'c> Crowd<'c> {
     }
 
     /// An exception that has expired still counts here: whether a file is valid must not change overnight.
-    fn check_limit(&self, section: &Section<'_>, rule: &Rule) {
+    fn check_limit(&self, section: &Section<'_>, rule: &Rule, unlisted: bool) {
         let named = |program: &Program| program.names_limit();
         let names_limit = named(&rule.when) || rule.clear_when.as_ref().is_some_and(named);
         if !names_limit || rule.limit.is_some() || rule.per != Per::User {
@@ -124,6 +128,29 @@ impl<'c> Crowd<'c> {
                 &message,
                 Some("add limit = … to the rule, or to a group with this user"),
             );
+        } else if unlisted {
+            let message = "uses limit without a default: users on the roster who have none are never judged";
+            section.warning_at("when", message, Some("add limit = … to the rule"));
+        }
+    }
+
+    /// Whether a source of these has users whom the file does not name.
+    fn unlisted(&self, covered: impl Fn(&Source) -> bool) -> bool {
+        self.sources.iter().any(|source| source.roster.is_some() && covered(source))
+    }
+
+    /// `known` and `enabled` are of the roster: every source a rule covers must have one.
+    fn check_roster(&self, section: &Section<'_>, rule: &Rule) {
+        let covered = |source: &&Source| rule.scope.covers_source(&source.name) && source.roster.is_none();
+        let Some(without) = self.sources.iter().find(covered) else { return };
+        let conditions = [("when", Some(&rule.when)), ("clear_when", rule.clear_when.as_ref())];
+        for (key, program) in conditions {
+            let named = program.into_iter().flat_map(Program::signals);
+            for signal in named.filter(|signal| matches!(signal, Signal::Known | Signal::Enabled)) {
+                let message = format!("uses {signal}, and the source {:?} asks for no roster", without.name);
+                let hint = "set roster = true there, or name the rule's sources = [\"…\"]";
+                section.error_at(key, &message, Some(hint));
+            }
         }
     }
 }

@@ -31,6 +31,8 @@ pub struct Source {
     pub budget: Span,
     /// Everybody to ask about, each once, in the order they are written.
     pub users: Vec<Arc<str>>,
+    /// How old the instance's own list of users may get, where it is asked for too.
+    pub roster: Option<Span>,
     /// What its kind needs to know. Its own `account`, `schedule`, `users`… are the texts these fields came from.
     pub settings: source::Settings,
 }
@@ -54,7 +56,9 @@ pub(super) fn read(
         section.warning_at(key, "holds no names; the source asks for nobody", None);
     }
     let budget = budget(section, interval);
-    Some(Source { name: name?, account, schedule: schedule?, interval, budget, users, settings: settings? })
+    let settings = settings?;
+    let roster = settings.roster();
+    Some(Source { name: name?, account, schedule: schedule?, interval, budget, users, roster, settings })
 }
 
 fn budget(section: &mut Section<'_>, interval: Span) -> Span {

@@ -1,11 +1,16 @@
-//! The two actions that are answered, each with the parameters it checks and the errors it documents.
+//! The actions that are answered, and the two about online clients: parameters they check, errors they document.
 //!
-//! Neighbours: `gate` has let the request through; `population` and `scenario` know the counts. A part of its own
-//! because this is what the product's pages describe; everything around it is the gateway's.
+//! Neighbours: `gate` has let the request through; `population` and `scenario` know the counts, `roster` and `gateways`
+//! hold the other actions. A part of its own because this is what the product's pages describe; everything around it
+//! is the gateway's.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
 
 use super::answer::{Node, Refusal};
 use super::call::Call;
 use super::population::{OnlineClient, Population};
+use super::roster::Touched;
 use super::scenario::{CountType, Online, Scenario};
 use crate::engine::time::{Span, Time};
 
@@ -21,6 +26,8 @@ pub(super) struct Instance {
     pub(super) id: String,
     pub(super) people: Population,
     pub(super) scenario: Scenario,
+    /// By name: what was done to users.
+    pub(super) touched: Mutex<BTreeMap<String, Touched>>,
 }
 
 /// The emulator's time: now, and since the start. Both run at its speed.
@@ -36,6 +43,12 @@ impl Instance {
         match call.action().unwrap_or_default() {
             "DescribeUserOnlineClientStatistics" => self.statistics(call, at),
             "DescribeUserOnlineClients" => self.clients(call, at),
+            "DescribeSagOnlineClientStatistics" => self.sag_statistics(call, at),
+            "DescribeSmartAccessGatewayClientUsers" => self.client_users(call, at),
+            "DescribeSmartAccessGateways" => self.gateways(call),
+            "KickOutClients" => self.kick_out(call, at),
+            "EnableSmartAccessGatewayUser" => self.enable(call, at),
+            "DisableSmartAccessGatewayUser" => self.disable(call),
             _ => {
                 let message = "Specified api is not found, please check your url and method.";
                 Err(Refusal::new(404, "InvalidAction.NotFound", message))
@@ -68,9 +81,7 @@ impl Instance {
 
     fn clients(&self, call: &Call, at: Moment) -> Result<(&'static str, Node), Refusal> {
         self.check_instance(call)?;
-        let Some(name) = call.param("UserName").filter(|name| !name.is_empty()) else {
-            return Err(Refusal::bad("ClientUser.NameEmpty", "You must specify UserName."));
-        };
+        let name = name_of(call, "UserName")?;
         check_name(name)?;
         let online = self.online(name, at).into_iter().map(|client| {
             let since = client.since.seconds().to_string();
@@ -80,7 +91,7 @@ impl Instance {
         Ok(("DescribeUserOnlineClientsResponse", Node::Fields(vec![("Users", list)])))
     }
 
-    fn check_instance(&self, call: &Call) -> Result<(), Refusal> {
+    pub(super) fn check_instance(&self, call: &Call) -> Result<(), Refusal> {
         call.param("RegionId")
             .filter(|region| !region.is_empty())
             .ok_or_else(|| Refusal::missing("RegionId"))?;
@@ -91,22 +102,39 @@ impl Instance {
         }
     }
 
-    /// What the scenario says of a user holds; else the population's habits.
-    fn count(&self, name: &str, at: Moment) -> Option<u32> {
-        match self.scenario.online(name, at.since_start) {
-            Some(Online::Count(count)) => Some(count),
-            Some(Online::Absent) => None,
-            None => self.people.count(name, at.now),
+    /// What the scenario says of a user holds; else the population's habits; then what was done to the user.
+    pub(super) fn count(&self, name: &str, at: Moment) -> Option<u32> {
+        if !self.scenario.has(name, at.since_start) {
+            return None;
         }
+        let count = match self.scenario.online(name, at.since_start) {
+            Some(Online::Count(count)) => count,
+            Some(Online::Absent) => return None,
+            None => self.people.count(name, at.now)?,
+        };
+        if !self.touched_of(name).is_any() {
+            return Some(count);
+        }
+        u32::try_from(self.online(name, at).len()).ok()
     }
 
     fn online(&self, name: &str, at: Moment) -> Vec<OnlineClient> {
+        if !self.scenario.has(name, at.since_start) {
+            return Vec::new();
+        }
         let start = at.now - at.since_start;
-        match self.scenario.sessions(name, at.since_start) {
+        let clients = match self.scenario.sessions(name, at.since_start) {
             Some(begun) => begun.iter().zip(1_u32..).map(|(since, n)| scripted(start + *since, n)).collect(),
             None => self.people.clients(name, at.now).unwrap_or_default(),
-        }
+        };
+        self.touched_of(name).left(clients)
     }
+}
+
+/// The user a request is about, by the parameter that its action calls it.
+pub(super) fn name_of<'a>(call: &'a Call, param: &str) -> Result<&'a str, Refusal> {
+    let given = call.param(param).filter(|name| !name.is_empty());
+    given.ok_or_else(|| Refusal::bad("ClientUser.NameEmpty", format!("You must specify {param}.")))
 }
 
 fn scripted(since: Time, n: u32) -> OnlineClient {

@@ -119,7 +119,8 @@ impl Refusal {
             "ServiceUnavailable" => 503,
             "InnerServiceFailed" => 501,
             "InvalidAccessKeyId.NotFound" | "InvalidAction.NotFound" => 404,
-            _ if code.starts_with("Forbidden") || code == "NoPermission" => 403,
+            "NoPermission" | "InvalidId.SMARTAG" => 403,
+            _ if code.starts_with("Forbidden") => 403,
             _ => 400,
         };
         Self::new(status, code, format!("{code}: planted by the scenario."))

@@ -152,7 +152,12 @@ impl Desk {
             nonces: Nonces::default(),
         };
         Self {
-            instance: Instance { id: settings.instance, people, scenario: settings.scenario },
+            instance: Instance {
+                id: settings.instance,
+                people,
+                scenario: settings.scenario,
+                touched: Mutex::default(),
+            },
             gate: Mutex::new(gate),
             throttle: Mutex::new(Throttle::new(settings.requests_per_second, start)),
             requests: AtomicU64::new(0),

@@ -53,9 +53,14 @@ pub fn judge(watch: &mut Watch, poll: Poll, now: Time) -> Outcome {
     if keyframe.is_some() {
         watch.memory.changes_since_keyframe = 0;
     }
-    let checkpoint = poll.seq.is_multiple_of(CHECKPOINT_EVERY).then(|| watch.checkpoint());
+    let roster = watch.new_roster();
+    // Totals of other members cannot be restored: a new roster takes a checkpoint along.
+    let due = poll.seq.is_multiple_of(CHECKPOINT_EVERY) || roster.is_some();
+    let checkpoint = due.then(|| watch.checkpoint());
     let memory = watch.memory.clone();
-    let row = PollRow { poll, new_names, changes, failed, keyframe, evidence, memory, checkpoint };
+    let clients = Vec::new();
+    let row =
+        PollRow { poll, new_names, changes, failed, keyframe, evidence, memory, checkpoint, roster, clients };
     Outcome { now, poll: Some(row), ..outcome }
 }
 

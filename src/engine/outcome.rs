@@ -5,8 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::event::{Event, EventReading, Finding, Limit, Severity, Subject, Value};
+use super::event::{Event, EventReading, Finding, Limit, OnlineClient, Severity, Subject, Value};
 use super::reading::{Poll, Reading};
+use super::roster::Listed;
 use super::time::{Span, Time};
 
 /// The state of an alert (one rule × one subject).
@@ -128,6 +129,9 @@ pub struct SourceMemory {
     pub changes_since_keyframe: u64,
     /// Boot id and boot time (ms) at the last poll's instant, to see clock jumps over restarts.
     pub boot: Option<(String, i64)>,
+    /// When the last whole roster came.
+    #[serde(default)]
+    pub roster_at: Option<Time>,
 }
 
 /// Everything one pass decided.
@@ -191,6 +195,10 @@ pub struct PollRow {
     pub memory: SourceMemory,
     /// Encoded signals, now and then, so that a restart need not read all history.
     pub checkpoint: Option<Vec<u8>>,
+    /// The roster by slot, where it changed.
+    pub roster: Option<Vec<Listed>>,
+    /// Connections of suspected users by slot, ascending, as the vendor listed them after the poll.
+    pub clients: Vec<(u32, Vec<OnlineClient>)>,
 }
 
 /// What an operator asks for.

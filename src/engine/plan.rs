@@ -69,6 +69,27 @@ impl Plan {
         Self { rule: Arc::clone(rule), max_gap, subjects, alerts: BTreeMap::new() }
     }
 
+    /// The plan of the same rule over other members than `old` had: its alerts go on, and so do its groups, in their
+    /// order, so that what counts over polls stays where it is.
+    pub(super) fn going_on(mut self, old: Self) -> Self {
+        if let (Subjects::Groups(new), Subjects::Groups(old)) = (&mut self.subjects, old.subjects) {
+            let (names, members) = (std::mem::take(&mut new.names), std::mem::take(&mut new.members));
+            let mut fresh: BTreeMap<String, Vec<u32>> = names.iter().cloned().zip(members).collect();
+            let mut take = |name: &String| fresh.remove(name).unwrap_or_default();
+            new.members = old.names.iter().map(&mut take).collect();
+            new.names = old.names;
+            for name in names {
+                if let Some(members) = fresh.remove(&name) {
+                    new.names.push(name);
+                    new.members.push(members);
+                }
+            }
+            new.totals = old.totals;
+        }
+        self.alerts = old.alerts;
+        self
+    }
+
     /// What the rule asks of the source's per-user signals.
     pub(super) fn add_needs(&self, needs: &mut Needs) {
         let of_rule = rule_needs(&self.rule, self.max_gap);

@@ -93,10 +93,12 @@ const fn judged(inside: bool, verdict: Verdict) -> Judged {
 }
 
 /// Whether this poll tells the rule anything new of the subject. Windows hold the last value for a while, but a poll
-/// that brought no reading must not move an alert; only signals about missing readings themselves may.
+/// that brought no reading must not move an alert; only signals about missing readings themselves may,
+/// and those that need none.
 fn tells(watch: &Watch, plan: &Plan, index: u32) -> bool {
     let reading = plan.reading(index, &watch.signals);
     plan.known(reading)
+        || !plan.names(|signal| !matches!(signal, Signal::Known | Signal::Enabled))
         || match reading.kind() {
             Kind::Absent => plan.names(|signal| *signal == Signal::AbsentTime),
             Kind::Failed if !plan.per_user() => plan.names(|signal| {
@@ -140,6 +142,9 @@ fn evaluate(watch: &Watch, plan: &Plan, program: &Program, range: Range<u32>) ->
     let mut fill = |signal: &Signal, out: &mut [f64]| match (signal, &plan.subjects) {
         (Signal::Limit, Subjects::Users(_)) => limits(watch, plan, range.clone(), out),
         (Signal::Limit, Subjects::Groups(_)) => out.fill(plan.rule.limit.map_or(f64::NAN, f64::from)),
+        (Signal::Known | Signal::Enabled, Subjects::Users(_)) => {
+            watch.fill_roster(*signal, range.clone(), out);
+        }
         (_, Subjects::Users(_)) => watch.signals.fill(signal, track, max_gap, range.clone(), out),
         (_, Subjects::Groups(groups)) => groups.totals.fill(signal, track, max_gap, range.clone(), out),
     };

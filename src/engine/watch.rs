@@ -9,13 +9,14 @@ use std::sync::Arc;
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 
-use super::event::{Limit, Subject, SubjectKind};
+use super::event::{Limit, OnlineClient, Subject, SubjectKind};
 use super::fleet::{Fleet, Names};
 use super::message::Language;
 use super::outcome::{Alert, AlertKey, Quarantined, SourceMemory};
 use super::own;
 use super::plan::Plan;
 use super::reading::{Fetched, Kind, NO_BATCH, Poll, Reading};
+use super::roster::{Listed, members};
 use super::rule::Rule;
 use super::signals::{Needs, Signals};
 use super::time::{Span, Time};
@@ -38,6 +39,8 @@ pub struct Setup {
     pub rules: Vec<Arc<Rule>>,
     /// The users to ask about.
     pub users: Vec<Arc<str>>,
+    /// Whether those on the instance's roster are asked about as well.
+    pub roster: bool,
     /// Of the words in own alerts.
     pub language: Language,
     /// Channels for own alerts.
@@ -60,8 +63,14 @@ pub struct Watch {
     pub names: Names,
     /// How many of `names` the store knows; the rest are new with the next poll.
     saved_names: usize,
-    /// Whether the rules file lists the slot's user.
+    /// Whether the rules file or the roster lists the slot's user.
     pub(super) member: Vec<bool>,
+    /// What the last whole roster said, by slot; None before the first one, and where none is asked for.
+    pub(super) roster: Option<Vec<Listed>>,
+    /// The store does not know it yet.
+    pub(super) roster_is_new: bool,
+    /// The connections last listed of suspected users, by slot.
+    pub(super) clients: BTreeMap<u32, Vec<OnlineClient>>,
     /// The last reading that was not *failed*.
     pub(super) last: Vec<Reading>,
     pub memory: SourceMemory,
@@ -86,6 +95,8 @@ pub struct Remembered {
     pub last: Vec<Reading>,
     pub memory: SourceMemory,
     pub alerts: Vec<(AlertKey, Alert)>,
+    /// By slot, where one ever arrived.
+    pub roster: Option<Vec<Listed>>,
 }
 
 impl Watch {
@@ -94,12 +105,8 @@ impl Watch {
     pub fn new(setup: Arc<Setup>, remembered: Remembered) -> Self {
         let mut names = remembered.names;
         let saved_names = names.len();
-        let mut member = vec![false; saved_names];
-        for user in &setup.users {
-            let slot = names.slot_or_add(user) as usize;
-            member.resize(names.len().max(member.len()), false);
-            member[slot] = true;
-        }
+        let roster = remembered.roster.filter(|_| setup.roster);
+        let member = members(&setup.users, roster.as_deref(), &mut names);
         let mut last = remembered.last;
         last.resize(names.len(), Reading::NOT_POLLED);
         let plans: Vec<Plan> =
@@ -111,6 +118,9 @@ impl Watch {
             names,
             saved_names,
             member,
+            roster,
+            roster_is_new: false,
+            clients: BTreeMap::new(),
             last,
             memory: remembered.memory,
             absent_runs: Vec::new(),
@@ -188,9 +198,10 @@ impl Watch {
         self.names.iter().skip(self.saved_names).map(ToString::to_string).collect()
     }
 
-    /// To be called once the poll that carried the new names is committed.
+    /// To be called once the poll that carried the new names, and the new roster, is committed.
     pub fn names_saved(&mut self) {
         self.saved_names = self.names.len();
+        self.roster_is_new = false;
     }
 
     /// The poll that `fetched` makes, with columns by slot. `asked` are the slots it ran parallel to.

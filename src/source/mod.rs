@@ -15,6 +15,7 @@ use crate::aliyun::transport::OpenError;
 use crate::config::Section;
 use crate::engine::event::OnlineClient;
 use crate::engine::reading::{Fault, Fetched};
+use crate::engine::roster::Roster;
 use crate::engine::time::{Span, Time};
 use aliyun_sag::AliyunSag;
 
@@ -38,6 +39,13 @@ impl Settings {
     pub fn name(&self) -> &str {
         match self {
             Self::AliyunSag(settings) => &settings.name,
+        }
+    }
+
+    /// How old the source's own list of its users may get; None if it is not to be asked for.
+    pub fn roster(&self) -> Option<Span> {
+        match self {
+            Self::AliyunSag(settings) => settings.roster,
         }
     }
 }
@@ -112,6 +120,26 @@ impl Source {
     pub async fn clients(&self, user: &str, now: Time, budget: Span) -> Result<Vec<OnlineClient>, Fault> {
         match self {
             Self::AliyunSag(source) => source.clients(user, now, budget).await,
+        }
+    }
+
+    /// Everybody the source knows: the whole list, or none.
+    ///
+    /// # Errors
+    /// A page did not come within `budget`, or the pages do not add up to the number of users the source states.
+    pub async fn roster(&self, now: Time, budget: Span) -> Result<Roster, Fault> {
+        match self {
+            Self::AliyunSag(source) => source.roster(now, budget).await,
+        }
+    }
+
+    /// How many clients are online in all, whoever they are.
+    ///
+    /// # Errors
+    /// The number did not come within `budget`.
+    pub async fn total(&self, now: Time, budget: Span) -> Result<u32, Fault> {
+        match self {
+            Self::AliyunSag(source) => source.total(now, budget).await,
         }
     }
 }

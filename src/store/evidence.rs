@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::codec::{self, Cursor, Malformed};
 use super::error::StoreError;
 use super::{Reader, source};
+use crate::engine::event::OnlineClient;
 use crate::engine::outcome::PollRow;
 use crate::engine::reading::{Batch, Reading};
 use crate::engine::time::Time;
@@ -22,6 +23,8 @@ pub struct Evidence {
     pub at: Time,
     pub fetched_at: Time,
     pub request_id: Option<String>,
+    /// The user's connections, where they were asked for and differed from those listed before.
+    pub clients: Option<Vec<OnlineClient>>,
 }
 
 /// The 16 bytes of an upper-case UUID as the vendor writes it; none for any other text.
@@ -54,14 +57,16 @@ fn request_text(value: ValueRef<'_>) -> Option<String> {
 pub(super) fn insert(c: &Connection, source: i64, row: &PollRow) -> Result<(), StoreError> {
     let poll = &row.poll;
     let mut insert = c.prepare_cached(
-        "INSERT OR IGNORE INTO evidence (source, seq, slot, at, fetched_at, request_id)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT OR IGNORE INTO evidence (source, seq, slot, at, fetched_at, request_id, clients)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
     for &slot in &row.evidence {
         if let Some(batch) = poll.batch(slot) {
             let id = request_value(batch.request_id.as_deref());
             let (seq, at) = (poll.seq.cast_signed(), poll.at.millis());
-            insert.execute(params![source, seq, slot, at, batch.fetched_at.millis(), id])?;
+            let listed = row.clients.binary_search_by_key(&slot, |(slot, _)| *slot).ok();
+            let clients = listed.map(|n| serde_json::to_string(&row.clients[n].1)).transpose()?;
+            insert.execute(params![source, seq, slot, at, batch.fetched_at.millis(), id, clients])?;
         }
     }
     let packed = pack(row);
@@ -168,7 +173,7 @@ fn packed_for(
         .map_err(broken)?;
         if here && let Some(batch) = unpack(&row.get::<_, Vec<u8>>(2)?, at, nth).map_err(broken)? {
             let Batch { fetched_at, request_id } = batch;
-            found.push(Evidence { seq: seq.cast_unsigned(), at, fetched_at, request_id });
+            found.push(Evidence { seq: seq.cast_unsigned(), at, fetched_at, request_id, clients: None });
         }
     }
     Ok(found)
@@ -191,21 +196,22 @@ impl Reader {
             };
             let mut found = packed_for(c, row.id, slot, from, to)?;
             let mut query = c.prepare_cached(
-                "SELECT seq, at, fetched_at, request_id FROM evidence
+                "SELECT seq, at, fetched_at, request_id, clients FROM evidence
                  WHERE source = ?1 AND slot = ?2 AND at >= ?3 AND at < ?4",
             )?;
-            let rows = query.query_map(params![row.id, slot, from.millis(), to.millis()], |r| {
-                Ok(Evidence {
+            let mut rows = query.query(params![row.id, slot, from.millis(), to.millis()])?;
+            while let Some(r) = rows.next()? {
+                let clients: Option<String> = r.get(4)?;
+                found.push(Evidence {
                     seq: r.get::<_, i64>(0)?.cast_unsigned(),
                     at: Time::from_millis(r.get(1)?),
                     fetched_at: Time::from_millis(r.get(2)?),
                     request_id: request_text(r.get_ref(3)?),
-                })
-            })?;
-            for kept in rows {
-                found.push(kept?);
+                    clients: clients.map(|json| serde_json::from_str(&json)).transpose()?,
+                });
             }
-            found.sort_by_key(|e| e.seq);
+            // Of two rows of one poll the one with connections stays.
+            found.sort_by_key(|e| (e.seq, e.clients.is_none()));
             found.dedup_by_key(|e| e.seq);
             Ok(found)
         })

@@ -25,6 +25,7 @@ mod migrate;
 mod outbox;
 mod polls;
 mod retention;
+mod roster;
 mod source;
 mod stats;
 #[cfg(test)]

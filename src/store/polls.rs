@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::codec::{self, Malformed};
 use super::error::StoreError;
-use super::{Reader, column, evidence, source};
+use super::{Reader, column, evidence, roster, source};
 use crate::engine::outcome::PollRow;
 use crate::engine::reading::{Fault, PollOutcome, Reading};
 use crate::engine::time::{Span, Time};
@@ -109,6 +109,7 @@ pub(super) fn insert(c: &Connection, row: &PollRow) -> Result<(), StoreError> {
     if let Some(signals) = &row.checkpoint {
         source::put_checkpoint(c, id, poll.seq, signals)?;
     }
+    roster::insert(c, id, row)?;
     evidence::insert(c, id, row)
 }
 

@@ -9,7 +9,7 @@ use super::chain::{self, Hash};
 use super::error::StoreError;
 use super::lock::beside;
 use super::source::{self, Row};
-use super::{Pending, Store, column};
+use super::{Pending, Store, column, roster};
 use crate::engine::time::{Span, Time};
 
 /// How long things are kept; `agent.retention`.
@@ -99,6 +99,7 @@ fn readings(c: &Connection, cutoff: Time, batch: u32, pruned: &mut Pruned) -> Re
         pruned.polls += delete(c, polls, params![row.id, first, batch], pruned, batch)?;
         c.execute("DELETE FROM keyframe WHERE source = ?1 AND seq < ?2", params![row.id, first])?;
         c.execute("DELETE FROM reply WHERE source = ?1 AND seq < ?2", params![row.id, first])?;
+        roster::prune(c, row.id, first)?;
     }
     Ok(())
 }

@@ -5,12 +5,12 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::column;
 use super::error::StoreError;
-use super::{Pending, Reader, Store};
+use super::{Pending, Reader, Store, column, roster};
 use crate::engine::fleet::Names;
 use crate::engine::outcome::SourceMemory;
 use crate::engine::reading::Reading;
+use crate::engine::roster::Listed;
 
 /// What is known of a source when the agent starts. All empty for a source that was never polled.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +20,8 @@ pub struct LoadedSource {
     /// Per slot the last reading that was known or *not polled*: what the next poll's changes are against.
     pub column: Vec<Reading>,
     pub checkpoint: Option<Checkpoint>,
+    /// The last whole roster by slot, where one ever came.
+    pub roster: Option<Vec<Listed>>,
 }
 
 /// Encoded signals as they were after poll `seq`; polls from `seq + 1` on bring them up to date.
@@ -117,6 +119,7 @@ fn load(c: &Connection, name: &str) -> Result<LoadedSource, StoreError> {
         memory: serde_json::from_str(&json)?,
         column,
         checkpoint: c.query_row(checkpoint, [row.id], read).optional()?,
+        roster: roster::newest(c, row.id)?,
     })
 }
 

@@ -269,7 +269,7 @@ async fn the_gate_refuses_v1_with_the_vendors_codes() {
         ("MissingParameter", 400, |p| p.retain(|(name, _)| name != "Timestamp")),
         ("IncompleteSignature", 400, |p| set(p, "SignatureMethod", "HMAC-MD5")),
         ("InvalidVersion", 400, |p| set(p, "Version", "2017-01-01")),
-        ("InvalidAction.NotFound", 404, |p| set(p, "Action", "KickOutClients")),
+        ("InvalidAction.NotFound", 404, |p| set(p, "Action", "KickOutEverybody")),
         ("InvalidTimeStamp.Format", 400, |p| set(p, "Timestamp", "2026-01-02 03:04:05")),
         ("InvalidTimeStamp.Format", 400, |p| set(p, "Timestamp", "2026-01-02T03:04:05.000Z")),
         ("InvalidTimeStamp.Expired", 400, |p| set(p, "Timestamp", "2026-01-02T02:49:04Z")),

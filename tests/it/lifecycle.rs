@@ -55,6 +55,7 @@ fn setup(rules: Vec<Rule>, users: &[&str]) -> Arc<Setup> {
         fleet: Arc::new(Fleet::default()),
         rules: rules.into_iter().map(Arc::new).collect(),
         users: users.iter().map(|user| (*user).into()).collect(),
+        roster: false,
         language: Language::En,
         own_notify: vec!["soc".to_owned()],
     })
@@ -117,6 +118,7 @@ fn restarted(watch: &Watch, past: &[(u64, Span, Vec<Reading>, bool)]) -> Watch {
             last,
             memory: serde_json::from_str(&memory).unwrap(),
             alerts: serde_json::from_str(&alerts).unwrap(),
+            roster: None,
         },
     );
     for (seq, clock, column, usable) in past {

@@ -12,7 +12,10 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Entry, Envelope, Malformed, count, unix_time};
+use super::{
+    Entry, Envelope, InstanceTotal, Malformed, RosterPage, RosterUser, count, enabled, malformed, unix_time,
+    whole,
+};
 use crate::engine::event::OnlineClient;
 
 /// Refusals write their keys in either case. A key that comes twice is refused by serde.
@@ -64,6 +67,50 @@ struct User<'a> {
     client_ip: Cow<'a, str>,
     #[serde(rename = "OnlineTime", borrow)]
     online_time: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Roster<'a> {
+    #[serde(rename = "TotalCount", borrow)]
+    total_count: Option<&'a RawValue>,
+    #[serde(rename = "PageNumber", borrow)]
+    page_number: Option<&'a RawValue>,
+    #[serde(rename = "Users", borrow)]
+    users: Object<Accounts<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Accounts<'a> {
+    #[serde(rename = "User", borrow)]
+    user: OneOrMany<UserAccount<'a>>,
+}
+
+#[derive(Deserialize)]
+struct UserAccount<'a> {
+    #[serde(rename = "UserName", borrow)]
+    user_name: Cow<'a, str>,
+    #[serde(rename = "State", borrow)]
+    state: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Totals<'a> {
+    #[serde(rename = "SagStatistics", borrow)]
+    sag_statistics: Object<TotalList<'a>>,
+}
+
+#[derive(Deserialize)]
+struct TotalList<'a> {
+    #[serde(rename = "Statistics", borrow)]
+    statistics: OneOrMany<Total<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Total<'a> {
+    #[serde(rename = "SmartAGId", borrow)]
+    instance: Cow<'a, str>,
+    #[serde(rename = "OnlineCount", borrow)]
+    online_count: Option<&'a RawValue>,
 }
 
 /// An object and nothing else: derived types would take a list of their fields' values as well.
@@ -155,4 +202,26 @@ pub(super) fn clients(body: &str) -> Result<Vec<OnlineClient>, Malformed> {
         address: one.client_ip.into_owned(),
     };
     Ok(reply.users.0.user.0.into_iter().map(client).collect())
+}
+
+pub(super) fn roster(body: &str) -> Result<RosterPage, Malformed> {
+    let reply: Roster<'_> = read(body)?;
+    let Some(total) = text(reply.total_count).and_then(|text| whole(&text)) else {
+        return malformed("the reply has no TotalCount");
+    };
+    let number = text(reply.page_number).and_then(|text| whole(&text));
+    let user = |one: UserAccount<'_>| RosterUser {
+        enabled: text(one.state).and_then(|state| enabled(&state)),
+        name: one.user_name.into_owned(),
+    };
+    Ok(RosterPage { total, number, users: reply.users.0.user.0.into_iter().map(user).collect() })
+}
+
+pub(super) fn totals(body: &str) -> Result<Vec<InstanceTotal>, Malformed> {
+    let reply: Totals<'_> = read(body)?;
+    let one = |one: Total<'_>| InstanceTotal {
+        online: text(one.online_count).and_then(|text| whole(&text)),
+        instance: one.instance.into_owned(),
+    };
+    Ok(reply.sag_statistics.0.statistics.0.into_iter().map(one).collect())
 }

@@ -14,6 +14,9 @@ use crate::engine::event::OnlineClient;
 use crate::engine::reading::MOST_ONLINE;
 use crate::engine::time::Time;
 
+/// The longest name of a user, in bytes; as in the rules file.
+const LONGEST_NAME: usize = 256;
+
 /// Why a reply cannot be used.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{0}")]
@@ -35,6 +38,31 @@ pub struct Entry {
     pub count: Option<u32>,
 }
 
+/// A page of an instance's users.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RosterPage {
+    /// Users on all pages.
+    pub total: u64,
+    /// Counted from 1; not every page says it.
+    pub number: Option<u32>,
+    pub users: Vec<RosterUser>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RosterUser {
+    pub name: String,
+    /// None where the page does not say it in a way that is documented.
+    pub enabled: Option<bool>,
+}
+
+/// One entry of the instances' totals.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct InstanceTotal {
+    pub instance: String,
+    /// Of a whole instance, so that a single user's bound does not hold.
+    pub online: Option<u32>,
+}
+
 /// A reply's request id and error, whatever else is in it.
 pub fn envelope(body: &[u8]) -> Result<Envelope, Malformed> {
     let mut envelope = either(body, json::envelope, xml::envelope)?;
@@ -51,6 +79,18 @@ pub fn statistics(body: &[u8]) -> Result<Vec<Entry>, Malformed> {
 /// The reply of `DescribeUserOnlineClients`.
 pub fn clients(body: &[u8]) -> Result<Vec<OnlineClient>, Malformed> {
     either(body, json::clients, xml::clients)
+}
+
+/// A page of the reply of `DescribeSmartAccessGatewayClientUsers`. A user without a name spoils it.
+pub fn roster(body: &[u8]) -> Result<RosterPage, Malformed> {
+    let page = either(body, json::roster, xml::roster)?;
+    let fit = |user: &RosterUser| (1..=LONGEST_NAME).contains(&user.name.len());
+    if page.users.iter().all(fit) { Ok(page) } else { malformed("the reply has a user without a name") }
+}
+
+/// The reply of `DescribeSagOnlineClientStatistics`.
+pub fn totals(body: &[u8]) -> Result<Vec<InstanceTotal>, Malformed> {
+    either(body, json::totals, xml::totals)
 }
 
 fn malformed<T>(why: impl Into<String>) -> Result<T, Malformed> {
@@ -80,6 +120,21 @@ fn count(text: &str) -> Option<u32> {
     let digits = !text.is_empty() && text.len() <= 10 && text.bytes().all(|b| b.is_ascii_digit());
     let count = if digits { text.parse().ok() } else { None };
     count.filter(|count| *count <= MOST_ONLINE)
+}
+
+/// A whole number without a sign.
+fn whole<T: std::str::FromStr>(text: &str) -> Option<T> {
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if digits { text.parse().ok() } else { None }
+}
+
+/// 0 is enabled, 1 disabled.
+fn enabled(state: &str) -> Option<bool> {
+    match state {
+        "0" => Some(true),
+        "1" => Some(false),
+        _ => None,
+    }
 }
 
 /// Whole seconds since 1970, as text; anything beyond the year 9999 is no time.

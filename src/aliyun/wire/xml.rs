@@ -6,7 +6,10 @@
 use quick_xml::Reader;
 use quick_xml::events::{BytesRef, Event};
 
-use super::{Entry, Envelope, Malformed, count, malformed, unix_time};
+use super::{
+    Entry, Envelope, InstanceTotal, Malformed, RosterPage, RosterUser, count, enabled, malformed, unix_time,
+    whole,
+};
 use crate::engine::event::OnlineClient;
 
 /// The vendor's own replies are four deep.
@@ -132,4 +135,26 @@ pub(super) fn clients(body: &str) -> Result<Vec<OnlineClient>, Malformed> {
         Ok(OnlineClient { address, online_since: one.text_of("OnlineTime")?.and_then(unix_time) })
     };
     root.needed("Users")?.all("User").map(client).collect()
+}
+
+pub(super) fn roster(body: &str) -> Result<RosterPage, Malformed> {
+    let root = parse(body)?;
+    let Some(total) = root.text_of("TotalCount")?.and_then(whole) else {
+        return malformed("the reply has no TotalCount");
+    };
+    let user = |one: &Element| {
+        let name = one.needed("UserName")?.text.clone();
+        Ok(RosterUser { name, enabled: one.text_of("State")?.and_then(enabled) })
+    };
+    let users = root.needed("Users")?.all("User").map(user).collect::<Result<_, Malformed>>()?;
+    Ok(RosterPage { total, number: root.text_of("PageNumber")?.and_then(whole), users })
+}
+
+pub(super) fn totals(body: &str) -> Result<Vec<InstanceTotal>, Malformed> {
+    let root = parse(body)?;
+    let one = |one: &Element| {
+        let instance = one.needed("SmartAGId")?.text.clone();
+        Ok(InstanceTotal { instance, online: one.text_of("OnlineCount")?.and_then(whole) })
+    };
+    root.needed("SagStatistics")?.all("Statistics").map(one).collect()
 }

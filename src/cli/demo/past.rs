@@ -32,6 +32,7 @@ pub(super) async fn write(store: &Store, stage: &Stage, now: Time) -> Result<(),
         fleet: Arc::new(Fleet::default()),
         rules: Vec::new(),
         users,
+        roster: false,
         language: Language::En,
         own_notify: Vec::new(),
     };

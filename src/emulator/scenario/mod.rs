@@ -21,9 +21,13 @@ pub(super) use fault::{Fault, Kind};
 #[derive(Clone, Debug, Default)]
 pub struct Scenario {
     users: HashMap<String, Vec<Step>>,
+    /// From when to when users have an account here; those left out always have.
+    stays: HashMap<String, (Span, Span)>,
     faults: Vec<Fault>,
     pub(super) count_type: CountType,
     pub(super) token_expires: Option<Span>,
+    /// What the instance's total says beside the sum of its users.
+    pub(super) total_off: i32,
 }
 
 /// How `OnlineCount` is written in JSON; the vendor's samples have both.
@@ -54,6 +58,16 @@ pub struct ScenarioError {
 }
 
 impl Scenario {
+    /// Everybody who is scripted, in no order.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.users.keys().map(String::as_str)
+    }
+
+    /// Whether the user has an account now: it joined and has not left.
+    pub(super) fn has(&self, name: &str, since_start: Span) -> bool {
+        self.stays.get(name).is_none_or(|(joins, leaves)| (*joins..*leaves).contains(&since_start))
+    }
+
     /// What the script says of this user now; `None` if it says nothing. Before its first step a user is absent.
     pub(super) fn online(&self, name: &str, since_start: Span) -> Option<Online> {
         let steps = self.users.get(name)?;
@@ -92,6 +106,9 @@ struct File {
     /// From then on the security token is refused as expired.
     #[serde(default)]
     token_expires: Option<Offset>,
+    /// Added to the total of all online clients, to have it differ from the sum.
+    #[serde(default)]
+    total_off: i32,
 }
 
 #[derive(Deserialize)]
@@ -99,6 +116,12 @@ struct File {
 struct UserTable {
     name: toml::Spanned<String>,
     online: toml::Spanned<Vec<(Offset, Count)>>,
+    /// Before it the instance does not know the user; default always.
+    #[serde(default)]
+    joins: Option<Offset>,
+    /// From then on it knows the user no more; default never.
+    #[serde(default)]
+    leaves: Option<Offset>,
 }
 
 /// `0` or `"10m"`.
@@ -164,20 +187,28 @@ impl FromStr for Scenario {
             let line = text.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count() + 1;
             ScenarioError { message: format!("line {line}: {why}") }
         };
-        let mut users = HashMap::new();
-        for UserTable { name, online } in file.users {
+        let (mut users, mut stays) = (HashMap::new(), HashMap::new());
+        for UserTable { name, online, joins, leaves } in file.users {
             let steps: Vec<Step> = online.get_ref().iter().map(|(from, count)| (from.0, count.0)).collect();
             if steps.is_empty() || !steps.is_sorted_by(|(a, _), (b, _)| a < b) {
                 let why = "online: give at least one step, each with a later offset than the one before";
                 return Err(wrong(online.span().start, why));
             }
             let at = name.span().start;
+            let stay = (joins.map_or(Span::ZERO, |at| at.0), leaves.map_or(Span::MAX, |at| at.0));
+            if stay.0 >= stay.1 {
+                return Err(wrong(at, "leaves: a user leaves after it joins"));
+            }
+            if joins.is_some() || leaves.is_some() {
+                stays.insert(name.get_ref().clone(), stay);
+            }
             if users.insert(name.into_inner(), steps).is_some() {
                 return Err(wrong(at, "this user is already scripted above; put the steps into one table"));
             }
         }
         let token_expires = file.token_expires.map(|offset| offset.0);
-        Ok(Self { users, faults: file.faults, count_type: file.count_type, token_expires })
+        let (count_type, total_off) = (file.count_type, file.total_off);
+        Ok(Self { users, stays, faults: file.faults, count_type, token_expires, total_off })
     }
 }
 

@@ -29,6 +29,10 @@ pub enum Signal {
     Members,
     SilentTime,
     FailedShare,
+    /// On the instance's roster.
+    Known,
+    /// Enabled there.
+    Enabled,
 }
 
 /// The three types of the language.
@@ -102,10 +106,11 @@ const fn of_groups(name: &'static str, signal: Signal, gives: Type, instead: &'s
     Shape { name, make: Make::Plain(signal), gives, user: false, group: true, instead }
 }
 
+const USER_ONLY: &str = "it is of users: leave `per` out";
 const GROUP_ONLY: &str = "it needs `per = \"group\"` or `per = \"source\"`";
 
 /// Every name, in the order in which they are documented.
-pub(super) static SHAPES: [Shape; 16] = [
+pub(super) static SHAPES: [Shape; 18] = [
     of_users("online", Signal::Online, Type::Number, "write `total`"),
     of_users("limit", Signal::Limit, Type::Number, "limits are of users: write the number itself"),
     shape("previous", Make::Plain(Signal::Previous), Type::Number),
@@ -127,10 +132,12 @@ pub(super) static SHAPES: [Shape; 16] = [
     of_groups("members", Signal::Members, Type::Number, GROUP_ONLY),
     of_groups("silent_time", Signal::SilentTime, Type::Duration, GROUP_ONLY),
     of_groups("failed_share", Signal::FailedShare, Type::Number, GROUP_ONLY),
+    of_users("known", Signal::Known, Type::Boolean, USER_ONLY),
+    of_users("enabled", Signal::Enabled, Type::Boolean, USER_ONLY),
 ];
 
 /// Names that are reserved and refused: they need what this version does not keep.
-pub(super) const NOT_YET: [&str; 4] = ["usual", "peers", "known", "enabled"];
+pub(super) const NOT_YET: [&str; 2] = ["usual", "peers"];
 
 impl Signal {
     /// How far back it looks, where it takes a window.
@@ -139,7 +146,7 @@ impl Signal {
             Self::Peak(d) | Self::Changes(d) | Self::TimeOver(_, d) | Self::Low(d) | Self::Mean(d) => Some(d),
             Self::Online | Self::Limit | Self::Previous | Self::OnlineTime | Self::OfflineTime => None,
             Self::AbsentTime | Self::Total | Self::UsersOnline | Self::Members => None,
-            Self::SilentTime | Self::FailedShare => None,
+            Self::SilentTime | Self::FailedShare | Self::Known | Self::Enabled => None,
         }
     }
 
@@ -161,6 +168,8 @@ impl Signal {
             Self::Members => f.write_str("members"),
             Self::SilentTime => f.write_str("silent_time"),
             Self::FailedShare => f.write_str("failed_share"),
+            Self::Known => f.write_str("known"),
+            Self::Enabled => f.write_str("enabled"),
         }
     }
 }

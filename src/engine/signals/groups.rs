@@ -95,7 +95,9 @@ impl Totals {
             Signal::SilentTime => {
                 out.fill(self.usable.map_or(f64::NAN, |usable| (self.clock - usable).millis() as f64));
             }
-            Signal::Online | Signal::Limit | Signal::AbsentTime => out.fill(f64::NAN),
+            Signal::Online | Signal::Limit | Signal::AbsentTime | Signal::Known | Signal::Enabled => {
+                out.fill(f64::NAN);
+            }
         }
     }
 

@@ -106,7 +106,7 @@ impl Signals {
                 each(slots, out, |slot| window::value(known?, slot, signal, clock, gap));
             }
             Signal::Limit | Signal::Total | Signal::UsersOnline | Signal::Members => out.fill(f64::NAN),
-            Signal::SilentTime | Signal::FailedShare => out.fill(f64::NAN),
+            Signal::SilentTime | Signal::FailedShare | Signal::Known | Signal::Enabled => out.fill(f64::NAN),
         }
     }
 

@@ -42,7 +42,7 @@ pub(super) fn value(known: &Known, slot: usize, signal: &Signal, clock: i64, gap
         Signal::Mean(_) => enough.then(|| seen.area as f64 / seen.known as f64),
         Signal::Online | Signal::Limit | Signal::Previous | Signal::OnlineTime | Signal::OfflineTime => None,
         Signal::AbsentTime | Signal::Total | Signal::UsersOnline | Signal::Members => None,
-        Signal::SilentTime | Signal::FailedShare => None,
+        Signal::SilentTime | Signal::FailedShare | Signal::Known | Signal::Enabled => None,
     }
 }
 

@@ -1,10 +1,12 @@
-//! One SAG instance: its settings as the file has them, and the two questions that are put to it.
+//! One SAG instance: its settings as the file has them, and the questions that are put to it.
 //!
-//! Neighbours: `fetch` asks for many users in batches, `batch` for one batch, `aliyun` sends. A part of its own
+//! Neighbours: `fetch` asks for many users in batches, `batch` for one batch, `roster` for the list of
+//! users, `aliyun` sends. A part of its own
 //! because everything that is special to this product's actions is in this folder.
 
 mod batch;
 mod fetch;
+mod roster;
 mod settings;
 
 use std::sync::Arc;
@@ -15,7 +17,8 @@ use crate::aliyun::sign::Pairs;
 use crate::aliyun::transport::{OpenError, Options};
 use crate::aliyun::{Account, Client, Deadline, wire};
 use crate::engine::event::OnlineClient;
-use crate::engine::reading::{Fault, Fetched};
+use crate::engine::reading::{Fault, FaultClass, Fetched};
+use crate::engine::roster::Roster;
 use crate::engine::time::{Span, Time};
 
 /// A SAG instance that can be asked; cheap to clone.
@@ -91,5 +94,34 @@ impl AliyunSag {
         let client = &self.inner.client;
         let called = client.call("DescribeUserOnlineClients", &params, &deadline, wire::clients).await;
         called.result.map(|reply| reply.value)
+    }
+
+    /// Asks for the whole list of users; see [`crate::source::Source::roster`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn roster(&self, now: Time, budget: Span) -> Result<Roster, Fault> {
+        roster::roster(&self.inner, &Deadline::new(now, budget)).await
+    }
+
+    /// Asks how many clients the instance has online in all.
+    ///
+    /// # Errors
+    /// The number did not come within `budget`, or the reply does not name the instance.
+    pub async fn total(&self, now: Time, budget: Span) -> Result<u32, Fault> {
+        const ACTION: &str = "DescribeSagOnlineClientStatistics";
+        let params = vec![
+            ("RegionId".into(), self.inner.region.clone()),
+            ("SmartAGIds.1".into(), self.inner.instance.clone()),
+        ];
+        let deadline = Deadline::new(now, budget);
+        let called = self.inner.client.call(ACTION, &params, &deadline, wire::totals).await;
+        let totals = called.result?.value;
+        let ours = totals.into_iter().find(|total| total.instance == self.inner.instance);
+        ours.and_then(|total| total.online).ok_or_else(|| Fault {
+            class: FaultClass::Server,
+            code: "malformed".to_owned(),
+            message: format!("{ACTION}: the reply has no total for the instance"),
+        })
     }
 }

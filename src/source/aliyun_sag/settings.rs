@@ -26,6 +26,8 @@ pub struct Settings {
     pub timezone: Option<Spanned<String>>,
     pub users: Vec<Spanned<String>>,
     pub users_file: Option<PathBuf>,
+    /// How old the instance's own list of users may get; None: it is not asked for.
+    pub roster: Option<Span>,
     pub endpoint: Endpoint,
     pub signature: Signature,
     /// None: 80 % of the schedule's interval.
@@ -49,8 +51,10 @@ impl Settings {
         let timezone = section.spanned_string("timezone");
         let users = section.strings("users");
         let users_file = section.path("users_file");
-        if !section.has("users") && !section.has("users_file") {
-            let hint = "add users = [\"…\"], or users_file = \"users.txt\" with one name a line";
+        let roster = read_roster(section);
+        if !section.has("users") && !section.has("users_file") && roster.is_none() {
+            let hint =
+                "add users = [\"…\"], users_file = \"users.txt\" with one name a line, or roster = true";
             section.error_at("users", "is missing", Some(hint));
         }
         let signature = section.choice("signature", &[("v3", Signature::V3), ("v1", Signature::V1)]);
@@ -68,6 +72,7 @@ impl Settings {
             timezone,
             users,
             users_file,
+            roster,
             endpoint: endpoint?,
             signature: signature.unwrap_or_default(),
             budget,
@@ -86,6 +91,16 @@ impl Settings {
             ..Options::default()
         }
     }
+}
+
+/// `roster`, and how often it is asked for.
+fn read_roster(section: &mut Section<'_>) -> Option<Span> {
+    let wanted = section.boolean("roster").unwrap_or_default();
+    let refresh = section.duration_in("roster_refresh", Span::from_mins(1)..=Span::from_days(7));
+    if !wanted && section.has("roster_refresh") {
+        section.warning_at("roster_refresh", "does nothing without roster = true", None);
+    }
+    wanted.then(|| refresh.unwrap_or(Span::from_hours(1)))
 }
 
 /// The endpoint given, or the region's. A region that is not known needs an endpoint of its own.
@@ -139,16 +154,26 @@ mod tests {
             &["scheme: \"https\", authority: \"smartag.cn-shanghai.aliyuncs.com\"", "signature: V3"],
         );
         let more = "timezone='Asia/Shanghai'\nusers_file='users.txt'\nendpoint='http://127.0.0.1:18080'\n\
-            signature='v1'\nbudget='30s'\nconnect_timeout='2s'\ntimeout='4s'\nca_file='ca.pem'\n";
+            roster=true\nroster_refresh='30m'\nsignature='v1'\nbudget='30s'\nconnect_timeout='2s'\ntimeout='4s'\nca_file='ca.pem'\n";
         let expect = [
             "authority: \"127.0.0.1:18080\"",
             "signature: V1",
             "budget: Some(Span(30000))",
+            "roster: Some(Span(1800000))",
             "connect_timeout: Span(2000), timeout: Span(4000)",
             "ca_file: Some(\"/etc/ca.pem\")",
             "users_file: Some(\"/etc/users.txt\")",
         ];
         check(&format!("{WHOLE}{more}"), &expect);
+    }
+
+    #[test]
+    fn a_roster_can_stand_alone() {
+        let whole = WHOLE.replace("users=['alice','bob']", "roster=true");
+        check(&whole, &["users: [], users_file: None, roster: Some(Span(3600000))", "[]"]);
+        check(&whole.replace("true", "false"), &["\"users\"", "roster = true"]);
+        check(&format!("{WHOLE}roster_refresh='2h'"), &["roster: None", "without roster = true"]);
+        check(&format!("{whole}roster_refresh='1s'"), &["roster_refresh"]);
     }
 
     #[test]

@@ -84,7 +84,18 @@ impl Timeline {
         };
         let keyframe = keyframe.then(|| self.kept.clone());
         let memory = self.memory.clone();
-        PollRow { poll, new_names, changes, failed, keyframe, evidence: Vec::new(), memory, checkpoint: None }
+        PollRow {
+            poll,
+            new_names,
+            changes,
+            failed,
+            keyframe,
+            evidence: Vec::new(),
+            memory,
+            checkpoint: None,
+            roster: None,
+            clients: Vec::new(),
+        }
     }
 }
 

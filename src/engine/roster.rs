@@ -1,0 +1,126 @@
+//! The users an instance says it has: a whole list, and what a watch holds of it for each slot.
+//!
+//! Neighbours: a source brings a [`Roster`], `watch` takes it in and keeps it, conditions ask by `known` and `enabled`.
+//! A part of its own because a name on the roster is a member like a listed one, and leaves when the roster says so.
+
+use std::sync::Arc;
+
+use super::lang::Signal;
+use super::plan::Plan;
+use super::time::Time;
+use super::watch::Watch;
+
+/// Everybody an instance knows, whole: a list of which a part is missing is no roster.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Roster {
+    /// When its last page came.
+    pub at: Time,
+    /// Each name once, with whether it is enabled, where that was said.
+    pub users: Vec<(Arc<str>, Option<bool>)>,
+}
+
+/// What the last roster says of a name.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Listed {
+    #[default]
+    No,
+    Enabled,
+    Disabled,
+    /// On it, without a word on whether it is enabled.
+    Unsaid,
+}
+
+impl Listed {
+    const fn of(enabled: Option<bool>) -> Self {
+        match enabled {
+            Some(true) => Self::Enabled,
+            Some(false) => Self::Disabled,
+            None => Self::Unsaid,
+        }
+    }
+
+    /// What a signal is for this name: 1, 0, or NaN where nothing is said.
+    fn value(self, signal: Signal) -> f64 {
+        match (signal, self) {
+            (Signal::Known, Self::No) => 0.0,
+            (Signal::Known, Self::Enabled | Self::Disabled | Self::Unsaid) => 1.0,
+            (_, Self::Enabled) => 1.0,
+            (_, Self::Disabled) => 0.0,
+            (_, Self::No | Self::Unsaid) => f64::NAN,
+        }
+    }
+}
+
+impl Watch {
+    /// Takes a new roster in: names it brings get slots, names it no longer has leave unless the rules file lists
+    /// them. Alerts of who left end at the next poll. To be saved with the next poll, like new names.
+    pub fn take_roster(&mut self, roster: &Roster) {
+        let mut column = vec![Listed::No; self.names.len()];
+        for (name, enabled) in &roster.users {
+            let slot = self.names.slot_or_add(name) as usize;
+            column.resize(self.names.len(), Listed::No);
+            column[slot] = Listed::of(*enabled);
+        }
+        self.memory.roster_at = Some(roster.at);
+        let same = |before: &Vec<Listed>| {
+            let gone = before.get(column.len()..).unwrap_or_default();
+            let padding = std::iter::repeat(&Listed::No);
+            column.iter().eq(before.iter().chain(padding).take(column.len()))
+                && gone.iter().all(|listed| *listed == Listed::No)
+        };
+        if self.roster.as_ref().is_some_and(same) {
+            return;
+        }
+        self.roster = Some(column);
+        self.roster_is_new = true;
+        self.last.resize(self.names.len(), super::reading::Reading::NOT_POLLED);
+        let member = members(&self.setup.users, self.roster.as_deref(), &mut self.names);
+        if member != self.member {
+            self.member = member;
+            self.lay_out();
+        }
+    }
+
+    /// The roster, if the next poll is to carry it to the store.
+    pub(super) fn new_roster(&self) -> Option<Vec<Listed>> {
+        self.roster.clone().filter(|_| self.roster_is_new)
+    }
+
+    /// Whether a roster ever arrived.
+    pub fn has_roster(&self) -> bool {
+        self.roster.is_some()
+    }
+
+    /// Fills a column of `known` or `enabled`; no value before the first roster.
+    pub(super) fn fill_roster(&self, signal: Signal, slots: std::ops::Range<u32>, out: &mut [f64]) {
+        for (slot, out) in slots.zip(out) {
+            let listed = self.roster.as_ref().map(|roster| roster.get(slot as usize).copied());
+            *out = listed.map_or(f64::NAN, |listed| listed.unwrap_or_default().value(signal));
+        }
+    }
+
+    /// Plans over other members than before; alerts and totals go on.
+    fn lay_out(&mut self) {
+        for old in std::mem::take(&mut self.plans) {
+            let new = Plan::new(&old.rule, &self.setup, &self.names, &self.member);
+            self.plans.push(new.going_on(old));
+        }
+    }
+}
+
+/// Who is to be asked about, by slot: the listed and those on the roster.
+pub(super) fn members(
+    listed: &[Arc<str>],
+    roster: Option<&[Listed]>,
+    names: &mut super::fleet::Names,
+) -> Vec<bool> {
+    let on = |listed: &Listed| *listed != Listed::No;
+    let mut member: Vec<bool> = roster.unwrap_or_default().iter().map(on).collect();
+    member.resize(names.len().max(member.len()), false);
+    for user in listed {
+        let slot = names.slot_or_add(user) as usize;
+        member.resize(names.len().max(member.len()), false);
+        member[slot] = true;
+    }
+    member
+}

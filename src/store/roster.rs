@@ -1,0 +1,99 @@
+//! Rosters: who an instance said it has, a row for each poll at which that changed.
+//!
+//! Neighbours: `polls` writes a row with its poll, `source` loads the newest, `retention` keeps the one in force. A part
+//! of its own because a roster of a hundred thousand users must cost a few bytes where nothing changed.
+//!
+//! A row is runs of slots that are alike: `length << 2 | code`, as varints.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::codec::{self, Cursor, Malformed};
+use super::error::StoreError;
+use crate::engine::outcome::PollRow;
+use crate::engine::roster::Listed;
+
+/// More slots in a stored row is damage, and must not become memory.
+const MOST_SLOTS: usize = 1 << 24;
+
+fn pack(roster: &[Listed]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for run in roster.chunk_by(|a, b| a == b) {
+        let code = match run[0] {
+            Listed::No => 0,
+            Listed::Enabled => 1,
+            Listed::Disabled => 2,
+            Listed::Unsaid => 3,
+        };
+        codec::put(&mut out, (run.len() as u64) << 2 | code);
+    }
+    out
+}
+
+fn unpack(bytes: &[u8]) -> Result<Vec<Listed>, Malformed> {
+    let (mut cursor, mut roster) = (Cursor(bytes), Vec::new());
+    while !cursor.is_empty() {
+        let number = cursor.number()?;
+        let listed = match number & 3 {
+            0 => Listed::No,
+            1 => Listed::Enabled,
+            2 => Listed::Disabled,
+            _ => Listed::Unsaid,
+        };
+        let run = usize::try_from(number >> 2).map_err(|_| Malformed)?;
+        if run == 0 || run > MOST_SLOTS - roster.len() {
+            return Err(Malformed);
+        }
+        roster.resize(roster.len() + run, listed);
+    }
+    Ok(roster)
+}
+
+pub(super) fn insert(c: &Connection, source: i64, row: &PollRow) -> Result<(), StoreError> {
+    if let Some(roster) = &row.roster {
+        let insert = "INSERT INTO roster (source, seq, users) VALUES (?1, ?2, ?3)";
+        c.prepare_cached(insert)?.execute(params![source, row.poll.seq.cast_signed(), pack(roster)])?;
+    }
+    Ok(())
+}
+
+/// The newest roster of a source, by slot.
+pub(super) fn newest(c: &Connection, source: i64) -> Result<Option<Vec<Listed>>, StoreError> {
+    let query = "SELECT users FROM roster WHERE source = ?1 ORDER BY seq DESC LIMIT 1";
+    let bytes: Option<Vec<u8>> = c.query_row(query, [source], |row| row.get(0)).optional()?;
+    let broken = |_| StoreError::corrupt("the roster does not read");
+    bytes.map(|bytes| unpack(&bytes)).transpose().map_err(broken)
+}
+
+/// Forgets rosters that were replaced before poll `first`; the one in force at it stays.
+pub(super) fn prune(c: &Connection, source: i64, first: i64) -> Result<(), StoreError> {
+    let old = "DELETE FROM roster WHERE source = ?1 AND seq <
+               (SELECT max(seq) FROM roster WHERE source = ?1 AND seq <= ?2)";
+    c.execute(old, params![source, first])?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn rosters_come_back(codes in prop::collection::vec(0_usize..4, 0..200)) {
+            let all = [Listed::No, Listed::Enabled, Listed::Disabled, Listed::Unsaid];
+            let roster: Vec<Listed> = codes.into_iter().map(|code| all[code]).collect();
+            prop_assert_eq!(unpack(&pack(&roster)), Ok(roster));
+        }
+
+        #[test]
+        fn garbage_is_refused_or_short(bytes in prop::collection::vec(any::<u8>(), 0..4)) {
+            let _ = unpack(&bytes);
+        }
+    }
+
+    #[test]
+    fn a_hundred_thousand_alike_are_three_bytes() {
+        assert_eq!(pack(&vec![Listed::Enabled; 100_000]).len(), 3);
+        assert_eq!(unpack(&[0]), Err(Malformed));
+    }
+}
