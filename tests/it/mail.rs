@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use seatwatch::channel::email::{self, Tls};
 use seatwatch::channel::{Channel, Delivery, Letter, Settings};
 use seatwatch::engine::backoff::Answer;
-use seatwatch::engine::message::{Language, Message, Section, Table, clean};
+use seatwatch::engine::message::{Language, Message, Section, Table, Tone, clean};
 use seatwatch::engine::notify::Notice;
 use seatwatch::engine::time::{Span, Time};
 use seatwatch::secret::{Secret, SecretRef};
@@ -50,6 +50,7 @@ fn message() -> Message {
     Message {
         language: Language::ZhCn,
         title: format!("共享账号 {}", HOSTILE.map(name).join(" | ")),
+        tone: Tone::Calm,
         summary: "alice has 5 clients online, 2 allowed 在线".to_owned(),
         sections: vec![Section {
             heading: name(HOSTILE[1]),
@@ -58,6 +59,7 @@ fn message() -> Message {
                 head: vec!["At".to_owned()],
                 rows: vec![vec![".".to_owned()], vec!["5".to_owned()]],
             }),
+            small: false,
         }],
         more: 0,
         footer: vec!["Seatwatch".to_owned()],

@@ -9,6 +9,7 @@ mod commands;
 mod commands_act;
 mod docs;
 mod emulator;
+mod letters;
 mod lifecycle;
 mod mail;
 mod process;

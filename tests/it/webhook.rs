@@ -9,7 +9,7 @@ use seatwatch::engine::backoff::Answer;
 use seatwatch::engine::event::{
     Event, EventKind, EventReading, Limit, OnlineClient, Severity, Subject, SubjectKind, Value,
 };
-use seatwatch::engine::message::{Language, Message};
+use seatwatch::engine::message::{Language, Message, Tone};
 use seatwatch::engine::notify::{Notice, NoticeKind};
 use seatwatch::engine::time::{Span, Time};
 use seatwatch::secret::{Secret, SecretRef};
@@ -80,6 +80,7 @@ fn message() -> Message {
     Message {
         language: Language::En,
         title: "alice".to_owned(),
+        tone: Tone::Calm,
         summary: "alice has 5 clients online, 2 allowed".to_owned(),
         sections: Vec::new(),
         more: 0,

@@ -38,7 +38,7 @@ pub(super) fn render(
         let made = catch_unwind(AssertUnwindSafe(|| build(from, to, notice, &message, now)));
         match made.ok().flatten() {
             Some(mail) if mail.len() <= MAX_MAIL => return mail,
-            Some(_) if shrink(&mut message) => {}
+            Some(_) if message.shorten() => {}
             _ => return plain(from, to, notice, &message, now),
         }
     }
@@ -103,25 +103,6 @@ fn references(notice: &Notice, domain: &str) -> Vec<String> {
 fn atom(text: &str) -> String {
     let safe = |c: char| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c } else { '-' };
     text.chars().take(64).map(safe).collect()
-}
-
-/// Halves what there is most of; false when nothing is left to halve.
-fn shrink(message: &mut Message) -> bool {
-    let all = message.sections.len();
-    if all > 1 {
-        message.sections.truncate(all / 2);
-        let dropped = u32::try_from(all - all / 2).unwrap_or(u32::MAX);
-        message.more = message.more.saturating_add(dropped);
-        return true;
-    }
-    let Some(section) = message.sections.first_mut() else { return false };
-    match &mut section.table {
-        Some(table) if table.rows.len() > 1 => table.rows.truncate(table.rows.len() / 2),
-        Some(_) => section.table = None,
-        None if section.facts.len() > 1 => section.facts.truncate(section.facts.len() / 2),
-        None => return false,
-    }
-    true
 }
 
 /// The form that needs no library: ASCII headers, one base64 part of the first words.

@@ -1,63 +1,68 @@
-//! The sections under a summary: every fact of an event, its readings, its clients; lists where there are many.
+//! The facts of one event under its summary: what answers the first questions, the evidence, then the small print.
 //!
-//! Neighbours: `words` has the phrases, `mod` chooses the sections. A part of its own because evidence is complete
-//! or it is none, and here one can see that it is.
+//! Neighbours: `words` has the phrases, `mod` chooses the sections, `lists` is for many events. A part of its own
+//! because evidence is complete or it is none, and here one can see that it is.
 
-use super::headline::happened;
+use super::headline::{about, happened};
 use super::words::{NAME, SENTENCE, Words};
 use super::{Entry, Language, MOST_SHOWN, Section, Table, clean};
-use crate::engine::event::{Event, EventKind, OnlineClient};
+use crate::engine::event::{Event, EventKind, EventReading, OnlineClient, SubjectKind};
 use crate::engine::own::Own;
+use crate::engine::time::Time;
 
-/// Everything about one event.
-pub(super) fn of_event(words: Words, entry: &Entry<'_>) -> Vec<Section> {
-    let event = entry.event;
-    let heading = format!("{} – {}", clean(&event.rule, NAME), words.subject(event));
-    let facts =
-        [what(words, entry), values(words, event), times(words, event), origin(words, event)].concat();
-    let mut sections = vec![Section { heading, facts, table: None }];
-    if !event.readings.is_empty() {
-        sections.push(Section {
-            heading: words.say("Readings that decided", "判定依据的读数").to_owned(),
-            facts: Vec::new(),
-            table: Some(readings(words, event)),
-        });
-    }
-    if let Some(clients) = &event.clients {
-        sections.push(Section {
-            heading: words.say("Clients online", "在线客户端").to_owned(),
-            facts: Vec::new(),
-            table: Some(connections(words, clients)),
-        });
-    }
-    sections
-}
-
-type Facts = Vec<(String, String)>;
+pub(super) type Facts = Vec<(String, String)>;
 
 fn add(facts: &mut Facts, name: &str, value: impl Into<String>) {
     facts.push((name.to_owned(), value.into()));
 }
 
-fn what(words: Words, entry: &Entry<'_>) -> Facts {
-    let (event, mut facts) = (entry.event, Vec::new());
-    add(&mut facts, words.say("What happened", "事件"), happened(words, entry));
-    add(&mut facts, words.say("Severity", "级别"), words.severity(event.severity));
-    add(&mut facts, words.say("Subject", "对象"), words.subject(event));
-    if let Some(source) = &event.source {
-        add(&mut facts, words.say("Source", "来源"), clean(source, NAME));
+/// Everything about one event. `alone`: the title names it already.
+pub(super) fn of_event(words: Words, entry: &Entry<'_>, alone: bool) -> Vec<Section> {
+    let event = entry.event;
+    let subject = match event.subject.kind {
+        SubjectKind::User | SubjectKind::Group | SubjectKind::Agent => words.subject(event),
+        SubjectKind::Source | SubjectKind::Channel => clean(&event.subject.name, NAME),
+    };
+    let mut facts = vec![(words.subject_kind(event.subject.kind).to_owned(), subject)];
+    numbers(words, event, &mut facts);
+    times(words, event, &mut facts);
+    state(words, entry, &mut facts);
+    rule(words, event, &mut facts);
+    let heading = if alone { String::new() } else { about(words, event) };
+    let mut sections = vec![Section { heading, facts, table: None, small: false }];
+    if !event.readings.is_empty() {
+        sections.push(readings(words, &event.readings));
     }
-    add(&mut facts, words.say("Rule", "规则"), clean(&event.rule, NAME));
-    if let Some(when) = &event.when {
-        add(&mut facts, words.say("Condition", "条件"), clean(when, SENTENCE));
+    if let Some(clients) = &event.clients {
+        sections.push(connections(words, clients, event.at));
+    }
+    sections.push(references(words, event));
+    sections
+}
+
+fn numbers(words: Words, event: &Event, facts: &mut Facts) {
+    if let Some(value) = event.value {
+        let [now, first, peak] = [value.now, value.first, value.peak].map(|value| words.count(value));
+        let text = match words.language {
+            Language::En => format!("{now} now, {first} at first, {peak} at most"),
+            Language::ZhCn => format!("当前 {now}，首次 {first}，最多 {peak}"),
+        };
+        add(facts, words.say("Clients online", "在线客户端"), text);
+    }
+    if let Some(limit) = &event.limit {
+        let origin = words.origin(limit);
+        let text = match words.language {
+            Language::En => format!("{}, set by {origin}", limit.value),
+            Language::ZhCn => format!("{} 个，由{origin}设定", limit.value),
+        };
+        add(facts, words.say("Allowed", "允许"), text);
     }
     if let Some(detail) = &event.detail {
-        add(&mut facts, words.say("Detail", "详情"), clean(detail, SENTENCE));
+        add(facts, words.say("Detail", "详情"), clean(detail, SENTENCE));
     }
     if !event.users.is_empty() {
-        add(&mut facts, words.say("Users", "用户"), users(words, &event.users));
+        add(facts, words.say("Users", "涉及用户"), users(words, &event.users));
     }
-    facts
 }
 
 fn users(words: Words, users: &[String]) -> String {
@@ -72,56 +77,72 @@ fn users(words: Words, users: &[String]) -> String {
     }
 }
 
-fn values(words: Words, event: &Event) -> Facts {
-    let mut facts = Vec::new();
-    if let Some(value) = event.value {
-        add(&mut facts, words.say("Online now", "当前在线"), words.count(value.now));
-        add(&mut facts, words.say("At first breach", "首次违规时"), words.count(value.first));
-        add(&mut facts, words.say("Peak", "峰值"), words.count(value.peak));
-    }
-    if let Some(limit) = &event.limit {
-        let origin = words.origin(limit);
-        let value = match words.language {
-            Language::En => format!("{} ({origin})", limit.value),
-            Language::ZhCn => format!("{}（{origin}）", limit.value),
-        };
-        add(&mut facts, words.say("Allowed", "允许"), value);
-    }
-    facts
-}
-
-fn times(words: Words, event: &Event) -> Facts {
-    let mut facts = Vec::new();
-    add(&mut facts, words.say("Since", "首次发现"), words.time(event.since));
+fn times(words: Words, event: &Event, facts: &mut Facts) {
+    add(facts, words.say("Since", "开始于"), words.instant(event.since));
     if let Some(fired) = event.fired_at {
-        add(&mut facts, words.say("Fired at", "触发时间"), words.time(fired));
+        add(facts, words.say("Fired", "告警于"), words.instant(fired));
         if let Some(ended) = event.ended_at {
-            add(&mut facts, words.say("Ended at", "结束时间"), words.time(ended));
-            add(&mut facts, words.say("Lasted", "持续时长"), words.span(ended.since(fired)));
+            add(facts, words.say("Ended", "结束于"), words.instant(ended));
+            add(facts, words.say("Lasted", "告警时长"), words.span(ended.since(fired)));
         } else if event.kind != EventKind::Fired {
-            add(&mut facts, words.say("Firing for", "已持续"), words.span(event.at.since(fired)));
+            add(facts, words.say("Firing for", "已告警"), words.span(event.at.since(fired)));
         }
     }
-    if let Some(reason) = event.reason {
-        add(&mut facts, words.say("Why it ended", "结束原因"), words.reason(reason));
+    if words.zone != chrono_tz::Tz::UTC {
+        add(facts, words.say("Time zone", "时区"), words.zone_name(event.at));
     }
-    if Own::of_name(&event.rule).is_none() {
-        add(&mut facts, words.say("Blind time (no readings)", "无读数时长"), words.span(event.blind));
-    }
-    if let Some(by) = &event.by {
-        add(&mut facts, words.say("By", "操作人"), clean(by, NAME));
-    }
-    if let Some(finding) = event.finding {
-        add(&mut facts, words.say("Finding", "结论"), words.finding(finding));
-    }
-    if let Some(note) = &event.note {
-        add(&mut facts, words.say("Note", "备注"), clean(note, SENTENCE));
-    }
-    facts
 }
 
-fn origin(words: Words, event: &Event) -> Facts {
-    let mut facts = Vec::new();
+/// Is it still so, and what was done about it?
+fn state(words: Words, entry: &Entry<'_>, facts: &mut Facts) {
+    let event = entry.event;
+    let at = words.clock(event.at, event.since);
+    let text = match (event.ended_at, event.reason, words.language) {
+        (Some(_), Some(reason), Language::En) => format!("over: {}", words.reason(reason)),
+        (Some(_), Some(reason), Language::ZhCn) => format!("已结束：{}", words.reason(reason)),
+        (Some(_), None, _) => words.say("over", "已结束").to_owned(),
+        (None, _, _) if event.kind == EventKind::Closed => words.say("closed", "已关闭").to_owned(),
+        (None, _, Language::En) => format!("firing, as of {at}"),
+        (None, _, Language::ZhCn) => format!("告警中（截至 {at}）"),
+    };
+    add(facts, words.say("State", "状态"), text);
+    if !matches!(event.kind, EventKind::Fired | EventKind::Ended) {
+        add(facts, words.say("This message", "本通知"), happened(words, entry));
+    }
+    add(facts, words.say("Severity", "级别"), words.severity(event.severity));
+    if let Some(by) = &event.by {
+        add(facts, words.say("By", "操作人"), clean(by, NAME));
+    }
+    if let Some(finding) = event.finding {
+        add(facts, words.say("Finding", "结论"), words.finding(finding));
+    }
+    if let Some(note) = &event.note {
+        add(facts, words.say("Note", "备注"), clean(note, SENTENCE));
+    }
+}
+
+fn rule(words: Words, event: &Event, facts: &mut Facts) {
+    let name = clean(&event.rule, NAME);
+    let text = match &event.when {
+        Some(when) => format!("{name}{}{}", words.say(": ", "："), clean(when, SENTENCE)),
+        None => name,
+    };
+    add(facts, words.say("Rule", "规则"), text);
+}
+
+/// Small and last: what one copies into a ticket or a command.
+fn references(words: Words, event: &Event) -> Section {
+    let mut facts = Facts::new();
+    if Own::of_name(&event.rule).is_none() {
+        let blind = match event.blind.millis() {
+            0 => words.say("none", "无").to_owned(),
+            _ => words.span(event.blind),
+        };
+        add(&mut facts, words.say("Time without readings", "无读数时长"), blind);
+    }
+    if let Some(source) = &event.source {
+        add(&mut facts, words.say("Source", "来源"), clean(source, NAME));
+    }
     add(&mut facts, words.say("Episode", "告警编号"), clean(&event.episode, NAME));
     add(&mut facts, words.say("Event", "事件编号"), clean(&event.id, NAME));
     if !event.rule_version.is_empty() {
@@ -131,95 +152,70 @@ fn origin(words: Words, event: &Event) -> Facts {
         let ids: Vec<String> = event.request_ids.iter().take(MOST_SHOWN).map(|id| clean(id, NAME)).collect();
         add(&mut facts, words.say("Vendor's RequestIds", "云服务 RequestId"), ids.join(", "));
     }
-    facts
+    let heading = words.say("For reference", "备查").to_owned();
+    Section { heading, facts, table: None, small: true }
 }
 
-fn readings(words: Words, event: &Event) -> Table {
-    let head = [
-        words.say("At", "时间"),
-        words.say("Clients online", "在线客户端数"),
-        words.say("Answered at", "应答时间"),
-    ];
-    let row = |reading: &crate::engine::event::EventReading| {
-        let fetched = reading.fetched_at.map_or_else(|| "–".to_owned(), |at| words.time(at));
-        vec![words.time(reading.at), words.reading(reading), fetched]
-    };
-    Table {
-        head: head.map(str::to_owned).to_vec(),
-        rows: event.readings.iter().take(MOST_SHOWN).map(row).collect(),
+/// Local time with the zone in the heading, UTC, the number, and how long after the poll's instant the answer came.
+fn readings(words: Words, readings: &[EventReading]) -> Section {
+    let shown = &readings[..readings.len().min(MOST_SHOWN)];
+    let (date, local) = words.column(&shown.iter().map(|reading| reading.at).collect::<Vec<Time>>());
+    let utc = words.zone == chrono_tz::Tz::UTC;
+    let mut head = vec![words.zone.to_string()];
+    if !utc {
+        head.push("UTC".to_owned());
     }
+    head.push(words.say("Clients online", "在线客户端").to_owned());
+    head.push(words.say("Answered after", "应答延迟").to_owned());
+    let row = |(reading, local): (&EventReading, String)| {
+        let mut row = vec![local];
+        if !utc {
+            row.push(words.utc_beside(reading.at));
+        }
+        row.push(words.reading(reading));
+        row.push(reading.fetched_at.map_or_else(|| "-".to_owned(), |at| after(words, at, reading.at)));
+        row
+    };
+    let rows = shown.iter().zip(local).map(row).collect();
+    let name = words.say("Readings that decided", "判定依据的读数");
+    let heading = match (date, words.language) {
+        (Some(date), Language::En) => format!("{name}, {date}"),
+        (Some(date), Language::ZhCn) => format!("{name}（{date}）"),
+        (None, _) => name.to_owned(),
+    };
+    Section { heading, facts: Vec::new(), table: Some(Table { head, rows }), small: false }
 }
 
-fn connections(words: Words, clients: &[OnlineClient]) -> Table {
-    let head = [words.say("Tunnel address", "隧道地址"), words.say("Online since", "上线时间")];
+/// Exact to the millisecond, so that the instant of the answer can be told from it: `2.3 s`.
+fn after(words: Words, fetched: Time, at: Time) -> String {
+    let millis = fetched.since(at).millis();
+    let (sign, millis) = (if millis < 0 { "-" } else { "" }, millis.unsigned_abs());
+    let text = format!("{sign}{}.{:03}", millis / 1000, millis % 1000);
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    format!("{text} {}", words.say("s", "秒"))
+}
+
+fn connections(words: Words, clients: &[OnlineClient], at: Time) -> Section {
+    let since = words.say("Online since", "上线时间");
+    let head = vec![
+        words.say("Tunnel address", "隧道地址").to_owned(),
+        match words.language {
+            Language::En => format!("{since}, {}", words.zone_name(at)),
+            Language::ZhCn => format!("{since}，{}", words.zone_name(at)),
+        },
+    ];
     let row = |client: &OnlineClient| {
-        let since = client.online_since.map_or_else(|| words.count(None), |at| words.time(at));
+        let since = client.online_since.map_or_else(|| words.count(None), |at| words.instant(at));
         vec![clean(&client.address, NAME), since]
     };
-    Table { head: head.map(str::to_owned).to_vec(), rows: clients.iter().take(MOST_SHOWN).map(row).collect() }
-}
-
-/// The gravest, then the oldest, at most [`MOST_SHOWN`].
-pub(super) fn list(words: Words, entries: &[Entry<'_>]) -> Section {
-    let mut order: Vec<&Entry<'_>> = entries.iter().collect();
-    order.sort_by_key(|entry| (std::cmp::Reverse(entry.event.severity), entry.event.at));
-    let head = [
-        words.say("Severity", "级别"),
-        words.say("What happened", "事件"),
-        words.say("Rule", "规则"),
-        words.say("Subject", "对象"),
-        words.say("Online now", "当前在线"),
-        words.say("Peak", "峰值"),
-        words.say("Allowed", "允许"),
-        words.say("At", "时间"),
-        words.say("Episode", "告警编号"),
-    ];
-    let dash = |value: Option<u32>| value.map_or_else(|| "–".to_owned(), |value| value.to_string());
-    let row = |entry: &&Entry<'_>| {
-        let event = entry.event;
-        vec![
-            words.severity(event.severity).to_owned(),
-            happened(words, entry),
-            clean(&event.rule, NAME),
-            words.subject(event),
-            dash(event.value.and_then(|value| value.now)),
-            dash(event.value.and_then(|value| value.peak)),
-            dash(event.limit.as_ref().map(|limit| limit.value)),
-            words.time(event.at),
-            clean(&event.episode, NAME),
-        ]
+    let rows = clients.iter().take(MOST_SHOWN).map(row).collect();
+    let name = words.say("Connections", "在线连接");
+    let heading = match clients.len() {
+        count if count > MOST_SHOWN => match words.language {
+            Language::En => format!("{name}, {MOST_SHOWN} of {count}"),
+            Language::ZhCn => format!("{name}（共 {count} 个，显示 {MOST_SHOWN} 个）"),
+        },
+        _ => name.to_owned(),
     };
-    let heading = if entries.len() > MOST_SHOWN {
-        words.say("The first 20, gravest and oldest first", "前 20 条（按级别和时间排序）")
-    } else {
-        words.say("All of them, gravest and oldest first", "全部（按级别和时间排序）")
-    };
-    Section {
-        heading: heading.to_owned(),
-        facts: Vec::new(),
-        table: Some(Table {
-            head: head.map(str::to_owned).to_vec(),
-            rows: order.iter().take(MOST_SHOWN).map(row).collect(),
-        }),
-    }
-}
-
-/// How many of which rule, in the order rules first appear; the rest of very many rules in one line.
-pub(super) fn counts(words: Words, entries: &[Entry<'_>]) -> Section {
-    let mut rules: Vec<(String, Vec<Entry<'_>>)> = Vec::new();
-    for entry in entries {
-        match rules.iter_mut().find(|(rule, _)| *rule == entry.event.rule) {
-            Some((_, list)) => list.push(*entry),
-            None => rules.push((entry.event.rule.clone(), vec![*entry])),
-        }
-    }
-    let more = rules.len().saturating_sub(MOST_SHOWN);
-    let mut facts: Facts = Vec::new();
-    for (rule, list) in rules.iter().take(MOST_SHOWN) {
-        facts.push((clean(rule, NAME), super::headline::tally(words, list)));
-    }
-    if more > 0 {
-        facts.push((words.say("more rules", "其他规则").to_owned(), more.to_string()));
-    }
-    Section { heading: words.say("By rule", "按规则统计").to_owned(), facts, table: None }
+    Section { heading, facts: Vec::new(), table: Some(Table { head, rows }), small: false }
 }

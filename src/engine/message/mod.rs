@@ -5,8 +5,11 @@
 
 mod clean;
 mod facts;
+mod fit;
 mod headline;
+mod lists;
 pub(in crate::engine) mod own;
+mod sentence;
 mod text;
 mod words;
 
@@ -14,7 +17,7 @@ use std::collections::BTreeSet;
 
 use chrono_tz::Tz;
 
-use super::event::{Event, EventKind};
+use super::event::{Event, EventKind, Severity};
 use super::notify::{Notice, NoticeKind};
 use super::own::Own;
 use words::{NAME, Words};
@@ -50,6 +53,7 @@ pub struct Message {
     pub language: Language,
     /// One line of at most 200 characters.
     pub title: String,
+    pub tone: Tone,
     /// A sentence or two: `text` of a webhook.
     pub summary: String,
     pub sections: Vec<Section>,
@@ -58,12 +62,27 @@ pub struct Message {
     pub footer: Vec<String>,
 }
 
+/// What a message looks like where there are colours; the words say it too.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Tone {
+    /// Nothing is the matter: a test.
+    #[default]
+    Calm,
+    /// It is over, for all that the message tells of.
+    Over,
+    /// As bad as the worst of what it tells of.
+    Grave(Severity),
+}
+
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Section {
+    /// May be empty.
     pub heading: String,
     /// Name and value.
     pub facts: Vec<(String, String)>,
     pub table: Option<Table>,
+    /// For looking up, not for reading.
+    pub small: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -104,23 +123,29 @@ pub fn compose(notice: &Notice, language: Language, zone: Tz) -> Message {
     }
     let entries = entries(&notice.events);
     let mut sections = Vec::new();
-    if !headline::alike(&entries) {
-        sections.push(facts::counts(words, &entries));
-    }
     if entries.len() > 1 {
-        sections.push(facts::list(words, &entries));
+        sections.extend(lists::list(words, &entries));
     }
     if entries.len() <= MOST_WHOLE {
-        sections.extend(entries.iter().flat_map(|entry| facts::of_event(words, entry)));
+        let alone = entries.len() == 1;
+        sections.extend(entries.iter().flat_map(|entry| facts::of_event(words, entry, alone)));
     }
     Message {
         language,
         title: headline::title(words, &entries),
+        tone: tone(&entries),
         summary: headline::summary(words, &entries),
         sections,
         more: u32::try_from(entries.len().saturating_sub(MOST_SHOWN)).unwrap_or(u32::MAX),
         footer: footer(words, &entries),
     }
+}
+
+fn tone(entries: &[Entry<'_>]) -> Tone {
+    if !entries.is_empty() && entries.iter().all(|entry| entry.event.kind == EventKind::Ended) {
+        return Tone::Over;
+    }
+    entries.iter().map(|entry| entry.event.severity).max().map_or(Tone::Calm, Tone::Grave)
 }
 
 fn test(words: Words, channel: &str) -> Message {
@@ -138,7 +163,7 @@ fn test(words: Words, channel: &str) -> Message {
         ),
     };
     let (title, sections, footer) = (clean(&title, 200), Vec::new(), Vec::new());
-    Message { language: words.language, title, summary, sections, more: 0, footer }
+    Message { language: words.language, title, tone: Tone::Calm, summary, sections, more: 0, footer }
 }
 
 /// What the numbers do not mean, and where the rest is.
@@ -147,7 +172,7 @@ fn footer(words: Words, entries: &[Entry<'_>]) -> Vec<String> {
     let shown = entries.len() <= MOST_WHOLE;
     if entries.iter().any(|entry| Own::of_name(&entry.event.rule).is_none()) {
         lines.push(words.say(
-            "These are counts of online clients (connections), not of people: one person with several devices counts several times.",
+            "Counts are of online clients (connections), not of people: one person with several devices counts several times.",
             "以上是在线客户端（连接）的数量，不是人数：一个人使用多台设备会计为多个。",
         ));
     }
@@ -161,13 +186,13 @@ fn footer(words: Words, entries: &[Entry<'_>]) -> Vec<String> {
     lines.push(match entries {
         [entry] => format!(
             "{}seatwatch alerts show {}",
-            words.say("Whole episode: ", "完整记录："),
+            words.say("All about it: ", "完整记录："),
             clean(&entry.event.episode, NAME)
         ),
         _ => words
             .say(
-                "Each episode with its evidence: seatwatch alerts show EPISODE",
-                "各告警及其证据：seatwatch alerts show EPISODE",
+                "All about one: seatwatch alerts show EPISODE",
+                "单条告警的完整记录：seatwatch alerts show 告警编号",
             )
             .to_owned(),
     });
@@ -178,6 +203,19 @@ impl Message {
     /// The message as plain text, lines ended by `\n`. Its own lines alone end lines: foreign text is clean.
     pub fn text(&self) -> String {
         text::render(self)
+    }
+
+    /// The line that says how many subjects are not shown; None when all are.
+    pub fn omitted(&self) -> Option<String> {
+        (self.more > 0).then(|| match self.language {
+            Language::En => format!("... and {} more", self.more),
+            Language::ZhCn => format!("……另有 {} 条", self.more),
+        })
+    }
+
+    /// Leaves out half of what there is most of, and says so; false when nothing is left to leave out.
+    pub fn shorten(&mut self) -> bool {
+        fit::shorten(self)
     }
 }
 

@@ -32,13 +32,33 @@ pub(super) fn title(own: Own, subject: &str, language: Language) -> String {
     }
 }
 
+/// What is the case once it has ended; `subject` is sanitised.
+pub(super) fn over(own: Own, subject: &str, language: Language) -> String {
+    match (own, language) {
+        (Own::SourceSilent, En) => format!("{subject} answers again"),
+        (Own::SourceSilent, ZhCn) => format!("{subject} 已恢复应答"),
+        (Own::Credentials, En) => format!("{subject} is accepted by the vendor again"),
+        (Own::Credentials, ZhCn) => format!("云服务已重新接受 {subject} 的请求"),
+        (Own::Clock, En) => format!("the clock seen at {subject} is right again"),
+        (Own::Clock, ZhCn) => format!("{subject} 的时钟已恢复正常"),
+        (Own::NameRefused, En) => format!("no user name is refused in {subject} any more"),
+        (Own::NameRefused, ZhCn) => format!("{subject} 不再有用户名被拒绝"),
+        (Own::UserAbsent, En) => format!("no listed user is missing in {subject} any more"),
+        (Own::UserAbsent, ZhCn) => format!("{subject} 不再缺少名单中的用户"),
+        (Own::Channel, En) => format!("{subject} delivers again"),
+        (Own::Channel, ZhCn) => format!("{subject} 已恢复投递"),
+        (Own::Storage, En) => format!("{subject} can write its database again"),
+        (Own::Storage, ZhCn) => format!("{subject} 已能写入数据库"),
+    }
+}
+
 /// Code, message and what to do.
 pub(in crate::engine) fn fault(fault: &Fault, language: Language) -> String {
     let (code, message) = (clean(&fault.code, 100), clean(&fault.message, 300));
     let advice = advice(fault.class, language);
     match language {
-        En => format!("{code}: {message} — {advice}"),
-        ZhCn => format!("{code}：{message} — {advice}"),
+        En => format!("{code}: {}; {advice}", message.trim_end_matches('.')),
+        ZhCn => format!("{code}：{}；{advice}", message.trim_end_matches(['.', '。'])),
     }
 }
 
@@ -66,7 +86,7 @@ fn advice(class: FaultClass, language: Language) -> &'static str {
         ),
         FaultClass::Permission => (
             "grant the key the right to smartag:DescribeUserOnlineClientStatistics",
-            "请为该密钥授予 smartag：DescribeUserOnlineClientStatistics 权限",
+            "请为该密钥授予 smartag:DescribeUserOnlineClientStatistics 权限",
         ),
         FaultClass::Credentials => (
             "check the access key of the account: it may be wrong, disabled or expired",
@@ -119,14 +139,15 @@ pub(in crate::engine) fn clock(
     if let Some(refused) = refused {
         parts.push(format!("{}: {}", clean(&refused.code, 100), clean(&refused.message, 300)));
     }
-    let separator = if language == En { "; " } else { "；" };
-    format!("{} — {}", parts.join(separator), advice(FaultClass::Clock, language))
+    parts.push(advice(FaultClass::Clock, language).to_owned());
+    parts.join(if language == En { "; " } else { "；" })
 }
 
 pub(in crate::engine) fn refused(users: usize, language: Language) -> String {
     match language {
         En => format!(
-            "the vendor refuses {users} user name(s) as malformed; nobody watches them until the list is corrected (tried again daily)"
+            "the vendor refuses {} as malformed; nobody is watched under such a name until the list is corrected (tried again daily)",
+            if users == 1 { "1 user name".to_owned() } else { format!("{users} user names") }
         ),
         ZhCn => format!(
             "云服务端拒绝了 {users} 个格式不合法的用户名；在更正名单之前这些用户无人监视（每天重试一次）"
@@ -137,9 +158,10 @@ pub(in crate::engine) fn refused(users: usize, language: Language) -> String {
 pub(in crate::engine) fn absent(users: usize, language: Language) -> String {
     match language {
         En => format!(
-            "{users} listed user(s) are missing from good replies; they may have been deleted or misspelt: correct the list or the instance"
+            "{} missing from good replies, deleted or misspelt perhaps; correct the list or the instance",
+            if users == 1 { "1 listed user is".to_owned() } else { format!("{users} listed users are") }
         ),
-        ZhCn => format!("正常应答中缺少名单里的 {users} 个用户；可能已被删除或拼写有误：请更正名单或实例"),
+        ZhCn => format!("正常应答中缺少名单里的 {users} 个用户，可能已被删除或拼写有误；请更正名单或实例"),
     }
 }
 
@@ -148,16 +170,16 @@ pub(in crate::engine) fn channel(facts: &ChannelFacts, language: Language) -> St
     let note = clean(&facts.note, 300);
     let (en, zh) = match facts.answer {
         Answer::Misconfigured => (
-            "its settings are refused; tried again hourly — check address, login and TLS of the channel",
-            "通道配置被拒绝；每小时重试一次 — 请检查通道的地址、登录信息和 TLS",
+            "its settings are refused; tried again hourly; check address, login and TLS of the channel",
+            "通道配置被拒绝；每小时重试一次；请检查通道的地址、登录信息和 TLS",
         ),
         Answer::Gone => (
-            "the receiver is gone; the channel is disabled and its notifications wait — give it a new address",
-            "接收端已不存在；通道已停用，通知保留等待 — 请更换地址",
+            "the receiver is gone; the channel is disabled and its notifications wait; give it a new address",
+            "接收端已不存在；通道已停用，通知保留等待；请更换地址",
         ),
         Answer::Sent | Answer::Retry | Answer::Rejected => (
-            "a notification was given up — see `seatwatch outbox list --all`; it can be retried with the same id",
-            "有一条通知已放弃投递 — 请查看 `seatwatch outbox list --all`；可用相同编号重试",
+            "a notification was given up; see `seatwatch outbox list --all`; it can be retried with the same id",
+            "有一条通知已放弃投递；请查看 `seatwatch outbox list --all`；可用相同编号重试",
         ),
     };
     match language {
@@ -170,8 +192,8 @@ pub(in crate::engine) fn storage(error: &str, language: Language) -> String {
     let error = clean(error, 300);
     match language {
         En => format!(
-            "{error} — check disk space and permissions; until then nothing new is kept and no other alert can be told"
+            "{error}; check disk space and permissions; until then nothing new is kept and no other alert can be told"
         ),
-        ZhCn => format!("{error} — 请检查磁盘空间和权限；恢复之前无法保存新数据，也无法发送其他告警"),
+        ZhCn => format!("{error}；请检查磁盘空间和权限；恢复之前无法保存新数据，也无法发送其他告警"),
     }
 }

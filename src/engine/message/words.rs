@@ -3,6 +3,7 @@
 //! Neighbours: `headline` makes sentences of them, `facts` names and values. A part of its own so that both
 //! languages stand side by side, and neither can be forgotten.
 
+use chrono::{DateTime, Offset as _, Timelike as _};
 use chrono_tz::Tz;
 
 use super::{Language, clean};
@@ -32,10 +33,74 @@ impl Words {
         }
     }
 
-    /// Local time with its zone's name, and UTC beside it.
-    pub(super) fn time(self, at: Time) -> String {
-        let local = at.to_utc().with_timezone(&self.zone).format("%Y-%m-%d %H:%M:%S");
-        if self.zone == Tz::UTC { format!("{local} UTC") } else { format!("{local} {} ({at})", self.zone) }
+    fn local(self, at: Time) -> DateTime<Tz> {
+        at.to_utc().with_timezone(&self.zone)
+    }
+
+    /// An instant in full, local and UTC: `2026-11-22 11:05:00 (03:05:00 UTC)`. Whoever uses it names the zone.
+    pub(super) fn instant(self, at: Time) -> String {
+        let (local, utc) = (self.local(at), at.to_utc());
+        let text = local.format("%Y-%m-%d %H:%M:%S");
+        if self.zone == Tz::UTC {
+            return format!("{text} UTC");
+        }
+        let same = local.date_naive() == utc.date_naive();
+        let utc = utc.format(if same { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" });
+        format!("{text} ({utc} UTC)")
+    }
+
+    /// An instant in a sentence: local time, the date only where it is not that of `beside`, no empty seconds.
+    pub(super) fn clock(self, at: Time, beside: Time) -> String {
+        let (local, beside) = (self.local(at), self.local(beside));
+        let time = local.format(if local.second() == 0 { "%H:%M" } else { "%H:%M:%S" });
+        let date = local.date_naive();
+        if date == beside.date_naive() { time.to_string() } else { format!("{date} {time}") }
+    }
+
+    /// How far local time is from UTC then: `UTC+8`, `UTC-3:30`, `UTC`.
+    pub(super) fn offset(self, at: Time) -> String {
+        let minutes = self.local(at).offset().fix().local_minus_utc() / 60;
+        let (hours, rest) = (minutes.abs() / 60, minutes.abs() % 60);
+        let sign = if minutes < 0 { '-' } else { '+' };
+        match (hours, rest) {
+            (0, 0) => "UTC".to_owned(),
+            (_, 0) => format!("UTC{sign}{hours}"),
+            _ => format!("UTC{sign}{hours}:{rest:02}"),
+        }
+    }
+
+    /// The zone that local times are in, and what it is at `at`: `Asia/Shanghai (UTC+8)`.
+    pub(super) fn zone_name(self, at: Time) -> String {
+        if self.zone == Tz::UTC { "UTC".to_owned() } else { format!("{} ({})", self.zone, self.offset(at)) }
+    }
+
+    /// A column of local times: without the date where it is the same for all, which is then returned; without
+    /// seconds where all have none.
+    pub(super) fn column(self, times: &[Time]) -> (Option<String>, Vec<String>) {
+        let local: Vec<DateTime<Tz>> = times.iter().map(|at| self.local(*at)).collect();
+        let date = local.first().map(DateTime::date_naive);
+        let date = date.filter(|date| local.iter().all(|at| at.date_naive() == *date));
+        let whole = local.iter().all(|at| at.second() == 0);
+        let format = match (date.is_some(), whole) {
+            (true, true) => "%H:%M",
+            (true, false) => "%H:%M:%S",
+            (false, true) => "%Y-%m-%d %H:%M",
+            (false, false) => "%Y-%m-%d %H:%M:%S",
+        };
+        (date.map(|date| date.to_string()), local.iter().map(|at| at.format(format).to_string()).collect())
+    }
+
+    /// UTC beside a local time: the date where it is another day's.
+    pub(super) fn utc_beside(self, at: Time) -> String {
+        let utc = at.to_utc();
+        let same = utc.date_naive() == self.local(at).date_naive();
+        utc.format(match (same, utc.second()) {
+            (true, 0) => "%H:%M",
+            (true, _) => "%H:%M:%S",
+            (false, 0) => "%m-%d %H:%M",
+            (false, _) => "%m-%d %H:%M:%S",
+        })
+        .to_string()
     }
 
     /// The two largest units: `1 h 20 min`, `45 s`.
@@ -67,9 +132,9 @@ impl Words {
     pub(super) fn reason(self, reason: EndReason) -> &'static str {
         match reason {
             EndReason::Cleared => self.say("the condition cleared", "条件已解除"),
-            EndReason::LeftScope => self.say("no longer covered by the rule", "已不在规则范围内"),
+            EndReason::LeftScope => self.say("no longer covered by the rule", "已不在规则适用范围内"),
             EndReason::RuleRemoved => self.say("the rule was removed", "规则已删除"),
-            EndReason::Closed => self.say("closed by an operator", "由操作人员关闭"),
+            EndReason::Closed => self.say("closed by an operator", "由值班人员关闭"),
             EndReason::WindowEnded => self.say("the rule's hours are over", "规则生效时段已结束"),
         }
     }
@@ -90,27 +155,34 @@ impl Words {
             EventKind::Fired => self.say("Fired", "触发"),
             EventKind::Reminded => self.say("Reminder", "提醒"),
             EventKind::Escalated => self.say("Escalated", "升级"),
-            EventKind::Changed => self.say("Changed", "变更"),
+            EventKind::Changed => self.say("Changed", "规则变更"),
             EventKind::Acked => self.say("Acknowledged", "已确认"),
             EventKind::Closed => self.say("Closed", "已关闭"),
-            EventKind::Ended => self.say("Ended", "结束"),
+            EventKind::Ended => self.say("Ended", "已结束"),
         }
     }
 
     pub(super) fn fired_and_ended(self) -> &'static str {
-        self.say("Fired and ended", "触发后已结束")
+        self.say("Fired and ended", "触发并已结束")
     }
 
-    /// Who a limit comes from.
+    /// Who set a limit: `the rule`, `group contractors`, `the exception for kiosk`.
     pub(super) fn origin(self, limit: &Limit) -> String {
         let origin = &limit.origin;
         if let Some(group) = origin.strip_prefix("group:") {
-            return format!("{} {}", self.say("limit of group", "分组限额"), clean(group, NAME));
+            return match self.language {
+                Language::En => format!("group {}", clean(group, NAME)),
+                // Between Latin letters and what follows.
+                Language::ZhCn => format!("分组 {} ", clean(group, NAME)),
+            };
         }
         if let Some(user) = origin.strip_prefix("exception:") {
-            return format!("{} {}", self.say("exception for", "例外"), clean(user, NAME));
+            return match self.language {
+                Language::En => format!("the exception for {}", clean(user, NAME)),
+                Language::ZhCn => format!("{} 的例外", clean(user, NAME)),
+            };
         }
-        self.say("limit of the rule", "规则限额").to_owned()
+        self.say("the rule", "规则").to_owned()
     }
 
     /// A reading in a table: a number, or why there is none.
@@ -119,7 +191,7 @@ impl Words {
             return online.to_string();
         }
         match reading.reading.as_str() {
-            "absent" => self.say("absent from a good reply", "正常应答中无此用户").to_owned(),
+            "absent" => self.say("absent from a good reply", "应答中无此用户").to_owned(),
             "failed" => self.say("not known (request failed)", "未知（请求失败）").to_owned(),
             "not-polled" => self.say("not polled", "未查询").to_owned(),
             other => clean(other, NAME),
@@ -146,6 +218,17 @@ impl Words {
             (SubjectKind::Source, _) => format!("{} {name}", self.say("source", "来源")),
             (SubjectKind::Channel, _) => format!("{} {name}", self.say("channel", "通道")),
             (SubjectKind::Agent, _) => "Seatwatch".to_owned(),
+        }
+    }
+
+    /// Whom an event is about, as the name of a fact.
+    pub(super) fn subject_kind(self, kind: SubjectKind) -> &'static str {
+        match kind {
+            SubjectKind::User => self.say("User", "用户"),
+            SubjectKind::Group => self.say("Group", "分组"),
+            SubjectKind::Source => self.say("Source", "来源"),
+            SubjectKind::Channel => self.say("Channel", "通道"),
+            SubjectKind::Agent => self.say("Program", "程序"),
         }
     }
 
