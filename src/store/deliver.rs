@@ -3,7 +3,7 @@
 //! Neighbours: `outbox` holds the rows, the agent's deliver loop calls these verbs around each send. A part of its
 //! own because what was told is known only if an attempt is written before the send and closed after it.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, Row, params};
 
 use super::error::StoreError;
 use super::outbox::{self, OutboxState};
@@ -331,8 +331,7 @@ impl Store {
         self.write(move |c| due(c, &channels, now, limit))
     }
 
-    /// The earliest time at which a pending notification of the channel may be due; one that waits for another does
-    /// not count.
+    /// When the first of the channel's pending notifications may be due; one that waits for another does not count.
     pub fn next_due(&self, channel: &str) -> Pending<Option<Time>> {
         let channel = channel.to_owned();
         self.read(move |c| next_due(c, &channel))
@@ -367,8 +366,7 @@ impl Store {
         self.write(move |c| finish(c, &id, n, &end))
     }
 
-    /// At start, with this run's id: attempts that other runs left open count as crashes; three make a notification
-    /// dead. Returns the notifications concerned and whether each was given up.
+    /// At start: attempts that runs other than `run` left open count as crashes. Returns whose, and which are given up.
     pub fn crashed(&self, run: &str, now: Time) -> Pending<Vec<(String, bool)>> {
         let run = run.to_owned();
         self.write(move |c| crashed(c, &run, now))

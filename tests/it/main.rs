@@ -13,6 +13,7 @@ mod letters;
 mod lifecycle;
 mod mail;
 mod process;
+mod restarts;
 mod sdk;
 mod store;
 mod support;

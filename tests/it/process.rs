@@ -135,7 +135,9 @@ async fn the_service_manager_is_told_and_a_second_start_is_refused() {
             }
         }
     };
-    let mut agent = Agent::start(&world, |command| drop(command.env("NOTIFY_SOCKET", &path)));
+    let mut agent = Agent::start(&world, |command| {
+        command.env("NOTIFY_SOCKET", &path);
+    });
     hear("READY=1");
     hear("WATCHDOG=1");
     let mut second = Agent::start(&world, |_| ());
@@ -202,13 +204,17 @@ async fn a_hangup_reads_the_rules_again() {
 async fn closed_output_kills_nothing() {
     let world = world(&(counts("alice", "3") + &counts("bob", "1")));
     rules(&world, "");
-    let mut agent = Agent::start(&world, |command| drop(command.stdout(Stdio::piped())));
+    let mut agent = Agent::start(&world, |command| {
+        command.stdout(Stdio::piped());
+    });
     drop(agent.child.stdout.take());
     let (_, gone) = channel();
     // The reader of the log hangs up: every line that follows meets a closed pipe.
     agent.log = gone;
     world.inboxes["soc"].wait(20, |posted| posted.len() == 1);
-    let mut silent = Agent::start(&world, |command| drop(command.stderr(Stdio::null())));
+    let mut silent = Agent::start(&world, |command| {
+        command.stderr(Stdio::null());
+    });
     assert_eq!(silent.ends(STOP).0, Some(75));
     assert_eq!(agent.child.try_wait().unwrap(), None);
     agent.signal(Signal::TERM);
@@ -252,7 +258,7 @@ const LAST: i64 = 28;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_any_moment_nothing_told_is_forgotten() {
-    let seed = std::env::var("SEATWATCH_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = seatwatch::secret::variable("SEATWATCH_SEED").and_then(|seed| seed.parse().ok());
     let seed: u64 = seed.unwrap_or_else(|| clock::now().millis().unsigned_abs());
     println!("SEATWATCH_SEED={seed}");
     let mut dice = Dice(seed | 1);
