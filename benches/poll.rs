@@ -34,7 +34,10 @@ fn main() {
     let asked: Vec<u32> = std::env::args().filter_map(|arg| arg.parse().ok()).collect();
     let sizes = if asked.is_empty() { vec![10_000, 100_000] } else { asked };
     println!("poll without the wire, ms of CPU (median of {MEASURED})");
-    println!("{:>9}  {:>7}  {:>7}  {:>7}  {:>7}  {:>7}  {:>6}  {:>8}", "users", "parse", "judge", "commit", "sum", "floor", "ratio", "peak MiB");
+    println!(
+        "{:>9}  {:>7}  {:>7}  {:>7}  {:>7}  {:>7}  {:>6}  {:>8}",
+        "users", "parse", "judge", "commit", "sum", "floor", "ratio", "peak MiB"
+    );
     for users in sizes {
         row(users);
     }
@@ -67,10 +70,16 @@ fn peak_mib() -> f64 {
 fn replies(population: &Population, names: &[Arc<str>], at: Time) -> Vec<String> {
     let count = |index: usize| population.count_of(u32::try_from(index).unwrap_or(0), at);
     let reply = |(number, names): (usize, &[Arc<str>])| {
-        let mut body = String::from("{\"RequestId\":\"14846A6A-2192-4F6A-B272-B8BD68EBC89B\",\"UserStatistics\":{\"Statistics\":[");
+        let mut body = String::from(
+            "{\"RequestId\":\"14846A6A-2192-4F6A-B272-B8BD68EBC89B\",\"UserStatistics\":{\"Statistics\":[",
+        );
         for (at, name) in names.iter().enumerate() {
             let comma = if at == 0 { "" } else { "," };
-            let _ = write!(body, "{comma}{{\"OnlineCount\":\"{}\",\"UserName\":\"{name}\"}}", count(number * 50 + at));
+            let _ = write!(
+                body,
+                "{comma}{{\"OnlineCount\":\"{}\",\"UserName\":\"{name}\"}}",
+                count(number * 50 + at)
+            );
         }
         body + "]}}"
     };
@@ -118,6 +127,7 @@ fn watch(store: &Store, names: &[Arc<str>]) -> Watch {
         fleet: Arc::new(Fleet::default()),
         rules,
         users: names.to_vec(),
+        roster: false,
         language: Language::En,
         own_notify: Vec::new(),
     };
@@ -220,7 +230,8 @@ impl Floor {
     fn poll(&mut self, bodies: &[String], poll: i64) {
         let transaction = self.connection.transaction().expect("a transaction");
         {
-            let mut insert = transaction.prepare_cached("INSERT INTO change VALUES (?1, ?2, ?3)").expect("a statement");
+            let mut insert =
+                transaction.prepare_cached("INSERT INTO change VALUES (?1, ?2, ?3)").expect("a statement");
             for body in bodies {
                 let reply: Reply = serde_json::from_str(body).expect("a reply");
                 for User { name, count } in reply.users.all {

@@ -7,7 +7,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::error::StoreError;
 use super::outbox::{self, OutboxState};
-use super::{Pending, Reader, Store};
+use super::{Pending, Store, channels};
 use crate::engine::backoff::Answer;
 use crate::engine::outcome::NewNotification;
 use crate::engine::time::{Span, Time};
@@ -57,24 +57,6 @@ pub struct Finish {
     /// All recipients that have taken it over so far.
     pub accepted: Vec<String>,
     pub then: Then,
-}
-
-/// How a channel fares, for `agent/channel`.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ChannelHealth {
-    pub channel: String,
-    pub answer: Answer,
-    /// Since when answers have been of this kind.
-    pub since: Time,
-    /// Attempts in a row that failed.
-    pub failing: u32,
-    pub disabled: bool,
-    pub last_at: Time,
-    /// The HTTP status or SMTP code of the last answer.
-    pub status: Option<u16>,
-    /// The last attempt was the last one for its notification.
-    pub dead: bool,
-    pub last_error: Option<String>,
 }
 
 const COLUMNS: &str = "no, id, channel, payload, created_at, next_attempt_at, tries, crashes, first_attempt_at, \
@@ -172,7 +154,7 @@ fn finish(c: &Connection, id: &str, n: u32, end: &Finish) -> Result<(), StoreErr
     c.prepare_cached(update)?.execute(params![no, answer, accepted, failed, end.note])?;
     let channel: String =
         c.query_row("SELECT channel FROM notification WHERE no = ?1", [no], |row| row.get(0))?;
-    fare(c, &channel, end, &answer)?;
+    channels::fare(c, &channel, end, &answer)?;
     // An operator who dropped it meanwhile is obeyed, unless it arrived all the same.
     match end.then {
         Then::Sent => {
@@ -186,46 +168,8 @@ fn finish(c: &Connection, id: &str, n: u32, end: &Finish) -> Result<(), StoreErr
             c.prepare_cached(later)?.execute(params![no, time.millis()])?;
         }
         Then::Dead => outbox::die(c, no, None, end.ended_at)?,
-        Then::Wait => disable(c, &channel, end.ended_at)?,
+        Then::Wait => channels::disable(c, &channel, end.ended_at)?,
     }
-    Ok(())
-}
-
-/// Keeps count of a channel's answers.
-fn fare(c: &Connection, channel: &str, end: &Finish, answer: &str) -> Result<(), StoreError> {
-    let failed = end.answer != Answer::Sent;
-    let mut upsert = c.prepare_cached(
-        "INSERT INTO channel (name, answer, since, failing, last_at, last_error, status, dead)
-         VALUES (?1, ?2, ?3, ?4, ?3, ?5, ?6, ?7)
-         ON CONFLICT (name) DO UPDATE SET since = CASE WHEN answer = excluded.answer THEN since ELSE excluded.since END,
-            answer = excluded.answer, failing = CASE WHEN ?4 THEN failing + 1 ELSE 0 END,
-            last_at = excluded.last_at, last_error = excluded.last_error, status = excluded.status,
-            dead = excluded.dead",
-    )?;
-    let note = failed.then_some(&end.note);
-    let dead = end.then == Then::Dead;
-    upsert.execute(params![channel, answer, end.ended_at.millis(), failed, note, end.status, dead])?;
-    Ok(())
-}
-
-fn disable(c: &Connection, channel: &str, now: Time) -> Result<(), StoreError> {
-    let mut upsert = c.prepare_cached(
-        "INSERT INTO channel (name, disabled, answer, since, failing, last_at) VALUES (?1, 1, 'gone', ?2, 1, ?2)
-         ON CONFLICT (name) DO UPDATE SET disabled = 1",
-    )?;
-    upsert.execute(params![channel, now.millis()])?;
-    c.execute(
-        "UPDATE notification SET state = 'waiting' WHERE channel = ?1 AND state = 'pending'",
-        [channel],
-    )?;
-    Ok(())
-}
-
-fn enable(c: &Connection, channel: &str, now: Time) -> Result<(), StoreError> {
-    c.execute("UPDATE channel SET disabled = 0 WHERE name = ?1", [channel])?;
-    let update = "UPDATE notification SET state = 'pending', next_attempt_at = ?2
-                  WHERE channel = ?1 AND state = 'waiting'";
-    c.execute(update, params![channel, now.millis()])?;
     Ok(())
 }
 
@@ -273,55 +217,12 @@ fn supersede(c: &Connection, old: &[String], new: &NewNotification) -> Result<bo
     Ok(true)
 }
 
-fn give_up_channels_but(c: &Connection, known: &[String], why: &str, now: Time) -> Result<u64, StoreError> {
-    let query = "SELECT no, channel FROM notification WHERE state IN ('pending', 'waiting')";
-    let mut query = c.prepare_cached(query)?;
-    let rows = query.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
-    let rows = rows.collect::<Result<Vec<_>, _>>()?;
-    let lost = rows.into_iter().filter(|(_, channel)| !known.contains(channel));
-    let mut given_up = 0;
-    for (no, _) in lost {
-        outbox::die(c, no, Some(why), now)?;
-        given_up += 1;
-    }
-    Ok(given_up)
-}
-
 fn next_due(c: &Connection, channel: &str) -> Result<Option<Time>, StoreError> {
     let query = format!(
         "SELECT min(next_attempt_at) FROM notification n WHERE state = 'pending' AND channel = ?1 AND {FREE}"
     );
     let first = |row: &Row<'_>| row.get::<_, Option<i64>>(0);
     Ok(c.prepare_cached(&query)?.query_row([channel], first)?.map(Time::from_millis))
-}
-
-fn refresh(c: &Connection, now: Time) -> Result<(), StoreError> {
-    c.execute("UPDATE channel SET disabled = 0", [])?;
-    let update = "UPDATE notification SET state = 'pending', next_attempt_at = ?1
-                  WHERE state = 'waiting' OR (state = 'pending' AND last_answer = 'misconfigured')";
-    c.execute(update, [now.millis()])?;
-    Ok(())
-}
-
-fn health(c: &Connection) -> Result<Vec<ChannelHealth>, StoreError> {
-    let query = "SELECT name, answer, since, failing, disabled, last_at, last_error, status, dead FROM channel ORDER BY name";
-    let mut query = c.prepare_cached(query)?;
-    let mut rows = query.query([])?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        found.push(ChannelHealth {
-            channel: row.get(0)?,
-            answer: serde_json::from_value(row.get::<_, String>(1)?.into())?,
-            since: Time::from_millis(row.get(2)?),
-            failing: row.get(3)?,
-            disabled: row.get(4)?,
-            last_at: Time::from_millis(row.get(5)?),
-            last_error: row.get(6)?,
-            status: row.get(7)?,
-            dead: row.get(8)?,
-        });
-    }
-    Ok(found)
 }
 
 impl Store {
@@ -342,16 +243,6 @@ impl Store {
     pub fn unfinished(&self, channel: &str, limit: u32) -> Pending<Vec<Due>> {
         let channel = channel.to_owned();
         self.read(move |c| unfinished(c, &channel, limit))
-    }
-
-    /// The channels' settings were read again: what waited for them to be mended is due now.
-    pub fn refresh_channels(&self, now: Time) -> Pending<()> {
-        self.write(move |c| refresh(c, now))
-    }
-
-    /// Gives up what is unfinished for channels other than `known`; returns how many.
-    pub fn give_up_channels_but(&self, known: Vec<String>, why: &'static str, now: Time) -> Pending<u64> {
-        self.write(move |c| give_up_channels_but(c, &known, why, now))
     }
 
     /// To be awaited before the send: from here on the notification counts as told. Returns the attempt's number;
@@ -375,26 +266,5 @@ impl Store {
     /// Puts `new` in the place of `old`, if none of them was ever attempted; else false, and nothing is changed.
     pub fn supersede(&self, old: Vec<String>, new: NewNotification) -> Pending<bool> {
         self.write(move |c| supersede(c, &old, &new))
-    }
-
-    pub fn channel_health(&self) -> Pending<Vec<ChannelHealth>> {
-        self.read(health)
-    }
-
-    /// The channel's rows wait until [`Store::enable_channel`].
-    pub fn disable_channel(&self, channel: &str, now: Time) -> Pending<()> {
-        let channel = channel.to_owned();
-        self.write(move |c| disable(c, &channel, now))
-    }
-
-    pub fn enable_channel(&self, channel: &str, now: Time) -> Pending<()> {
-        let channel = channel.to_owned();
-        self.write(move |c| enable(c, &channel, now))
-    }
-}
-
-impl Reader {
-    pub fn channel_health(&self) -> Result<Vec<ChannelHealth>, StoreError> {
-        self.run(health)
     }
 }

@@ -52,7 +52,7 @@ pub struct EpisodeFilter {
     pub rule: Option<String>,
     pub source: Option<String>,
     pub user: Option<String>,
-    /// Those that fired, or ended, at or after this.
+    /// Those that fired or ended at or after this, and those that go on.
     pub since: Option<Time>,
     /// The newest so many.
     pub limit: Option<u32>,
@@ -197,7 +197,7 @@ fn list(c: &Connection, filter: &EpisodeFilter) -> Result<Vec<EpisodeRow>, Store
         must("kind = 'user' AND subject = ?", user.clone().into());
     }
     if let Some(since) = filter.since {
-        must("(fired_at >= ? OR ended_at >= ?)", since.millis().into());
+        must("(fired_at >= ? OR ended_at >= ? OR ended_at IS NULL)", since.millis().into());
     }
     if !filter.all {
         conditions.push("state IN ('firing', 'recovering')".to_owned());

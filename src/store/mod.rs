@@ -9,6 +9,7 @@ mod acts;
 mod alerts;
 mod backup;
 mod chain;
+mod channels;
 mod check;
 mod codec;
 mod column;
@@ -41,8 +42,9 @@ use rusqlite::{Connection, Transaction};
 use tokio::sync::oneshot;
 
 pub use acts::{ActState, StoredAct, act_result, add_act};
+pub use channels::ChannelHealth;
 pub use check::Checked;
-pub use deliver::{ChannelHealth, Due, Finish, Then};
+pub use deliver::{Due, Finish, Then};
 pub use episodes::{EpisodeFilter, EpisodeRow};
 pub use error::StoreError;
 pub use evidence::Evidence;
