@@ -78,7 +78,6 @@ impl Sdk {
         let method = self.method();
         let version = if self == Self::SmartagV3 { "V3" } else { "V1" };
         let line = format!("{versions} ({version}, {method}): {what}\n");
-        print!("{line}");
         std::fs::write(folder.join(format!("{self:?}")), line).unwrap();
     }
 }
