@@ -304,3 +304,46 @@ fn both_parts_of_every_mail_say_the_same() {
         }
     }
 }
+
+/// The references of a mail, in order; the last is what it answers.
+#[track_caller]
+fn check_thread(notice: &Notice, expect: &[&str]) {
+    let message = compose(notice, Language::En, Tz::UTC);
+    let mail = Mail::read(&channel().payload(notice, &message, at(600)));
+    let references: Vec<&str> =
+        mail.header("References").into_iter().flat_map(str::split_whitespace).collect();
+    assert_eq!(references, expect);
+    assert_eq!(mail.header("In-Reply-To"), expect.last().copied());
+    assert_eq!(mail.header("Message-ID"), Some(format!("<{}@example.com>", notice.id).as_str()));
+}
+
+#[test]
+fn mails_gather_by_episode_or_rule() {
+    let short = |kind, user: &str| Event { episode: format!("ep_{user}"), ..event(kind, user) };
+    for kind in [EventKind::Fired, EventKind::Reminded, EventKind::Ended] {
+        check_thread(&alert(short(kind, "alice")), &["<ep_alice@example.com>"]);
+    }
+    let both = vec![short(EventKind::Fired, "alice"), short(EventKind::Ended, "alice")];
+    check_thread(&notice(NoticeKind::FiredAndEnded, both), &["<ep_alice@example.com>"]);
+    let two = vec![short(EventKind::Fired, "alice"), short(EventKind::Fired, "bob")];
+    let rule = "<rule.shared-account@example.com>";
+    let thread = ["<ep_alice@example.com>", "<ep_bob@example.com>", rule];
+    check_thread(&notice(NoticeKind::Digest, two.clone()), &thread);
+    let mut mixed = two;
+    mixed[1].rule = "night-shift".to_owned();
+    check_thread(&notice(NoticeKind::Digest, mixed), &[]);
+    let mut hostile = short(EventKind::Fired, "alice");
+    hostile.episode = "ep_a>\r\nBcc: x".to_owned();
+    check_thread(&alert(hostile), &["<ep_a---Bcc--x@example.com>"]);
+    check_thread(&Notice::test("soc-mail", "1"), &[]);
+}
+
+#[test]
+fn the_subject_of_an_episode_changes_in_its_first_words_only() {
+    let mut endings = std::collections::BTreeSet::new();
+    for (_, notice) in users_events() {
+        let title = compose(&notice, Language::En, Tz::UTC).title;
+        endings.insert(title.split_once(": ").unwrap().1.to_owned());
+    }
+    assert_eq!(endings.into_iter().collect::<Vec<_>>(), ["shanghai/alice (shared-account)"]);
+}

@@ -7,7 +7,7 @@ use base64::prelude::BASE64_STANDARD;
 use seatwatch::channel::{Channel, Delivery, Letter, Settings, webhook};
 use seatwatch::engine::backoff::Answer;
 use seatwatch::engine::event::{
-    Event, EventKind, EventReading, Limit, OnlineClient, Severity, Subject, SubjectKind, Value,
+    EndReason, Event, EventKind, EventReading, Limit, OnlineClient, Severity, Subject, SubjectKind, Value,
 };
 use seatwatch::engine::message::{Language, Message, Tone};
 use seatwatch::engine::notify::{Notice, NoticeKind};
@@ -16,6 +16,7 @@ use seatwatch::secret::{Secret, SecretRef};
 use sha2::{Digest as _, Sha256};
 
 use crate::support::http::Hook;
+use crate::support::smtp::Certificate;
 
 const TOKEN: &str = "canary-token-in-the-path";
 const KEY: [u8; 32] = [7; 32];
@@ -149,6 +150,71 @@ fn a_body_stays_below_20_kb_and_counts_what_it_leaves_out() {
     }
 }
 
+#[test]
+fn an_own_alert_has_neither_value_nor_limit() {
+    for (kind, name) in
+        [(SubjectKind::Source, "shanghai"), (SubjectKind::Channel, "soc-mail"), (SubjectKind::Agent, "agent")]
+    {
+        let mut own = event(name, EventKind::Ended);
+        own.rule = "agent/source-silent".to_owned();
+        own.subject.kind = kind;
+        own.source = (kind == SubjectKind::Source).then(|| name.to_owned());
+        (own.value, own.limit, own.when, own.readings) = (None, None, None, Vec::new());
+        own.request_ids.clear();
+        (own.ended_at, own.reason) = (Some(now()), Some(EndReason::Cleared));
+        let body = body(&notice(NoticeKind::Alert(EventKind::Ended), vec![own]));
+        insta::assert_snapshot!(
+            format!("webhook_own_{kind:?}").to_lowercase(),
+            serde_json::to_string_pretty(&body).unwrap()
+        );
+    }
+}
+
+/// The fields that receivers are promised, at each level; more may be there.
+#[test]
+fn no_promised_field_is_missing() {
+    let mut full = event("alice", EventKind::Fired);
+    full.clients = Some(vec![OnlineClient { address: "10.0.0.1".to_owned(), online_since: None }]);
+    let body = body(&notice(NoticeKind::Alert(EventKind::Fired), vec![full]));
+    let has = |value: &serde_json::Value, fields: &str| {
+        let object = value.as_object().unwrap();
+        for field in fields.split(' ') {
+            assert!(object.contains_key(field), "{field} is missing in {value}");
+        }
+    };
+    has(&body, "type timestamp data");
+    let data = &body["data"];
+    has(data, "notification source rule rule_version severity language events more text link");
+    let event = &data["events"][0];
+    has(
+        event,
+        "id kind episode at rule rule_version severity source subject value limit since fired_at ended_at reason \
+         reminder readings blind_ms request_ids clients",
+    );
+    has(&event["subject"], "kind name");
+    has(&event["value"], "now first peak");
+    has(&event["limit"], "value origin");
+    has(&event["readings"][0], "at reading online");
+}
+
+#[test]
+fn a_thousand_subjects_give_up_readings_before_events() {
+    let many: Vec<Event> = (0..1000)
+        .map(|n| Event {
+            readings: vec![event("x", EventKind::Fired).readings[0].clone(); 20],
+            ..event(&format!("user-{n:04}"), EventKind::Fired)
+        })
+        .collect();
+    let body = body(&notice(NoticeKind::Alert(EventKind::Fired), many));
+    let events = body["data"]["events"].as_array().unwrap();
+    assert_eq!((events.len(), &body["data"]["more"]), (20, &980.into()), "readings go, events stay");
+    for event in events {
+        assert!(event["readings"].as_array().unwrap().len() < 20);
+        assert!(!event["request_ids"].as_array().unwrap().is_empty());
+    }
+    assert_eq!(events[0]["subject"]["name"], "user-0000");
+}
+
 /// HMAC by its definition (RFC 2104), so that the library is not checked by itself.
 fn hmac(key: &[u8], text: &[u8]) -> String {
     let pad = |with: u8| -> Vec<u8> { (0..64).map(|i| key.get(i).copied().unwrap_or(0) ^ with).collect() };
@@ -172,6 +238,26 @@ async fn the_receiver_can_check_who_sent_it() {
     assert_eq!(posted.header("webhook-signature"), expect);
     assert_eq!(posted.header("content-type"), "application/json; charset=utf-8");
     assert_eq!(posted.body, br#"{"type":"test"}"#);
+}
+
+#[tokio::test]
+async fn a_private_authority_is_trusted_by_its_file_alone() {
+    let (certificate, other) = (Certificate::new(), Certificate::new());
+    let hook = Hook::answer_over_tls(&certificate, "HTTP/1.1 204 No Content\r\n\r\n");
+    for (path, answer) in [
+        (Some(certificate.path()), Answer::Sent),
+        (Some(other.path()), Answer::Misconfigured),
+        (None, Answer::Misconfigured),
+    ] {
+        let inside = format!("https://127.0.0.1:{}/{TOKEN}", hook.port);
+        let timeout = Span::from_secs(10);
+        let delivery = send(webhook::Settings { ca_file: path.clone(), timeout, ..settings(&inside) }).await;
+        assert_eq!(delivery.answer, answer, "{path:?}: {}", delivery.note);
+        if answer == Answer::Sent {
+            assert_eq!(hook.posted().line, format!("POST /{TOKEN} HTTP/1.1"));
+        }
+        assert!(hook.untouched(), "nothing is posted to a stranger");
+    }
 }
 
 #[tokio::test]

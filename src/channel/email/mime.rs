@@ -33,13 +33,20 @@ pub(super) fn render(
     now: Time,
 ) -> Vec<u8> {
     let mut message = message.clone();
+    let made = fit(&mut message, |message| build(from, to, notice, message, now));
+    made.unwrap_or_else(|| plain(from, to, notice, &message, now))
+}
+
+/// What `make` makes of the message, shortened until it is no larger than a mail may be. lettre panics on header text
+/// it did not expect; a mail that cannot be made well (None) is made plainly.
+fn fit(message: &mut Message, make: impl Fn(&Message) -> Option<Vec<u8>>) -> Option<Vec<u8>> {
     loop {
-        // lettre panics on header text it did not expect; a mail that cannot be made well is made plainly.
-        let made = catch_unwind(AssertUnwindSafe(|| build(from, to, notice, &message, now)));
-        match made.ok().flatten() {
-            Some(mail) if mail.len() <= MAX_MAIL => return mail,
-            Some(_) if message.shorten() => {}
-            _ => return plain(from, to, notice, &message, now),
+        let mail = catch_unwind(AssertUnwindSafe(|| make(message))).ok().flatten()?;
+        if mail.len() <= MAX_MAIL {
+            return Some(mail);
+        }
+        if !message.shorten() {
+            return None;
         }
     }
 }
@@ -121,4 +128,64 @@ fn plain(from: &Mailbox, to: &[Mailbox], notice: &Notice, message: &Message, now
         to.join(",\r\n ")
     );
     format!("{headers}{}\r\n", lines.join("\r\n")).into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::message::{Language, Section, Table, compose};
+
+    fn render(message: &Message) -> String {
+        let (from, to): (Mailbox, Mailbox) =
+            ("Seatwatch <alerts@example.com>".parse().unwrap(), "soc@example.com".parse().unwrap());
+        let notice = Notice::test("soc-mail", "1");
+        String::from_utf8(super::render(&from, &[to], &notice, message, Time::default())).unwrap()
+    }
+
+    fn message() -> Message {
+        compose(&Notice::test("soc-mail", "1"), Language::En, chrono_tz::Tz::UTC)
+    }
+
+    fn large(rows: usize, cell: usize) -> Message {
+        let table = Table { head: Vec::new(), rows: vec![vec!["x".repeat(cell)]; rows] };
+        let section = Section { table: Some(table), ..Section::default() };
+        Message { sections: vec![section; 3], ..message() }
+    }
+
+    #[test]
+    fn a_mail_that_is_too_large_is_shortened_and_says_so() {
+        for (rows, cell) in [(20, 100), (5000, 40), (1, 1 << 20)] {
+            let (whole, mail) = (large(rows, cell), render(&large(rows, cell)));
+            assert!(mail.len() <= MAX_MAIL, "{} bytes", mail.len());
+            assert!(mail.contains("multipart/alternative"));
+            let mut message = whole.clone();
+            let made = fit(&mut message, |m| Some(m.text().into_bytes())).unwrap();
+            assert!(made.len() <= MAX_MAIL);
+            let cut = message.footer.iter().filter(|line| line.starts_with("Shortened")).count();
+            assert_eq!(cut, usize::from(whole.text().len() > MAX_MAIL), "{:?}", message.footer);
+            assert_eq!(message.more, 0, "sections are not subjects");
+        }
+        let endless = Message { summary: "x".repeat(1 << 20), ..large(9, 9) };
+        assert!(render(&endless).len() <= MAX_MAIL, "what cannot be shortened is sent plainly");
+    }
+
+    #[test]
+    fn a_mail_that_the_library_cannot_make_is_made_plainly() {
+        for make in [|_: &Message| -> Option<Vec<u8>> { panic!("header") }, |_: &Message| None] {
+            assert_eq!(fit(&mut message(), make), None);
+        }
+        let to: [Mailbox; 2] = ["SOC <soc@example.com>".parse().unwrap(), "b@example.com".parse().unwrap()];
+        let notice = Notice::test("soc-mail", "1");
+        let hostile = Message { title: "a\r\nBcc: x 在线".to_owned(), ..message() };
+        let mail = plain(&to[0], &to, &notice, &hostile, Time::default());
+        let mail = String::from_utf8(mail).unwrap();
+        let (head, body) = mail.split_once("\r\n\r\n").unwrap();
+        assert!(mail.is_ascii() && mail.lines().all(|line| line.len() <= 998), "{mail}");
+        assert!(head.contains("To: soc@example.com,\r\n b@example.com\r\n"), "{head}");
+        assert!(head.contains(&format!("Message-ID: <{}@example.com>", notice.id)), "{head}");
+        assert!(head.contains("Date: Thu, 01 Jan 1970 00:00:00 +0000"), "{head}");
+        let text = BASE64_STANDARD.decode(body.replace("\r\n", "")).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        assert!(text.starts_with("a\\r\\nBcc: x 在线\r\n\r\nThis is a test of channel soc-mail."), "{text}");
+    }
 }

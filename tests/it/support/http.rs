@@ -1,10 +1,17 @@
 //! A receiver of webhooks on a bare socket: it keeps what was posted and answers what the test says.
 //! Neighbours: the webhook and agent tests. A part of its own so that it shares no code with the sender.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
+
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use super::smtp::Certificate;
 
 /// A request as it arrived.
 #[derive(Clone, Debug)]
@@ -57,6 +64,31 @@ impl Hook {
         Self { port, posted }
     }
 
+    /// Gives `answer` to every request that comes through a TLS handshake; others leave no trace.
+    pub(crate) fn answer_over_tls(certificate: &Certificate, answer: &'static str) -> Self {
+        let key = PrivateKeyDer::from_pem_file(certificate.directory.path().join("key.pem")).unwrap();
+        let chain = vec![CertificateDer::from_pem_file(certificate.path()).unwrap()];
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config =
+            ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let config = Arc::new(config.with_no_client_auth().with_single_cert(chain, key).unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (tell, posted) = channel();
+        std::thread::spawn(move || {
+            for socket in listener.incoming() {
+                let tls = ServerConnection::new(config.clone()).unwrap();
+                let mut stream = BufReader::new(StreamOwned::new(tls, socket.unwrap()));
+                let Some(request) = read(&mut stream) else { continue };
+                let _ = stream.get_mut().write_all(answer.as_bytes());
+                if tell.send(request).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { port, posted }
+    }
+
     pub(crate) fn posted(&self) -> Posted {
         self.posted.recv_timeout(Duration::from_secs(20)).expect("nothing was posted")
     }
@@ -66,7 +98,7 @@ impl Hook {
     }
 }
 
-pub(crate) fn read(socket: &mut BufReader<std::net::TcpStream>) -> Option<Posted> {
+pub(crate) fn read(socket: &mut impl BufRead) -> Option<Posted> {
     let mut line = String::new();
     socket.read_line(&mut line).ok().filter(|&read| read > 0)?;
     let mut headers = Vec::new();
