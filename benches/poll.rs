@@ -4,6 +4,8 @@
 //! CPU time of the whole process, medians over polls: wall time on shared machines says little. Users are the
 //! emulator's people on a Monday morning, a poll a minute. `cargo bench -- 1000000` measures that many.
 
+#![expect(clippy::print_stdout, reason = "the table is what it is for")]
+
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::Path;
