@@ -17,6 +17,7 @@ use crate::source::Source;
 use crate::store::{Reader, Store, StoreError};
 
 use super::roster::Budget;
+use super::story::Story;
 use super::{Agent, Live, evidence};
 
 /// A poll that was committed, in short.
@@ -132,7 +133,9 @@ impl Agent {
         evidence::gather(watch, &mut outcome, from, budget).await;
         outcome.notifications = live.render(&outcome, clock.wall);
         let events = outcome.events.len();
+        let story = Story::of(&outcome);
         self.store.commit(outcome).await?;
+        story.tell();
         watch.names_saved();
         self.storage_works(live, clock.wall).await;
         self.wake_deliver();

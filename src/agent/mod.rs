@@ -12,6 +12,7 @@ mod live;
 mod own;
 mod roster;
 mod run;
+mod story;
 mod tend;
 
 use std::collections::{BTreeMap, BTreeSet};

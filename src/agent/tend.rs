@@ -10,6 +10,7 @@ use crate::engine::time::Time;
 use crate::store::{Retention, StoreError};
 
 use super::own::OwnAlerts;
+use super::story::Story;
 use super::{Agent, Live};
 
 /// Rows of each kind that one pruning transaction takes away.
@@ -136,7 +137,9 @@ impl Agent {
             return Ok(());
         }
         outcome.notifications = live.render(&outcome, now);
+        let story = Story::of(&outcome);
         self.store.commit(outcome).await?;
+        story.tell();
         self.wake_deliver();
         Ok(())
     }

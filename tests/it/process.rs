@@ -184,6 +184,8 @@ async fn a_hangup_reads_the_rules_again() {
     rules(&world, "");
     let mut agent = Agent::start(&world, |_| ());
     world.inboxes["soc"].wait(20, |posted| posted.len() == 1);
+    let fired = agent.says(" fired ");
+    assert!(fired.contains("subject=\"alice\"") && fired.contains("episode=\"ep_"), "{fired}");
     rules(&world, "severty = 'high'\n[[rule]]\nname = 'x'\n");
     agent.signal(Signal::HUP);
     let refused = agent.says("severty");

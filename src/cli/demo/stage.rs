@@ -4,7 +4,7 @@
 //! agent gets it the way it gets everything: from a rules file and over sockets.
 
 use std::fmt::Write as _;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -45,7 +45,8 @@ pub(super) const PLANTED: [(&str, &str); 3] =
 
 impl Stage {
     pub(super) async fn set(seed: u64) -> Result<Self, Failure> {
-        let dir = tempfile::Builder::new().prefix("seatwatch-demo-").tempdir()?.keep();
+        let ours = std::fs::Permissions::from_mode(0o700);
+        let dir = tempfile::Builder::new().prefix("seatwatch-demo-").permissions(ours).tempdir()?.keep();
         let (mail_in, mails) = unbounded_channel();
         let (body_in, bodies) = unbounded_channel();
         let mailbox = mailbox::open(mail_in).await?;
