@@ -258,6 +258,22 @@ fn every_code_of_the_vendor_has_the_class_it_is_listed_under() {
 }
 
 #[test]
+fn every_right_that_the_key_may_need_is_named() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/source/aliyun_sag");
+    let mut actions = BTreeSet::new();
+    for file in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        let words = text.split('"').filter(|word| word.chars().all(|c| c.is_ascii_alphanumeric()));
+        actions.extend(words.filter(|word| word.starts_with("Describe")).map(str::to_owned));
+    }
+    assert!(actions.len() > 2, "{actions:?}");
+    for (name, page) in PAGES {
+        let missing = actions.iter().find(|action| !page.contains(&format!("smartag:{action}")));
+        assert_eq!(missing, None, "{name}");
+    }
+}
+
+#[test]
 fn both_pages_have_one_structure() {
     let levels = |page| {
         let lines = lines(page).into_iter().filter(|(prose, line)| *prose && line.starts_with('#'));
