@@ -5,6 +5,7 @@
 //! only file that reads the environment and secret files, and the only type that holds what must not be shown.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::fmt;
 use std::io::Read as _;
 use std::os::fd::OwnedFd;
@@ -217,9 +218,39 @@ pub fn redact(text: &str, secrets: &[&Secret]) -> String {
 /// Every form of every secret this process has resolved.
 static KNOWN: RwLock<Vec<Secret>> = RwLock::new(Vec::new());
 
-/// `text` with every secret masked that this process has resolved: the last line of defence, for the log.
+/// Secrets that come and go, each with its forms; the newest last.
+static PASSING: RwLock<VecDeque<Vec<Secret>>> = RwLock::new(VecDeque::new());
+
+/// How many secrets that come and go are remembered: enough for what is in use and what was a little ago.
+const MOST_PASSING: usize = 48;
+
+/// `text` with every secret masked that this process has resolved, and the latest that came to it otherwise: the
+/// last line of defence, for the log.
 pub fn scrub(text: &str) -> Cow<'_, str> {
-    mask(text, &KNOWN.read().unwrap_or_else(PoisonError::into_inner))
+    let mut shown = mask(text, &KNOWN.read().unwrap_or_else(PoisonError::into_inner));
+    for forms in PASSING.read().unwrap_or_else(PoisonError::into_inner).iter() {
+        if let Cow::Owned(masked) = mask(&shown, forms) {
+            shown = Cow::Owned(masked);
+        }
+    }
+    shown
+}
+
+/// A secret that came otherwise than by a reference (a vendor's file, a reply), checked as all are. Temporary keys
+/// come every hour for years, so [`scrub`] remembers only the latest of these. `place` names where it came from.
+///
+/// # Errors
+/// It is plainly not a secret; see [`Unusable`].
+pub fn taken(place: &str, text: String) -> Result<Secret, SecretError> {
+    let secret = accept(text).map_err(|reason| SecretError { reference: place.to_owned(), reason })?;
+    let mut passing = PASSING.write().unwrap_or_else(PoisonError::into_inner);
+    let known = passing.iter().position(|forms| forms.contains(&secret));
+    let forms = known.and_then(|at| passing.remove(at));
+    passing.push_back(forms.unwrap_or_else(|| longest_first(self::forms(&secret))));
+    if passing.len() > MOST_PASSING {
+        passing.pop_front();
+    }
+    Ok(secret)
 }
 
 fn remember(secret: &Secret) {
@@ -383,5 +414,19 @@ mod tests {
         assert_eq!(scrub(text), text);
         SecretRef::Plain(Secret::new("hunter2-scrubbed")).resolve().unwrap();
         assert_eq!(scrub(text), "token=***!");
+    }
+
+    #[test]
+    fn what_comes_and_goes_is_scrubbed_while_it_is_new() {
+        let scrubbed = |n: usize| scrub(&format!("<comes-and-goes-{n:04}>")) == "<***>";
+        for n in 0..MOST_PASSING + 10 {
+            taken("a reply", format!("comes-and-goes-{n:04}")).unwrap();
+            taken("a reply", "comes-and-goes-kept".into()).unwrap();
+            assert!(scrubbed(n));
+        }
+        assert!(!scrubbed(0), "the oldest is forgotten");
+        assert_eq!(scrub("<comes-and-goes-kept>"), "<***>");
+        let error = taken("the reply", "changeme".into()).unwrap_err();
+        assert_eq!(error.to_string(), "the reply: still holds a placeholder");
     }
 }

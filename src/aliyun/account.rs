@@ -3,12 +3,14 @@
 //! Neighbours: `[[account]]` is read here, each source's client holds its account. A part of its own because the
 //! vendor counts requests per account, however many instances and sources there are.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::credentials::{Credentials, CredentialsError, Provider, STEPS};
+use super::client::Deadline;
+use super::credentials::{self, Credentials, CredentialsError, Held, Keyring, Provider, Surroundings};
 use super::rate::Bucket;
 use crate::config::Section;
+use crate::engine::reading::Fault;
 
 /// A `[[account]]` of the rules file.
 #[derive(Clone, PartialEq, Debug)]
@@ -29,31 +31,9 @@ impl Settings {
 
     pub fn read(section: &mut Section<'_>) -> Option<Self> {
         let name = section.name("name");
-        let chain = section.boolean("chain").unwrap_or(false);
-        let keys = ["access_key_id", "access_key_secret", "security_token"];
-        let given = keys.map(|key| section.has(key));
-        let [id, secret, token] = keys.map(|key| section.secret(key));
+        let provider = credentials::settings::read(section);
         let requests_per_second = section.number("requests_per_second", 0.01..=100.0);
         let burst = section.integer("burst", 1..=1000).and_then(|burst| u32::try_from(burst).ok());
-        let provider = if chain && given.contains(&true) {
-            section.error_at(
-                "chain",
-                "an account has keys or the chain, not both",
-                Some("remove one of them"),
-            );
-            None
-        } else if chain {
-            Some(Provider::Chain)
-        } else if !given[0] && !given[1] {
-            let hint = format!("give both keys, or chain = true, which reads: {}", STEPS.join("; "));
-            section.error_at("access_key_id", "is missing", Some(&hint));
-            None
-        } else {
-            for (key, _) in keys.into_iter().zip(given).take(2).filter(|(_, given)| !given) {
-                section.missing::<()>(key);
-            }
-            id.zip(secret).map(|(id, secret)| Provider::Keys { id, secret, token })
-        };
         Some(Self {
             name: name?,
             provider: provider?,
@@ -67,17 +47,59 @@ impl Settings {
 #[derive(Debug)]
 pub struct Account {
     pub name: String,
-    pub(super) keys: Credentials,
+    keyring: Keyring,
     bucket: Mutex<Bucket>,
     opened: Instant,
 }
 
 impl Account {
-    /// Fetches the keys; a reload opens the account anew and so sees rotated ones.
+    /// Fetches the keys that are on this machine; a reload opens the account anew and so sees rotated ones. Keys
+    /// that a server gives are fetched when they are first needed.
+    ///
+    /// # Errors
+    /// The keys, or what the way to them rests on, are missing or wrong.
     pub fn open(settings: &Settings) -> Result<Self, CredentialsError> {
-        let keys = settings.provider.resolve()?;
-        let bucket = Mutex::new(Bucket::new(settings.requests_per_second, settings.burst));
-        Ok(Self { name: settings.name.clone(), keys, bucket, opened: Instant::now() })
+        Self::open_in(settings, Surroundings::real())
+    }
+
+    /// As [`Self::open`], with another environment and other servers than the process's own.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_in(settings: &Settings, around: Surroundings) -> Result<Self, CredentialsError> {
+        let keyring = Keyring::open(&settings.name, settings.provider.clone(), around)?;
+        let bucket = Bucket::new(settings.requests_per_second, settings.burst);
+        Ok(Self::new(&settings.name, keyring, bucket))
+    }
+
+    /// For the few requests by which keys get other keys.
+    pub(super) fn holding(keys: Credentials) -> Self {
+        Self::new("sts", Keyring::holding(keys), Bucket::new(10.0, 10))
+    }
+
+    fn new(name: &str, keyring: Keyring, bucket: Bucket) -> Self {
+        Self { name: name.to_owned(), keyring, bucket: Mutex::new(bucket), opened: Instant::now() }
+    }
+
+    /// Keys to sign with, refreshed if it is time.
+    ///
+    /// # Errors
+    /// There are none; the fault says what is to be done.
+    pub async fn keys(&self, deadline: &Deadline) -> Result<Arc<Held>, Fault> {
+        self.keyring.keys(deadline).await
+    }
+
+    /// Gets others in the place of keys that were refused; whether there are others now.
+    ///
+    /// # Errors
+    /// None could be had; the old ones stay.
+    pub async fn renew(&self, refused: &Arc<Held>, deadline: &Deadline) -> Result<bool, Fault> {
+        self.keyring.renew(refused, deadline).await
+    }
+
+    /// Which place gave the keys, such as `environment (LTAI…abcd)`; never more of them.
+    pub fn origin(&self) -> String {
+        self.keyring.origin()
     }
 
     /// Waits for this request's turn; false, at once, if that would be later than `at_most`.

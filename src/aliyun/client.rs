@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::account::Account;
 use super::codes::{self, Retry};
+use super::credentials::{Credentials, Held};
 use super::endpoint::Endpoint;
 use super::request::{self, Call, Prepared, Signature};
 use super::transport::{Answer, OpenError, Options, Transport, broken};
@@ -68,14 +69,53 @@ struct Failure {
     wait: Option<Duration>,
 }
 
+impl Failure {
+    /// There are no keys to sign with; what kept them away may pass.
+    fn keyless(fault: Fault) -> Self {
+        let passes = match fault.class {
+            FaultClass::Transport | FaultClass::Server | FaultClass::Throttled => Retry::Later,
+            FaultClass::Clock
+            | FaultClass::Request
+            | FaultClass::Account
+            | FaultClass::Permission
+            | FaultClass::Credentials => Retry::Never,
+        };
+        Self { fault, retry: passes, wait: None }
+    }
+}
+
+/// What is signed and how its reply may be told.
+#[derive(Clone, Copy, Debug)]
+struct Product {
+    version: &'static str,
+    /// Its replies hold keys and are never quoted.
+    secret: bool,
+}
+
 /// Calls the actions of one endpoint with one account's keys.
 #[derive(Clone, Debug)]
 pub struct Client {
     account: Arc<Account>,
     endpoint: Endpoint,
     signature: Signature,
+    product: Product,
     transport: Transport,
     back_off: Duration,
+}
+
+/// What the tries of one call share.
+#[derive(Default)]
+struct Tries {
+    /// Requests that were sent.
+    made: u32,
+    /// Also counts those for which there were no keys.
+    rounds: u32,
+    skew: Option<Span>,
+    /// Added to our clock where that is known to be wrong.
+    shift: Span,
+    at_once: bool,
+    resigned: bool,
+    renewed: bool,
 }
 
 impl Client {
@@ -87,15 +127,48 @@ impl Client {
         signature: Signature,
         options: &Options,
     ) -> Result<Self, OpenError> {
-        let transport = Transport::open(options, endpoint.is_https())?;
-        Ok(Self { account, endpoint, signature, transport, back_off: options.back_off })
+        let product = Product { version: request::VERSION, secret: false };
+        Self::of_product(product, account, endpoint, signature, options)
     }
 
-    /// Signs a call with a new nonce.
-    pub fn prepare(&self, action: &str, params: &[(String, String)], now: Time) -> Prepared {
+    /// A client of the Security Token Service, whose replies hold keys.
+    pub(super) fn sts(
+        account: Account,
+        endpoint: Endpoint,
+        signature: Signature,
+        options: &Options,
+    ) -> Result<Self, OpenError> {
+        let product = Product { version: request::STS_VERSION, secret: true };
+        Self::of_product(product, Arc::new(account), endpoint, signature, options)
+    }
+
+    fn of_product(
+        product: Product,
+        account: Arc<Account>,
+        endpoint: Endpoint,
+        signature: Signature,
+        options: &Options,
+    ) -> Result<Self, OpenError> {
+        let transport = Transport::open(options, endpoint.is_https())?;
+        Ok(Self { account, endpoint, signature, product, transport, back_off: options.back_off })
+    }
+
+    /// Whose keys it signs with.
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// Signs a call with a new nonce and these keys.
+    pub fn prepare(
+        &self,
+        action: &str,
+        params: &[(String, String)],
+        now: Time,
+        keys: &Credentials,
+    ) -> Prepared {
         let nonce = format!("{:032x}", rand::random::<u128>());
-        let call = Call { action, params, at: now, nonce: &nonce };
-        request::prepare(self.signature, &self.endpoint, &self.account.keys, call)
+        let call = Call { version: self.product.version, action, params, at: now, nonce: &nonce };
+        request::prepare(self.signature, &self.endpoint, keys, call)
     }
 
     /// Sends a prepared request once, when it is its turn, and gives the reply as it came, good or bad.
@@ -117,51 +190,97 @@ impl Client {
         deadline: &Deadline,
         read: impl Fn(&[u8]) -> Result<T, Malformed>,
     ) -> Called<T> {
-        let (mut tries, mut skew, mut shift) = (0, None, Span::ZERO);
-        let (mut renewed, mut resigned) = (false, false);
+        let mut tries = Tries::default();
         let mut last = None;
         let fault = loop {
-            if deadline.left().is_zero() || !self.account.admit(deadline.left()).await {
+            if deadline.left().is_zero() {
                 break last.unwrap_or_else(out_of_budget);
             }
-            tries += 1;
-            let request = self.prepare(action, params, deadline.now() + shift);
-            let asked = deadline.now();
-            let failure = match self.transport.send(&request, deadline.left()).await {
-                Err(fault) => {
-                    let fault = Fault { message: request.redact(&fault.message), ..fault };
-                    Failure { fault, retry: Retry::Later, wait: None }
+            tries.rounds += 1;
+            let held = self.account.keys(deadline).await;
+            let failure = match &held {
+                Err(fault) => Failure::keyless(fault.clone()),
+                Ok(_) if !self.account.admit(deadline.left()).await => {
+                    break last.unwrap_or_else(out_of_budget);
                 }
-                Ok(answer) => {
-                    let fetched_at = deadline.now();
-                    skew = clock_skew(&answer, asked, fetched_at).or(skew);
-                    match judge(&answer, &request, &read) {
-                        Ok((request_id, value)) => {
-                            let result = Ok(Reply { request_id, fetched_at, value });
-                            return Called { result, tries, skew };
+                Ok(held) => {
+                    let now = deadline.now() + tries.shift;
+                    let request = self.prepare(action, params, now, &held.keys);
+                    match self.attempt(&request, deadline, &mut tries, &read).await {
+                        Ok(reply) => {
+                            return Called { result: Ok(reply), tries: tries.made, skew: tries.skew };
                         }
                         Err(failure) => failure,
                     }
                 }
             };
-            if failure.fault.class == FaultClass::Throttled {
-                self.account.slow_down();
-            }
-            let again = match failure.retry {
-                Retry::Never => false,
-                Retry::AtOnce => !std::mem::replace(&mut renewed, true),
-                Retry::Resigned => !std::mem::replace(&mut resigned, true) && skew.is_some(),
-                Retry::Later => tries < MOST_TRIES && self.pause(tries, &failure, deadline).await,
-            };
+            let (failure, again) = self.again(failure, held.ok(), &mut tries, deadline).await;
             if !again {
                 break failure.fault;
             }
-            if failure.retry == Retry::Resigned {
-                shift = skew.unwrap_or_default();
-            }
             last = Some(failure.fault);
         };
-        Called { result: Err(with_skew(fault, skew)), tries, skew }
+        Called { result: Err(with_skew(fault, tries.skew)), tries: tries.made, skew: tries.skew }
+    }
+
+    /// One try.
+    async fn attempt<T>(
+        &self,
+        request: &Prepared,
+        deadline: &Deadline,
+        tries: &mut Tries,
+        read: &impl Fn(&[u8]) -> Result<T, Malformed>,
+    ) -> Result<Reply<T>, Failure> {
+        tries.made += 1;
+        let asked = deadline.now();
+        let answer = match self.transport.send(request, deadline.left()).await {
+            Ok(answer) => answer,
+            Err(fault) => {
+                let fault = Fault { message: request.redact(&fault.message), ..fault };
+                return Err(Failure { fault, retry: Retry::Later, wait: None });
+            }
+        };
+        let fetched_at = deadline.now();
+        tries.skew = clock_skew(&answer, asked, fetched_at).or(tries.skew);
+        let (request_id, value) = judge(&answer, request, read, self.product.secret)?;
+        Ok(Reply { request_id, fetched_at, value })
+    }
+
+    /// Whether to try again, after what has to be done or waited for first.
+    async fn again(
+        &self,
+        mut failure: Failure,
+        held: Option<Arc<Held>>,
+        tries: &mut Tries,
+        deadline: &Deadline,
+    ) -> (Failure, bool) {
+        if failure.fault.class == FaultClass::Throttled {
+            self.account.slow_down();
+        }
+        let again = match (failure.retry, held) {
+            (Retry::Never, _) | (Retry::Renewed, None) => false,
+            (Retry::AtOnce, _) => !std::mem::replace(&mut tries.at_once, true),
+            (Retry::Resigned, _) => {
+                let first = !std::mem::replace(&mut tries.resigned, true);
+                tries.shift = tries.skew.unwrap_or_default();
+                first && tries.skew.is_some()
+            }
+            (Retry::Renewed, Some(held)) if !std::mem::replace(&mut tries.renewed, true) => {
+                match self.account.renew(&held, deadline).await {
+                    Ok(changed) => changed,
+                    Err(why) => {
+                        let told = &mut failure.fault.message;
+                        *told = format!("{told}; and no fresh keys came: {}", why.message);
+                        false
+                    }
+                }
+            }
+            (Retry::Renewed, Some(_)) => false,
+            (Retry::Later, _) => {
+                tries.rounds < MOST_TRIES && self.pause(tries.rounds, &failure, deadline).await
+            }
+        };
+        (failure, again)
     }
 
     /// Exponential back-off with full jitter, at least what the vendor asks for; false if that is too late.
@@ -187,6 +306,7 @@ fn judge<T>(
     answer: &Answer,
     request: &Prepared,
     read: &impl Fn(&[u8]) -> Result<T, Malformed>,
+    secret: bool,
 ) -> Result<(Option<String>, T), Failure> {
     let good = (200..300).contains(&answer.status);
     match wire::envelope(&answer.body) {
@@ -196,16 +316,17 @@ fn judge<T>(
         Err(_) if !good => Err(refusal(answer, request, None, None)),
         Ok(head) => match read(&answer.body) {
             Ok(value) => Ok((head.request_id.map(|id| request.redact(&id)), value)),
-            Err(why) => Err(unusable(answer, request, &why)),
+            Err(why) => Err(unusable(answer, request, &why, secret)),
         },
-        Err(why) => Err(unusable(answer, request, &why)),
+        Err(why) => Err(unusable(answer, request, &why, secret)),
     }
 }
 
-fn unusable(answer: &Answer, request: &Prepared, why: &Malformed) -> Failure {
+fn unusable(answer: &Answer, request: &Prepared, why: &Malformed, secret: bool) -> Failure {
     let start = &answer.body[..answer.body.len().min(200)];
     let start = request.redact(&String::from_utf8_lossy(start));
-    let fault = broken("malformed", format!("{why}; it starts with {start:?}"));
+    let message = if secret { why.to_string() } else { format!("{why}; it starts with {start:?}") };
+    let fault = broken("malformed", message);
     Failure { fault, retry: Retry::Later, wait: None }
 }
 

@@ -18,6 +18,8 @@ pub enum Retry {
     AtOnce,
     /// Once, signed with the time of the vendor's `Date` header.
     Resigned,
+    /// Once, if keys other than the refused ones can be had.
+    Renewed,
 }
 
 /// What a refusal means.
@@ -67,7 +69,7 @@ const CODES: &[(&str, FaultClass, Retry, &str)] = &[
     ("IncompleteSignature", Credentials, Retry::Never, UNSIGNED),
     ("MissingAccessKeyId", Credentials, Retry::Never, UNSIGNED),
     ("MissingSecurityToken", Credentials, Retry::Never, TOKEN),
-    ("InvalidSecurityToken*", Credentials, Retry::Never, TOKEN),
+    ("InvalidSecurityToken*", Credentials, Retry::Renewed, TOKEN),
     ("Forbidden.RiskControl", Permission, Retry::Never, RISK),
     ("Forbidden.UserVerification", Account, Retry::Never, UNVERIFIED),
     ("Forbbiden*", Permission, Retry::Never, RIGHTS),

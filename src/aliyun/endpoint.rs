@@ -49,6 +49,15 @@ pub fn known(id: &str) -> Option<&'static Region> {
     REGIONS.iter().find(|region| region.id == id)
 }
 
+/// Whether what is sent to this host stays on this machine.
+pub(super) fn is_loopback(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => *name == "localhost",
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
+    }
+}
+
 /// Scheme, host and port that requests go to; the path is always `/`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Endpoint {
@@ -81,14 +90,9 @@ impl Endpoint {
         let Some(host) = url.host() else {
             return error("the URL has no host", example);
         };
-        let loopback = match &host {
-            Host::Domain(name) => *name == "localhost",
-            Host::Ipv4(address) => address.is_loopback(),
-            Host::Ipv6(address) => address.is_loopback(),
-        };
         match url.scheme() {
             "https" => {}
-            "http" if loopback => {}
+            "http" if is_loopback(&host) => {}
             "http" => return error("http is allowed to a loopback address only", "use https"),
             _ => return error("neither https nor http", example),
         }

@@ -14,6 +14,9 @@ use crate::engine::time::Time;
 /// The product's API version.
 pub const VERSION: &str = "2018-03-13";
 
+/// The API version of the Security Token Service.
+pub const STS_VERSION: &str = "2015-04-01";
+
 /// Which signature is made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Signature {
@@ -22,7 +25,12 @@ pub enum Signature {
     /// ACS3-HMAC-SHA256, parameters in the query, the signature in a header.
     #[default]
     V3,
+    /// None: parameters in a form body. For the few actions that prove who asks by one of them.
+    Unsigned,
 }
+
+/// Parameters that are secrets themselves.
+const SECRET_PARAMS: [&str; 1] = ["OIDCToken"];
 
 /// A signed request. What it holds is secret; [`Prepared::shown`] is not.
 #[derive(Clone)]
@@ -50,9 +58,10 @@ pub struct Shown {
     pub curl: String,
 }
 
-/// What is signed: an action of the product with its own parameters, at a time, with a nonce.
+/// What is signed: an action of a version of the API with its own parameters, at a time, with a nonce.
 #[derive(Clone, Copy, Debug)]
 pub struct Call<'a> {
+    pub version: &'a str,
     pub action: &'a str,
     pub params: &'a [(String, String)],
     pub at: Time,
@@ -71,6 +80,7 @@ pub fn prepare(signature: Signature, endpoint: &Endpoint, keys: &Credentials, ca
     match signature {
         Signature::V1 => prepare_v1(endpoint, keys, call, stamp),
         Signature::V3 => prepare_v3(endpoint, keys, call, stamp),
+        Signature::Unsigned => prepare_unsigned(endpoint, call, stamp),
     }
 }
 
@@ -79,24 +89,22 @@ fn redactor(keys: &Credentials, signature: &str) -> Redactor {
     Redactor::new([keys.access_key_id.as_str(), keys.access_key_secret.expose(), token, signature])
 }
 
-fn prepare_v1(endpoint: &Endpoint, keys: &Credentials, call: Call<'_>, stamp: String) -> Prepared {
+/// The parameters of a form, with those by which it is signed.
+fn form(call: Call<'_>, signing: Pairs, stamp: String) -> Pairs {
     let mut params = call.params.to_vec();
-    params.extend([
-        pair("Action", call.action),
-        pair("Version", VERSION),
-        pair("Format", "JSON"),
-        pair("AccessKeyId", keys.access_key_id.as_str()),
-        pair("SignatureMethod", "HMAC-SHA1"),
-        pair("SignatureVersion", "1.0"),
-        pair("SignatureNonce", call.nonce),
-        pair("Timestamp", stamp),
-    ]);
-    params.extend(keys.security_token.iter().map(|token| pair("SecurityToken", token.expose())));
-    let canonical = sign::canonical_query(&params);
-    let string_to_sign = v1::string_to_sign("POST", &params);
-    let signature = v1::signature(keys.access_key_secret.expose(), &string_to_sign);
-    let redactor = redactor(keys, &signature);
-    params.push(pair("Signature", signature));
+    params.extend([pair("Action", call.action), pair("Version", call.version), pair("Format", "JSON")]);
+    params.extend(signing);
+    params.extend([pair("SignatureNonce", call.nonce), pair("Timestamp", stamp)]);
+    params
+}
+
+fn post_form(
+    endpoint: &Endpoint,
+    params: &Pairs,
+    canonical: String,
+    string_to_sign: String,
+    redactor: Redactor,
+) -> Prepared {
     Prepared {
         method: "POST",
         url: format!("{}/", endpoint.url()),
@@ -111,12 +119,35 @@ fn prepare_v1(endpoint: &Endpoint, keys: &Credentials, call: Call<'_>, stamp: St
     }
 }
 
+fn prepare_unsigned(endpoint: &Endpoint, call: Call<'_>, stamp: String) -> Prepared {
+    let params = form(call, Pairs::new(), stamp);
+    let secrets = params.iter().filter(|(name, _)| SECRET_PARAMS.contains(&name.as_str()));
+    let redactor = Redactor::new(secrets.map(|(_, value)| value.as_str()));
+    post_form(endpoint, &params, String::new(), String::new(), redactor)
+}
+
+fn prepare_v1(endpoint: &Endpoint, keys: &Credentials, call: Call<'_>, stamp: String) -> Prepared {
+    let signing = vec![
+        pair("AccessKeyId", keys.access_key_id.as_str()),
+        pair("SignatureMethod", "HMAC-SHA1"),
+        pair("SignatureVersion", "1.0"),
+    ];
+    let mut params = form(call, signing, stamp);
+    params.extend(keys.security_token.iter().map(|token| pair("SecurityToken", token.expose())));
+    let canonical = sign::canonical_query(&params);
+    let string_to_sign = v1::string_to_sign("POST", &params);
+    let signature = v1::signature(keys.access_key_secret.expose(), &string_to_sign);
+    let redactor = redactor(keys, &signature);
+    params.push(pair("Signature", signature));
+    post_form(endpoint, &params, canonical, string_to_sign, redactor)
+}
+
 fn prepare_v3(endpoint: &Endpoint, keys: &Credentials, call: Call<'_>, stamp: String) -> Prepared {
     let payload = v3::digest(b"");
     let mut headers = vec![
         pair("host", endpoint.authority()),
         pair("x-acs-action", call.action),
-        pair("x-acs-version", VERSION),
+        pair("x-acs-version", call.version),
         pair("x-acs-date", stamp),
         pair("x-acs-signature-nonce", call.nonce),
         pair("x-acs-content-sha256", payload.as_str()),
@@ -213,7 +244,8 @@ mod tests {
             pair("UserNames.1", "o'n $(e) 张"),
         ];
         let at = "2026-01-02T03:04:05.678Z".parse().unwrap();
-        let call = Call { action: "DescribeUserOnlineClientStatistics", params: &params, at, nonce: "nonce" };
+        let action = "DescribeUserOnlineClientStatistics";
+        let call = Call { version: VERSION, action, params: &params, at, nonce: "nonce" };
         prepare(signature, &Endpoint::parse(endpoint).unwrap(), &keys, call)
     }
 

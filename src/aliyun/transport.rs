@@ -97,7 +97,8 @@ impl Transport {
 
     /// Sends once and reads the whole reply. `at_most` may shorten the timeout.
     pub(super) async fn send(&self, request: &Prepared, at_most: Duration) -> Result<Answer, Fault> {
-        let mut builder = self.http.post(&request.url).timeout(self.timeout.min(at_most));
+        let method = reqwest::Method::from_bytes(request.method.as_bytes()).unwrap_or(reqwest::Method::POST);
+        let mut builder = self.http.request(method, &request.url).timeout(self.timeout.min(at_most));
         // `host` is the URL's own; anything else would be signed for one place and sent to another.
         for (name, value) in request.headers.iter().filter(|(name, _)| name != "host") {
             builder = builder.header(name, value);

@@ -68,6 +68,11 @@ impl<'d> Section<'d> {
         self.table.get(key)
     }
 
+    /// Whether a key is there that was asked for already.
+    pub fn peek(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
     /// Whether the key is there at all.
     pub fn has(&mut self, key: &'static str) -> bool {
         self.value(key).is_some()
