@@ -97,6 +97,11 @@ impl Account {
         self.keyring.renew(refused, deadline).await
     }
 
+    /// Keys that are here already, without asking anybody.
+    pub fn at_hand(&self) -> Option<Arc<Held>> {
+        self.keyring.at_hand()
+    }
+
     /// Which place gave the keys, such as `environment (LTAI…abcd)`; never more of them.
     pub fn origin(&self) -> String {
         self.keyring.origin()

@@ -14,13 +14,15 @@ use serde_json::Value;
 use super::busy::Busy;
 use super::{Common, Exit, Failure, open, pick, poll, print};
 use crate::agent::clock;
+use crate::aliyun::credentials::{Credentials, Provider};
 use crate::aliyun::request::{Prepared, Shown};
 use crate::aliyun::sign::Pairs;
 use crate::aliyun::transport::Answer;
-use crate::aliyun::{Account, account, codes, credentials::Provider, wire};
+use crate::aliyun::{Account, Deadline, account, codes, wire};
 use crate::config::{Config, Source};
 use crate::engine::message::clean;
 use crate::engine::reading::Fault;
+use crate::engine::time::Span;
 use crate::secret::{Secret, SecretRef};
 use crate::source::Settings;
 use crate::source::aliyun_sag::AliyunSag;
@@ -73,6 +75,8 @@ pub(super) struct Args {
 #[derive(Serialize)]
 struct Exchange<'a> {
     action: &'a str,
+    /// Which place gave the keys, with the id shortened.
+    keys: &'a str,
     request: Request,
     /// Null where there was none.
     reply: Option<Reply>,
@@ -138,9 +142,9 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
         return Err(Failure::usage(message));
     }
     let source = pick::source(&config, args.source.as_deref())?;
-    let (opened, note) = opened(&config, source, args.dry_run)?;
+    let Signer { source: opened, keys, origin, note } = signer(&config, source, args.dry_run)?;
     let params = params(&opened, &args.params)?;
-    let request = opened.client().prepare(&args.action, &params, clock::now());
+    let request = opened.client().prepare(&args.action, &params, clock::now(), &keys);
     let answer = if args.dry_run {
         None
     } else {
@@ -152,7 +156,8 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
     let error = answer.as_ref().and_then(|answer| trouble(&request, answer));
     let reply = answer.and_then(Result::ok).map(|answer| reply(&request, &answer));
     let exit = if error.is_some() { Exit::Problem } else { Exit::Fine };
-    let exchange = Exchange { action: &args.action, request: shown(request.shown()), reply, error, note };
+    let request = shown(request.shown());
+    let exchange = Exchange { action: &args.action, keys: &origin, request, reply, error, note };
     if common.json {
         print::json(&exchange)?;
     } else {
@@ -161,26 +166,57 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-/// The source with its account. A dry run goes without keys: made-up ones sign in their place.
-fn opened(config: &Config, source: &Source, dry_run: bool) -> Result<(AliyunSag, Option<String>), Failure> {
+/// What a request is signed for and with.
+struct Signer {
+    source: AliyunSag,
+    keys: Credentials,
+    origin: String,
+    note: Option<String>,
+}
+
+/// The source with its account's keys. A dry run asks nobody: made-up keys sign in the place of those that are not
+/// on this machine.
+fn signer(config: &Config, source: &Source, dry_run: bool) -> Result<Signer, Failure> {
     let name = source.account.as_deref();
     let found = config.accounts.iter().find(|account| Some(account.name.as_str()) == name);
     let settings = found.cloned().unwrap_or_else(account::Settings::of_chain);
-    let (account, note) = match Account::open(&settings) {
-        Ok(account) => (account, None),
-        Err(error) if dry_run => {
-            let made_up = |text: &str| SecretRef::Plain(Secret::new(text));
-            let (id, secret) = (made_up("EXAMPLE-KEY-ID"), made_up("EXAMPLE-KEY-SECRET"));
-            let provider = Provider::Keys { id, secret, token: None };
-            let account =
-                Account::open(&account::Settings { provider, ..settings }).map_err(anyhow::Error::from)?;
-            (account, Some(format!("signed with a made-up key: {error}")))
-        }
+    let account = match Account::open(&settings) {
+        Ok(account) => account,
+        Err(error) if dry_run => return made_up(source, settings, &error.to_string()),
         Err(error) => return Err(poll::refused(config, anyhow::Error::from(error))),
     };
+    let held = match account.at_hand() {
+        Some(held) => held,
+        None if dry_run => return made_up(source, settings, &account.origin()),
+        None => {
+            let deadline = Deadline::new(clock::now(), Span::from_std(PATIENCE));
+            let held = open::block_on(async { Ok(account.keys(&deadline).await) })?;
+            held.map_err(|fault| {
+                Failure::Other(anyhow::anyhow!("account {}: {}", settings.name, fault.message))
+            })?
+        }
+    };
+    let (keys, origin) = (held.keys.clone(), held.origin.clone());
+    Ok(Signer { source: sag(source, account)?, keys, origin, note: None })
+}
+
+fn made_up(source: &Source, settings: account::Settings, why: &str) -> Result<Signer, Failure> {
+    let plain = |text: &str| SecretRef::Plain(Secret::new(text));
+    let (id, secret) = ("EXAMPLE-KEY-ID", "EXAMPLE-KEY-SECRET");
+    let provider = Provider::Keys { id: plain(id), secret: plain(secret), token: None };
+    let account = Account::open(&account::Settings { provider, ..settings }).map_err(anyhow::Error::from)?;
+    let keys = Credentials {
+        access_key_id: id.to_owned(),
+        access_key_secret: Secret::new(secret),
+        security_token: None,
+    };
+    let note = Some(format!("signed with a made-up key: {why}"));
+    Ok(Signer { source: sag(source, account)?, keys, origin: "made up".to_owned(), note })
+}
+
+fn sag(source: &Source, account: Account) -> Result<AliyunSag, Failure> {
     let Settings::AliyunSag(settings) = &source.settings;
-    let opened = AliyunSag::open(settings, Arc::new(account)).map_err(anyhow::Error::from)?;
-    Ok((opened, note))
+    Ok(AliyunSag::open(settings, Arc::new(account)).map_err(anyhow::Error::from)?)
 }
 
 /// What was given, and the source's own where nothing was.
@@ -232,7 +268,7 @@ fn shown(shown: Shown) -> Request {
 }
 
 fn text(exchange: &Exchange<'_>) -> String {
-    let mut text = String::new();
+    let mut text = format!("Keys: {}\n\n", clean(exchange.keys, WIDEST_LINE));
     let request = &exchange.request;
     let _ = writeln!(text, "{} {}", request.method, clean(&request.url, WIDEST_LINE));
     for (name, value) in &request.headers {

@@ -7,9 +7,11 @@
 use serde::Serialize;
 
 use super::coverage::{self, Coverage, LimitShare, subjects};
-use super::{Common, Exit, Failure, print, when};
+use super::{Common, Exit, Failure, open, print, when};
 use crate::agent::clock;
+use crate::aliyun::account::Settings;
 use crate::aliyun::credentials::Provider;
+use crate::aliyun::{Account, Deadline};
 use crate::config::{Config, Problem, Problems};
 use crate::engine::plan::Plan;
 use crate::engine::time::{Span, Time};
@@ -40,6 +42,7 @@ struct Report {
     schedules: Vec<Runs>,
     rules: Vec<Reach>,
     secrets: Vec<Reference>,
+    accounts: Vec<Keys>,
 }
 
 /// When a source is polled.
@@ -74,6 +77,15 @@ struct Reference {
     reference: String,
 }
 
+/// Whose keys an account signs with.
+#[derive(Serialize)]
+struct Keys {
+    account: String,
+    /// The place that gave them, with the id shortened; null where there are none.
+    keys: Option<String>,
+    error: Option<String>,
+}
+
 pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
     let now = clock::now();
     let config = match Config::load(&common.config, now) {
@@ -106,6 +118,7 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
         schedules: runs(&config, from.unwrap_or(now), next),
         rules: coverage::of_file(&config, now).iter().flat_map(reach).collect(),
         secrets: references(&config),
+        accounts: keys(&config, args.resolve, now)?,
         errors: problems.errors.clone(),
         warnings: problems.warnings.clone(),
     };
@@ -160,6 +173,27 @@ fn references(config: &Config) -> Vec<Reference> {
     all
 }
 
+/// The accounts that are used, each with the place its keys come from. Servers are asked only if `ask`.
+fn keys(config: &Config, ask: bool, now: Time) -> Result<Vec<Keys>, Failure> {
+    let of_chain = (config.accounts.is_empty() && !config.sources.is_empty()).then(Settings::of_chain);
+    let one = |settings: &Settings| {
+        let account = settings.name.clone();
+        let opened = match Account::open(settings) {
+            Ok(opened) => opened,
+            Err(error) => return Ok(Keys { account, keys: None, error: Some(error.to_string()) }),
+        };
+        if !ask || opened.at_hand().is_some() {
+            return Ok(Keys { account, keys: Some(opened.origin()), error: None });
+        }
+        let deadline = Deadline::new(now, Span::from_secs(20));
+        Ok(match open::block_on(async { Ok(opened.keys(&deadline).await) })? {
+            Ok(held) => Keys { account, keys: Some(held.origin.clone()), error: None },
+            Err(fault) => Keys { account, keys: None, error: Some(fault.message) },
+        })
+    };
+    config.accounts.iter().chain(&of_chain).map(one).collect()
+}
+
 /// The problems with their lines, and a last line that counts them.
 fn summary(common: &Common, problems: &Problems) -> String {
     let counts = [("error", problems.errors.len()), ("warning", problems.warnings.len())];
@@ -193,6 +227,12 @@ fn show(config: &Config, report: &Report) {
     let row = |secret: &Reference| vec![secret.key.clone(), secret.reference.clone()];
     let rows: Vec<Vec<String>> = report.secrets.iter().map(row).collect();
     part(&["secret", "is in"], &rows);
+    let row = |keys: &Keys| {
+        let none = keys.error.as_ref().map(|error| format!("none: {error}"));
+        vec![keys.account.clone(), print::name(&keys.keys.clone().or(none).unwrap_or_default())]
+    };
+    let rows: Vec<Vec<String>> = report.accounts.iter().map(row).collect();
+    part(&["account", "keys"], &rows);
     if report.errors.is_empty() && report.warnings.is_empty() {
         print::line("Nothing is wrong with the file.");
     }

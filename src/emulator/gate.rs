@@ -3,11 +3,12 @@
 //! Neighbours: `call` has decoded the request, `aliyun::sign` makes the canonical forms, `nonces` remembers. A part
 //! of its own because it trusts nothing that the sender says of itself except the list of headers it signed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::answer::Refusal;
 use super::call::Call;
 use super::nonces::Nonces;
+use super::sts;
 use crate::aliyun::sign::{v1, v3};
 use crate::engine::time::{Span, Time};
 use crate::secret::Secret;
@@ -17,19 +18,30 @@ const WINDOW: Span = Span::from_mins(15);
 
 const VERSION: &str = "2018-03-13";
 
+/// Keys issued to roles that are remembered at once; the oldest leave first.
+const MOST_ISSUED: usize = 1_000;
+
+/// A key that lets its bearer in.
+#[derive(Clone, Debug)]
+pub(super) struct Key {
+    pub(super) id: String,
+    pub(super) secret: Secret,
+    /// Asked for on every request, if there is one.
+    pub(super) token: Option<Secret>,
+    /// From then on the token is expired.
+    pub(super) expires: Option<Time>,
+}
+
 #[derive(Debug)]
 pub(super) struct Gate {
-    pub(super) access_key_id: String,
-    pub(super) access_key_secret: Secret,
-    pub(super) security_token: Option<Secret>,
-    /// From then on the token is expired.
-    pub(super) token_expires: Option<Time>,
-    pub(super) nonces: Nonces,
+    main: Key,
+    issued: VecDeque<Key>,
+    nonces: Nonces,
 }
 
 /// What a request says of itself, from whichever place its version of the signature has for it.
-struct Claim<'a> {
-    key_id: &'a str,
+struct Claim<'k, 'a> {
+    key: &'k Key,
     token: Option<&'a str>,
     timestamp: &'a str,
     nonce: &'a str,
@@ -40,6 +52,25 @@ struct Claim<'a> {
 }
 
 impl Gate {
+    pub(super) fn new(main: Key) -> Self {
+        Self { main, issued: VecDeque::new(), nonces: Nonces::default() }
+    }
+
+    /// Lets the bearer of this key in, too.
+    pub(super) fn issue(&mut self, key: Key) {
+        self.issued.push_back(key);
+        if self.issued.len() > MOST_ISSUED {
+            self.issued.pop_front();
+        }
+    }
+
+    fn key(&self, id: &str) -> Result<&Key, Refusal> {
+        let found = std::iter::once(&self.main).chain(&self.issued).find(|key| key.id == id);
+        found.ok_or_else(|| {
+            Refusal::new(404, "InvalidAccessKeyId.NotFound", "Specified access key is not found.")
+        })
+    }
+
     /// Lets a request through or says why not, in the order in which a gateway looks.
     pub(super) fn check(&mut self, call: &Call, now: Time) -> Result<(), Refusal> {
         if !matches!(call.method.as_str(), "GET" | "POST") {
@@ -57,46 +88,44 @@ impl Gate {
         call.action().ok_or_else(|| Refusal::missing(if v3 { "x-acs-action" } else { "Action" }))?;
         let version =
             call.version().ok_or_else(|| Refusal::missing(if v3 { "x-acs-version" } else { "Version" }))?;
-        if version != VERSION {
+        if version != if sts::answers(call) { sts::VERSION } else { VERSION } {
             return Err(Refusal::bad("InvalidVersion", "Specified parameter Version is not valid."));
         }
-        let claim = if v3 { self.claim_v3(call)? } else { self.claim_v1(call)? };
-        if claim.key_id != self.access_key_id {
-            return Err(Refusal::new(
-                404,
-                "InvalidAccessKeyId.NotFound",
-                "Specified access key is not found.",
-            ));
+        if sts::is_unsigned(call) {
+            return Ok(());
         }
-        self.check_token(claim.token, now)?;
+        let claim = if v3 { self.claim_v3(call)? } else { self.claim_v1(call)? };
+        check_token(claim.key, claim.token, now)?;
         check_timestamp(claim.timestamp, now)?;
         if claim.signature != claim.expected {
             return Err(Refusal::bad("SignatureDoesNotMatch", claim.mismatch));
         }
         // Only now: a stranger must not be able to use up other people's nonces.
-        if !self.nonces.take(claim.nonce, now, WINDOW.times(2)) {
+        let nonce = claim.nonce;
+        if !self.nonces.take(nonce, now, WINDOW.times(2)) {
             return Err(Refusal::bad("SignatureNonceUsed", "Specified signature nonce was used already."));
         }
         Ok(())
     }
 
-    fn claim_v1<'a>(&self, call: &'a Call) -> Result<Claim<'a>, Refusal> {
+    fn claim_v1<'a>(&self, call: &'a Call) -> Result<Claim<'_, 'a>, Refusal> {
         let need = |name| call.param(name).filter(|v| !v.is_empty()).ok_or_else(|| Refusal::missing(name));
         let (key_id, nonce, timestamp) = (need("AccessKeyId")?, need("SignatureNonce")?, need("Timestamp")?);
         let (signature, method) = (need("Signature")?, need("SignatureMethod")?);
         if !method.eq_ignore_ascii_case("HMAC-SHA1") || need("SignatureVersion")? != "1.0" {
             return Err(incomplete("only SignatureMethod HMAC-SHA1 with SignatureVersion 1.0 is known"));
         }
+        let key = self.key(key_id)?;
         let string_to_sign = v1::string_to_sign(&call.method, &call.params());
-        let expected = v1::signature(self.access_key_secret.expose(), &string_to_sign);
+        let expected = v1::signature(key.secret.expose(), &string_to_sign);
         let mismatch = format!(
             "Specified signature is not matched with our calculation. server string to sign is:{string_to_sign}"
         );
         let token = call.param("SecurityToken").filter(|token| !token.is_empty());
-        Ok(Claim { key_id, token, timestamp, nonce, signature, expected, mismatch })
+        Ok(Claim { key, token, timestamp, nonce, signature, expected, mismatch })
     }
 
-    fn claim_v3<'a>(&self, call: &'a Call) -> Result<Claim<'a>, Refusal> {
+    fn claim_v3<'a>(&self, call: &'a Call) -> Result<Claim<'_, 'a>, Refusal> {
         let need = |name| call.header(name).filter(|v| !v.is_empty()).ok_or_else(|| Refusal::missing(name));
         let fields = authorization(need("authorization")?)?;
         let part = |name: &str| fields.get(name).copied().filter(|value| !value.is_empty());
@@ -110,6 +139,7 @@ impl Gate {
         if let Some((name, _)) = call.headers.iter().find(|(name, _)| must(name) && !names.contains(name)) {
             return Err(incomplete(&format!("SignedHeaders lacks {name}")));
         }
+        let key = self.key(key_id)?;
         // The digest is of what arrived: a body that was changed on the way does not match the one that was signed.
         let payload = v3::digest(&call.body);
         let canonical =
@@ -117,40 +147,35 @@ impl Gate {
         let string_to_sign = v3::string_to_sign(&canonical);
         let intact = stated == payload;
         // No signature is empty: a body other than the one stated matches none.
-        let expected = if intact {
-            v3::signature(self.access_key_secret.expose(), &string_to_sign)
-        } else {
-            String::new()
-        };
+        let expected =
+            if intact { v3::signature(key.secret.expose(), &string_to_sign) } else { String::new() };
         let mismatch = format!(
             "Specified signature does not match our calculation. server StringToSign is [{string_to_sign}] \
              server CanonicalRequest is [{canonical}]"
         );
         let token = call.header("x-acs-security-token").filter(|token| !token.is_empty());
-        Ok(Claim { key_id, token, timestamp, nonce, signature, expected, mismatch })
+        Ok(Claim { key, token, timestamp, nonce, signature, expected, mismatch })
     }
+}
 
-    fn check_token(&self, token: Option<&str>, now: Time) -> Result<(), Refusal> {
-        let refuse = |kind: &str, message: &str| Err(Refusal::bad(kind, message));
-        match (token, &self.security_token) {
-            (None, None) => Ok(()),
-            (None, Some(_)) => refuse("MissingSecurityToken", "SecurityToken is mandatory for this action."),
-            (Some(token), _) if token.chars().any(char::is_control) => {
-                refuse("InvalidSecurityToken.Malformed", "Specified SecurityToken is malformed.")
-            }
-            (Some(token), expected)
-                if expected.as_ref().is_none_or(|expected| expected.expose() != token) =>
-            {
-                refuse(
-                    "InvalidSecurityToken.MismatchWithAccessKey",
-                    "Specified SecurityToken mismatch with the AccessKey.",
-                )
-            }
-            (Some(_), _) if self.token_expires.is_some_and(|expires| expires <= now) => {
-                refuse("InvalidSecurityToken.Expired", "Specified SecurityToken is expired.")
-            }
-            (Some(_), _) => Ok(()),
+fn check_token(key: &Key, token: Option<&str>, now: Time) -> Result<(), Refusal> {
+    let refuse = |kind: &str, message: &str| Err(Refusal::bad(kind, message));
+    match (token, &key.token) {
+        (None, None) => Ok(()),
+        (None, Some(_)) => refuse("MissingSecurityToken", "SecurityToken is mandatory for this action."),
+        (Some(token), _) if token.chars().any(char::is_control) => {
+            refuse("InvalidSecurityToken.Malformed", "Specified SecurityToken is malformed.")
         }
+        (Some(token), expected) if expected.as_ref().is_none_or(|expected| expected.expose() != token) => {
+            refuse(
+                "InvalidSecurityToken.MismatchWithAccessKey",
+                "Specified SecurityToken mismatch with the AccessKey.",
+            )
+        }
+        (Some(_), _) if key.expires.is_some_and(|expires| expires <= now) => {
+            refuse("InvalidSecurityToken.Expired", "Specified SecurityToken is expired.")
+        }
+        (Some(_), _) => Ok(()),
     }
 }
 

@@ -14,6 +14,7 @@ pub mod population;
 mod roster;
 pub mod scenario;
 mod server;
+mod sts;
 mod wire;
 
 pub use population::Population;

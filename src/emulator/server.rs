@@ -19,10 +19,10 @@ use tokio::sync::Notify;
 use super::action::{Instance, Moment};
 use super::answer::{Format, Node, Refusal};
 use super::call::Call;
-use super::gate::Gate;
-use super::nonces::Nonces;
+use super::gate::{Gate, Key};
 use super::population::Population;
 use super::scenario::{Kind, Scenario};
+use super::sts;
 use super::wire::{Cutter, Wires};
 use crate::engine::time::{Span, Time};
 use crate::secret::Secret;
@@ -144,13 +144,12 @@ impl Desk {
         // The token is judged in real time, the rest of the scenario at the emulator's speed.
         let token_expires = settings.scenario.token_expires.map(|span| start + span);
         let people = Population::new(settings.seed, settings.users);
-        let gate = Gate {
-            access_key_id: settings.access_key_id,
-            access_key_secret: settings.access_key_secret,
-            security_token: settings.security_token,
-            token_expires,
-            nonces: Nonces::default(),
-        };
+        let gate = Gate::new(Key {
+            id: settings.access_key_id,
+            secret: settings.access_key_secret,
+            token: settings.security_token,
+            expires: token_expires,
+        });
         Self {
             instance: Instance {
                 id: settings.instance,
@@ -198,7 +197,16 @@ impl Desk {
         let checked = self.gate.lock().unwrap_or_else(PoisonError::into_inner).check(call, now);
         let granted =
             checked.and_then(|()| self.throttle.lock().unwrap_or_else(PoisonError::into_inner).take(now));
-        (granted.and_then(|()| self.instance.answer(call, at)), fault)
+        let answer = granted.and_then(|()| {
+            if !sts::answers(call) {
+                return self.instance.answer(call, at);
+            }
+            // As signatures, keys go by real time.
+            let (key, reply) = sts::issue(call, now)?;
+            self.gate.lock().unwrap_or_else(PoisonError::into_inner).issue(key);
+            Ok(reply)
+        });
+        (answer, fault)
     }
 }
 

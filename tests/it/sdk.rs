@@ -238,13 +238,14 @@ async fn ours(signature: Signature) -> Vec<(Value, String)> {
         let account =
             account::Settings { name: "a".into(), provider, requests_per_second: 100.0, burst: 100 };
         let account = Arc::new(Account::open(&account).unwrap());
+        let keys = account.at_hand().unwrap().keys.clone();
         let client = Client::open(account, endpoint.clone(), signature, &Options::default()).unwrap();
         for names in [&["doctest"][..], &many, &UNICODE, &MALFORMED, &[]] {
             let mut params = vec![("RegionId".to_owned(), "cn-shanghai".to_owned())];
             params.extend(
                 (1..).zip(names).map(|(n, name): (usize, _)| (format!("UserNames.{n}"), (*name).to_owned())),
             );
-            let request = client.prepare(STATISTICS, &params, clock::now());
+            let request = client.prepare(STATISTICS, &params, clock::now(), &keys);
             client.execute(&request, Duration::from_secs(20)).await.unwrap();
             let posted = hook.posted();
             let target = posted.line.split(' ').nth(1).unwrap();
@@ -261,6 +262,7 @@ async fn ours(signature: Signature) -> Vec<(Value, String)> {
                     let headers = signed.split(';').map(|name| (name.to_owned(), posted.header(name).into()));
                     (carried.clone(), headers.collect())
                 }
+                Signature::Unsigned => panic!("only signatures are compared"),
             };
             let headers: serde_json::Map<String, Value> = headers.into_iter().collect();
             let sign = json!({ "method": "POST", "query": query, "headers": headers, "body": body,

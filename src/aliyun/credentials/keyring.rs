@@ -111,9 +111,14 @@ impl Keyring {
         }
     }
 
+    /// Keys that are here already, whether they still hold or not.
+    pub fn at_hand(&self) -> Option<Arc<Held>> {
+        self.with(|state| state.held.clone())
+    }
+
     /// Which place gave the keys, with the id shortened; before anyone was asked, which will be.
     pub fn origin(&self) -> String {
-        match self.with(|state| state.held.clone()) {
+        match self.at_hand() {
             Some(held) => held.origin.clone(),
             None => format!("{} (not asked yet)", obtain::description(&self.provider, &self.around)),
         }
