@@ -81,6 +81,9 @@ impl Live {
             sources.insert(name, Opened { source, setup: Arc::new(setup) });
         }
         if problems.is_empty() {
+            for (source, opened) in &sources {
+                tracing::info!(source, keys = opened.source.origin(), "signs with");
+            }
             Ok(Self { config, install: install.to_owned(), channels, sources })
         } else {
             Err(LiveError(problems))

@@ -106,6 +106,13 @@ impl Source {
         }
     }
 
+    /// Which place gave the keys it signs with, the id shortened; for the log.
+    pub fn origin(&self) -> String {
+        match self {
+            Self::AliyunSag(source) => source.client().account().origin(),
+        }
+    }
+
     /// One pass over `users`, done within `budget`. Whatever fails is in what comes back.
     pub async fn fetch(&self, users: &[Arc<str>], now: Time, budget: Span) -> Fetched {
         match self {

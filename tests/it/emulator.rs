@@ -572,3 +572,61 @@ async fn it_stops_when_told() {
     stop.send(()).unwrap();
     tokio::time::timeout(std::time::Duration::from_secs(10), served).await.unwrap().unwrap().unwrap();
 }
+
+fn role(params: &mut Pairs) {
+    set(params, "Action", "AssumeRole");
+    set(params, "Version", "2015-04-01");
+    set(params, "RoleArn", "acs:ram::1:role/reader");
+    set(params, "RoleSessionName", "test");
+    set(params, "DurationSeconds", "900");
+}
+
+#[tokio::test]
+async fn roles_get_keys_that_expire() {
+    let world = World::new("");
+    for how in [How::Get, How::Form] {
+        let answer = world.v1(how, role).await;
+        let reply = answer.json();
+        let keys = &reply["Credentials"];
+        assert_eq!(
+            (answer.status, keys["Expiration"].as_str()),
+            (200, Some("2026-01-02T03:19:05Z")),
+            "{reply}"
+        );
+        let part = |name: &str| keys[name].as_str().unwrap().to_owned();
+        let (id, secret, token) = (part("AccessKeyId"), part("AccessKeySecret"), part("SecurityToken"));
+        let ask = async |token: &str| {
+            let sign = |params: &mut Pairs| {
+                set(params, "AccessKeyId", &id);
+                set(params, "SecurityToken", token);
+                let signature = v1::signature(&secret, &v1::string_to_sign("GET", params));
+                set(params, "Signature", &signature);
+            };
+            world.v1(How::Get, sign).await.code()
+        };
+        assert_eq!(ask(&token).await, "fine");
+        assert_eq!(ask("other").await, "InvalidSecurityToken.MismatchWithAccessKey");
+        assert_eq!(ask("").await, "MissingSecurityToken");
+        world.pass(Span::from_mins(15));
+        assert_eq!(ask(&token).await, "InvalidSecurityToken.Expired");
+        world.pass(Span::from_mins(-15));
+    }
+    let refused = async |change: fn(&mut Pairs)| {
+        let both = |params: &mut Pairs| {
+            role(params);
+            change(params);
+        };
+        world.v1(How::Get, both).await.code()
+    };
+    assert_eq!(refused(|p| set(p, "Signature", "AAAA")).await, "SignatureDoesNotMatch");
+    assert_eq!(refused(|p| set(p, "Version", "2018-03-13")).await, "InvalidVersion");
+    assert_eq!(refused(|p| set(p, "RoleArn", "reader")).await, "InvalidParameter.RoleArn");
+    assert_eq!(refused(|p| set(p, "RoleSessionName", "a b")).await, "InvalidParameter.RoleSessionName");
+    assert_eq!(refused(|p| set(p, "DurationSeconds", "60")).await, "InvalidParameter.DurationSeconds");
+    let oidc = "/?Action=AssumeRoleWithOIDC&Version=2015-04-01&Format=JSON&RoleSessionName=test\
+        &RoleArn=acs%3Aram%3A%3A1%3Arole%2Freader&OIDCProviderArn=p";
+    let answer = world.send("GET", oidc, &[], "").await.unwrap();
+    assert_eq!(answer.code(), "MissingParameter");
+    let answer = world.send("GET", &format!("{oidc}&OIDCToken=a.b.c"), &[], "").await.unwrap();
+    assert_eq!((answer.code().as_str(), answer.status), ("fine", 200));
+}

@@ -8,6 +8,7 @@ mod channels;
 mod client;
 mod commands;
 mod commands_act;
+mod credentials;
 mod docs;
 mod emulator;
 mod letters;

@@ -90,9 +90,6 @@ impl Keyring {
         let found = obtain::at_once(&provider, &around)?;
         // They do not expire, so when they were fetched does not matter.
         let held = found.map(|found| Arc::new(Held::new(found, Time::from_millis(0))));
-        if let Some(held) = &held {
-            tracing::info!(account, keys = held.origin, "keys found");
-        }
         let state = Mutex::new(State { held, ..State::default() });
         Ok(Self { account: account.to_owned(), provider, around, state, turn: tokio::sync::Mutex::default() })
     }

@@ -99,7 +99,7 @@ pub const STEPS: [&str; 6] = [
 
 /// A key id as people may see it: enough to tell one from another.
 pub fn shortened(id: &str) -> String {
-    let chars: Vec<char> = id.chars().filter(|c| c.is_ascii_graphic()).collect();
+    let chars: Vec<char> = id.chars().filter(char::is_ascii_graphic).collect();
     if chars.len() < 12 {
         return chars.iter().take(chars.len().min(2)).chain(&['…']).collect();
     }

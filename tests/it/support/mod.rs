@@ -2,5 +2,6 @@
 //! Neighbours: the test modules beside it. A part of its own so that none of them carries its own servers.
 
 pub(crate) mod http;
+pub(crate) mod metadata;
 pub(crate) mod sdk;
 pub(crate) mod smtp;
