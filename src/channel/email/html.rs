@@ -20,7 +20,7 @@ const SMALL_HEADING: &str = "margin:20px 0 4px;font-size:12px;opacity:.75";
 const FACTS: &str = "border-collapse:collapse;font-size:15px;line-height:1.45";
 const SMALL_FACTS: &str = "border-collapse:collapse;font-size:12px;line-height:1.4;opacity:.75";
 const NAME: &str = "padding:1px 14px 1px 0;vertical-align:top;text-align:left;font-weight:normal;opacity:.75;\
-min-width:72px";
+min-width:96px";
 const VALUE: &str = "padding:1px 0;vertical-align:top;overflow-wrap:anywhere";
 const TABLE: &str =
     "border-collapse:collapse;font-size:14px;line-height:1.35;font-variant-numeric:tabular-nums";
