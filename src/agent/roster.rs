@@ -18,7 +18,9 @@ const PAUSE: Span = Span::from_mins(10);
 /// A total that was refused is asked for again after this long.
 const TOTAL_PAUSE: Span = Span::from_hours(1);
 /// Nothing more is asked for in less than this.
-const LEAST: Span = Span::from_secs(1);
+const LEAST: Span = Span::from_millis(100);
+/// Polls do not begin to the millisecond.
+const SLACK: Span = Span::from_secs(1);
 /// The total is one request.
 const TOTAL_BUDGET: Span = Span::from_secs(5);
 
@@ -66,13 +68,18 @@ impl UnderWay {
     pub(super) async fn first(&mut self, from: &Source, budget: &Budget<'_>) -> Option<Fault> {
         match from.roster(budget.now(), budget.left()).await {
             Ok(roster) => {
-                came(from, &roster);
-                self.waiting = Some(roster);
-                self.renewed = true;
+                self.came(from, roster, budget);
                 None
             }
             Err(fault) => Some(fault),
         }
+    }
+
+    /// Its age counts from the beginning of the poll that asked for it.
+    fn came(&mut self, from: &Source, roster: Roster, budget: &Budget<'_>) {
+        tracing::info!(source = from.name(), users = roster.users.len(), "a whole roster came");
+        self.waiting = Some(Roster { at: budget.clock.wall, ..roster });
+        self.renewed = true;
     }
 
     /// Asks for a roster if the last one is older than `refresh`, and once after each start and reload; it takes effect with the next poll.
@@ -83,19 +90,15 @@ impl UnderWay {
         refresh: Span,
         budget: &Budget<'_>,
     ) {
-        let now = budget.now();
-        let fresh = self.renewed && last.is_some_and(|last| now.since(last) < refresh);
+        let (now, began) = (budget.now(), budget.clock.wall);
+        let fresh = self.renewed && last.is_some_and(|last| began.since(last) + SLACK < refresh);
         let paused = self.retry_at.is_some_and(|at| now < at);
         if fresh || paused || budget.left() < LEAST {
             return;
         }
         self.retry_at = None;
         match from.roster(now, budget.left()).await {
-            Ok(roster) => {
-                came(from, &roster);
-                self.waiting = Some(roster);
-                self.renewed = true;
-            }
+            Ok(roster) => self.came(from, roster, budget),
             Err(fault) => {
                 tracing::warn!(
                     source = from.name(),
@@ -140,8 +143,4 @@ impl UnderWay {
             None => {}
         }
     }
-}
-
-fn came(from: &Source, roster: &Roster) {
-    tracing::info!(source = from.name(), users = roster.users.len(), "a whole roster came");
 }

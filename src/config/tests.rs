@@ -346,3 +346,34 @@ fn columns_count_characters() {
     let columns: Vec<(usize, usize)> = errors.iter().map(|p| (p.line, p.column)).collect();
     assert_eq!(columns, [(2, 12), (3, 15), (3, 24)]);
 }
+
+#[test]
+fn roster_signals_need_a_roster_and_a_roster_has_unnamed_users() {
+    let rule = "[[rule]]\nname = \"x\"\nwhen = \"known and enabled\"\nclear_when = \"not known\"\n";
+    check(
+        rule,
+        "error 3:8 rule \"x\".when: uses enabled, and the source \"one\" asks for no roster\n\
+         error 3:8 rule \"x\".when: uses known, and the source \"one\" asks for no roster\n\
+         error 4:14 rule \"x\".clear_when: uses known, and the source \"one\" asks for no roster",
+    );
+    let source = "[[source]]\nname = \"two\"\nkind = \"aliyun-sag\"\nregion = \"cn-shanghai\"\ninstance = \"sag-2\"\n\
+        schedule = \"@hourly\"\nroster = true\n";
+    check(&format!("{source}{rule}sources = [\"two\"]"), "");
+    let limited =
+        "[[rule]]\nname = \"y\"\nwhen = \"online > limit\"\nsources = [\"two\"]\nusers = [\"zoe\"]\n";
+    check(
+        &format!("{source}{limited}"),
+        "warning 10:8 rule \"y\".when: uses limit without a default: users on the roster who have none are never judged",
+    );
+    check(&format!("{source}{limited}limit = 2"), "");
+    check(&format!("{source}[[group]]\nname = \"g\"\nusers = [\"zoe\"]"), "");
+}
+
+#[test]
+fn connections_are_listed_for_users_alone() {
+    let rule = "[[rule]]\nname = \"x\"\nper = \"source\"\nwhen = \"total > 3\"\nevidence = \"clients\"\n";
+    check(
+        rule,
+        "error 5:12 rule \"x\".evidence: connections are listed for users, not for groups or sources",
+    );
+}

@@ -13,7 +13,7 @@ use super::watch::Watch;
 /// Everybody an instance knows, whole: a list of which a part is missing is no roster.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Roster {
-    /// When its last page came.
+    /// When it was asked for.
     pub at: Time,
     /// Each name once, with whether it is enabled, where that was said.
     pub users: Vec<(Arc<str>, Option<bool>)>,

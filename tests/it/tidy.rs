@@ -288,8 +288,8 @@ fn migrations_are_listed_once_in_order() {
         .iter()
         .filter(|file| file.path.starts_with("src/store/"))
         .flat_map(|file| file.text.lines())
-        .filter_map(|line| line.split_once("migrations/")?.1.split_once(".sql"))
-        .map(|(name, _)| name)
+        .flat_map(|line| line.split("migrations/").skip(1))
+        .filter_map(|rest| Some(rest.split_once(".sql")?.0))
         .collect();
     let present: Vec<&str> =
         all.iter().filter_map(|file| file.path.strip_prefix("migrations/")?.strip_suffix(".sql")).collect();

@@ -1,0 +1,81 @@
+//! Connections of suspected users: in the events, beside the readings, and never in the way of an alert.
+//!
+//! Neighbours: `world` has agent and emulator. A part of its own because these lists are asked for between a decision
+//! and its commit, where nothing may be lost by them.
+
+use seatwatch::engine::event::{Event, EventKind};
+
+use crate::world::{World, body, counts, fault, minute};
+
+const RULE: &str = "[[rule]]\nname = 'shared'\nwhen = 'online > 2'\nevidence = 'clients'\n";
+
+fn rules(users: &str, more: &str) -> String {
+    format!("source shanghai {users}\n{RULE}{more}")
+}
+
+fn clients(event: &Event) -> Option<usize> {
+    event.clients.as_ref().map(Vec::len)
+}
+
+#[tokio::test]
+async fn connections_are_listed_with_tunnel_address_and_time() {
+    let scenario = counts("alice", "1 2 4 5 1") + &counts("bob", "1");
+    let world = World::new(&scenario, &rules("'alice', 'bob'", "for = '1m'")).await;
+    world.live(0..5).await;
+    let posted = world.inboxes["soc"].take();
+    assert_eq!(crate::world::story(&posted), "fired shared alice\nended shared alice");
+    let fired = &body(&posted[0])["data"]["events"][0];
+    let listed = fired["clients"].as_array().unwrap();
+    assert_eq!(listed.len(), 5, "{fired}");
+    assert!(listed[0]["address"].as_str().unwrap().starts_with("10."), "{fired}");
+    assert_eq!(listed[0]["online_since"], minute(0).to_string());
+    assert_eq!(listed[4]["online_since"], minute(3).to_string());
+    assert!(body(&posted[1])["data"]["events"][0]["clients"].is_null(), "it ended: nobody is suspected");
+    let kept = world.reader().evidence("shanghai", "alice", minute(0), minute(9)).unwrap();
+    let kept: Vec<_> = kept.iter().filter_map(|e| Some((e.seq, e.clients.as_ref()?.len()))).collect();
+    assert_eq!(kept, [(3, 4), (4, 5)], "from the first suspicion on");
+    let bob = world.reader().evidence("shanghai", "bob", minute(0), minute(9)).unwrap();
+    assert!(bob.iter().all(|e| e.clients.is_none()), "nobody suspects bob");
+}
+
+#[tokio::test]
+async fn an_alert_goes_out_without_its_list_if_it_must() {
+    for kind in
+        ["kind = 'error'\ncode = 'Forbidden.RAM'", "kind = 'delay'", "kind = 'garbage'", "kind = 'drop'"]
+    {
+        let planted = fault(0, 60, &format!("{kind}\nactions = ['DescribeUserOnlineClients']"));
+        let world = World::new(&(counts("alice", "1 4 4 1") + &planted), &rules("'alice'", "")).await;
+        let started = std::time::Instant::now();
+        world.live(0..4).await;
+        assert!(started.elapsed().as_secs() < 20, "{kind}: held back by its evidence");
+        assert_eq!(world.told("soc"), "fired shared alice\nended shared alice", "{kind}");
+        assert!(world.events().iter().all(|event| event.clients.is_none()), "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn at_most_twenty_are_asked_for_and_new_ones_go_first() {
+    let names: Vec<String> = (0..25).map(|n| format!("sharer-{n:02}")).collect();
+    let scenario: String = names.iter().map(|name| counts(name, "3 3 3")).collect();
+    let scenario = scenario + &counts("zoe", "1 4");
+    let users: Vec<String> = names.iter().map(|name| format!("'{name}'")).collect();
+    let world = World::new(&scenario, &rules(&format!("{}, 'zoe'", users.join(", ")), "")).await;
+    world.live(0..2).await;
+    let fired: Vec<Event> = world.events().into_iter().filter(|e| e.kind == EventKind::Fired).collect();
+    assert_eq!(fired.len(), 26);
+    let listed = |event: &&Event| clients(event).is_some();
+    assert_eq!(fired.iter().filter(|e| e.at == minute(0)).filter(listed).count(), 20);
+    let zoe = fired.iter().find(|event| event.subject.name == "zoe").unwrap();
+    assert_eq!(clients(zoe), Some(4));
+    world.inboxes["soc"].take();
+}
+
+#[tokio::test]
+async fn a_list_that_did_not_change_is_kept_once() {
+    let world = World::new(&counts("alice", "3 3 3 4 4"), &rules("'alice'", "")).await;
+    world.live(0..5).await;
+    let kept = world.reader().evidence("shanghai", "alice", minute(0), minute(9)).unwrap();
+    let kept: Vec<_> = kept.iter().filter(|e| e.clients.is_some()).map(|e| e.seq).collect();
+    assert_eq!(kept, [1, 4]);
+    world.inboxes["soc"].take();
+}
