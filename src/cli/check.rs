@@ -104,7 +104,12 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
     let from = args.from.as_deref().map(|text| when::time("--from", text, zone)).transpose()?;
     let mut problems = Problems { errors: Vec::new(), warnings: config.warnings.clone() };
     let unresolved = config.unresolved();
+    let accounts = keys(&config, args.resolve, now)?;
     let list = if args.resolve { &mut problems.errors } else { &mut problems.warnings };
+    // Keys that the file refers to were told with their place.
+    if unresolved.is_empty() {
+        list.extend(accounts.iter().filter_map(|keys| keyless(common, keys)));
+    }
     list.extend(unresolved);
     list.sort_by_key(|problem| (problem.line, problem.column));
     let exit = match (problems.errors.is_empty(), problems.warnings.is_empty()) {
@@ -118,7 +123,7 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
         schedules: runs(&config, from.unwrap_or(now), next),
         rules: coverage::of_file(&config, now).iter().flat_map(reach).collect(),
         secrets: references(&config),
-        accounts: keys(&config, args.resolve, now)?,
+        accounts,
         errors: problems.errors.clone(),
         warnings: problems.warnings.clone(),
     };
@@ -194,6 +199,19 @@ fn keys(config: &Config, ask: bool, now: Time) -> Result<Vec<Keys>, Failure> {
     config.accounts.iter().chain(&of_chain).map(one).collect()
 }
 
+/// An account without keys, as a problem of the file as a whole.
+fn keyless(common: &Common, keys: &Keys) -> Option<Problem> {
+    Some(Problem {
+        file: common.config.display().to_string(),
+        line: 1,
+        column: 1,
+        key: format!("account {:?}", keys.account),
+        message: keys.error.clone()?,
+        hint: None,
+        excerpt: None,
+    })
+}
+
 /// The problems with their lines, and a last line that counts them.
 fn summary(common: &Common, problems: &Problems) -> String {
     let counts = [("error", problems.errors.len()), ("warning", problems.warnings.len())];
@@ -228,8 +246,8 @@ fn show(config: &Config, report: &Report) {
     let rows: Vec<Vec<String>> = report.secrets.iter().map(row).collect();
     part(&["secret", "is in"], &rows);
     let row = |keys: &Keys| {
-        let none = keys.error.as_ref().map(|error| format!("none: {error}"));
-        vec![keys.account.clone(), print::name(&keys.keys.clone().or(none).unwrap_or_default())]
+        let place = keys.keys.as_deref().unwrap_or("none; see below");
+        vec![keys.account.clone(), print::name(place)]
     };
     let rows: Vec<Vec<String>> = report.accounts.iter().map(row).collect();
     part(&["account", "keys"], &rows);
