@@ -20,7 +20,7 @@ use crate::agent::{Agent, Live, clock};
 use crate::config::Config;
 use crate::engine::time::Span;
 use crate::store::Store;
-use stage::Stage;
+use stage::{Cast, Stage};
 use watcher::Watcher;
 
 #[derive(clap::Args, Debug)]
@@ -43,11 +43,12 @@ pub(super) fn run(_: &Common, args: &Args) -> Result<Exit, Failure> {
         )));
     }
     open::block_on(async {
-        let stage = Stage::set(args.seed).await?;
-        print::line(&format!("files in {}", stage.dir.display()));
+        let cast = Cast::gather(args.seed)?;
+        print::line(&format!("files in {}", cast.dir.display()));
+        let store = Store::open(&cast.database(), clock::now())?;
+        past::write(&store, &cast, clock::now()).await?;
+        let stage = Stage::set(&cast, args.seed).await?;
         let config = Config::load(&stage.rules, clock::now())?;
-        let store = Store::open(&config.agent.database, clock::now())?;
-        past::write(&store, &stage, clock::now()).await?;
         let live = Live::open(config, store.install_id()).map_err(anyhow::Error::from)?;
         let agent = Arc::new(Agent::new(store.clone(), live));
         print::line(
@@ -61,7 +62,7 @@ pub(super) fn run(_: &Common, args: &Args) -> Result<Exit, Failure> {
             let stopped = async { drop(stopped.await) };
             crate::agent::run(agent_, rules, reloads, stopped).await
         });
-        let mut watcher = Watcher::new(store.reader()?, stage.zone);
+        let mut watcher = Watcher::new(store.reader()?, cast.zone);
         let end = async {
             match args.length {
                 Some(length) => tokio::time::sleep(length.to_std()).await,
@@ -78,7 +79,7 @@ pub(super) fn run(_: &Common, args: &Args) -> Result<Exit, Failure> {
         if !matches!(ended, Ok(Ok(Ok(())))) {
             return Err(anyhow::anyhow!("the agent did not stop cleanly").into());
         }
-        let as_planned = watcher.summary(&stage.dir)?;
+        let as_planned = watcher.summary(&cast.dir)?;
         Ok(if as_planned || args.length.is_none() { Exit::Fine } else { Exit::Problem })
     })
 }

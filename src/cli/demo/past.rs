@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::stage::Stage;
+use super::stage::Cast;
 use crate::cli::{Failure, print};
 use crate::engine::fleet::Fleet;
 use crate::engine::judge::judge;
@@ -22,13 +22,13 @@ const EVERY: Span = Span::from_mins(5);
 
 /// Fills `store` with polls every five minutes from two weeks before `now`. No rule looks at them: nothing fires for
 /// the past.
-pub(super) async fn write(store: &Store, stage: &Stage, now: Time) -> Result<(), Failure> {
-    let users: Vec<Arc<str>> = stage.users.iter().map(|user| user.as_str().into()).collect();
+pub(super) async fn write(store: &Store, cast: &Cast, now: Time) -> Result<(), Failure> {
+    let users: Vec<Arc<str>> = cast.users.iter().map(|user| user.as_str().into()).collect();
     let setup = Setup {
         install: store.install_id().to_owned(),
         source: "demo".to_owned(),
         interval: EVERY,
-        zone: stage.zone,
+        zone: cast.zone,
         fleet: Arc::new(Fleet::default()),
         rules: Vec::new(),
         users,
@@ -47,22 +47,22 @@ pub(super) async fn write(store: &Store, stage: &Stage, now: Time) -> Result<(),
         let at = newest - EVERY.times(n);
         let asked = watch.asked(at);
         let poll =
-            watch.poll(fetched(stage, at), &asked, When { at, elapsed: EVERY, jump: None, took: Span::ZERO });
+            watch.poll(fetched(cast, at), &asked, When { at, elapsed: EVERY, jump: None, took: Span::ZERO });
         let outcome = judge(&mut watch, poll, at);
         store.commit(outcome).await?;
         watch.names_saved();
         progress.inc(1);
     }
     progress.finish_and_clear();
-    let readings = polls * i64::try_from(stage.users.len()).unwrap_or(0);
+    let readings = polls * i64::try_from(cast.users.len()).unwrap_or(0);
     print::line(&format!("two weeks of history: {polls} polls, {readings} readings"));
     Ok(())
 }
 
 /// What a poll at `at` would have brought. The planted users were quiet.
-fn fetched(stage: &Stage, at: Time) -> Fetched {
-    let count = |user: &String| stage.population.count(user, at).unwrap_or(1);
-    let readings: Vec<Reading> = stage.users.iter().map(|user| Reading::online(count(user))).collect();
+fn fetched(cast: &Cast, at: Time) -> Fetched {
+    let count = |user: &String| cast.population.count(user, at).unwrap_or(1);
+    let readings: Vec<Reading> = cast.users.iter().map(|user| Reading::online(count(user))).collect();
     Fetched {
         batch_of: vec![0; readings.len()],
         readings,

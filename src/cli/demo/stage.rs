@@ -28,13 +28,18 @@ const ROUNDS: u32 = 90;
 /// Made-up people beside the planted ones.
 const PEOPLE: u32 = 200;
 
-pub(super) struct Stage {
+/// Who there is, and where it is kept. Gathered before the stage is set, because making up their past takes a while
+/// and the script begins with the stage.
+pub(super) struct Cast {
     pub dir: PathBuf,
-    pub rules: PathBuf,
     pub zone: Tz,
     pub population: Population,
     /// All users the source asks for.
     pub users: Vec<String>,
+}
+
+pub(super) struct Stage {
+    pub rules: PathBuf,
     pub mails: UnboundedReceiver<String>,
     pub bodies: UnboundedReceiver<String>,
 }
@@ -43,10 +48,26 @@ pub(super) struct Stage {
 pub(super) const PLANTED: [(&str, &str); 3] =
     [("shared-account", "alice"), ("shared-account", "carol"), ("gateway-offline", "gateway-01")];
 
-impl Stage {
-    pub(super) async fn set(seed: u64) -> Result<Self, Failure> {
+impl Cast {
+    pub(super) fn gather(seed: u64) -> Result<Self, Failure> {
         let ours = std::fs::Permissions::from_mode(0o700);
         let dir = tempfile::Builder::new().prefix("seatwatch-demo-").permissions(ours).tempdir()?.keep();
+        let population = Population::new(seed, PEOPLE);
+        let planted = SCRIPT.iter().map(|(user, _)| (*user).to_owned());
+        let users = planted.chain(population.names()).collect();
+        Ok(Self { dir, zone: chrono_tz::Asia::Shanghai, population, users })
+    }
+
+    /// Where the rules file says that it is.
+    pub(super) fn database(&self) -> PathBuf {
+        self.dir.join("seatwatch.db")
+    }
+}
+
+impl Stage {
+    /// Opens the neighbours and writes the rules file; the script begins now.
+    pub(super) async fn set(cast: &Cast, seed: u64) -> Result<Self, Failure> {
+        let dir = &cast.dir;
         let (mail_in, mails) = unbounded_channel();
         let (body_in, bodies) = unbounded_channel();
         let mailbox = mailbox::open(mail_in).await?;
@@ -57,16 +78,13 @@ impl Stage {
         let (id, secret) = (settings.access_key_id.clone(), settings.access_key_secret.clone());
         let (address, emulator) = Emulator::bind(settings, clock::now(), Arc::new(clock::now))?;
         tokio::spawn(emulator.serve(std::future::pending()));
-        let population = Population::new(seed, PEOPLE);
-        let planted = SCRIPT.iter().map(|(user, _)| (*user).to_owned());
-        let users: Vec<String> = planted.chain(population.names()).collect();
         private(&dir.join("key-id"), &id)?;
         private(&dir.join("key-secret"), secret.expose())?;
         private(&dir.join("hook-secret"), "whsec_c2VhdHdhdGNoLWRlbW8tc2VjcmV0LWZvci1ob29rcw==")?;
-        private(&dir.join("users.txt"), &users.join("\n"))?;
+        private(&dir.join("users.txt"), &cast.users.join("\n"))?;
         let rules = dir.join("rules.toml");
         private(&rules, &rules_file(&address.to_string(), mailbox.port(), &hook.to_string()))?;
-        Ok(Self { dir, rules, zone: chrono_tz::Asia::Shanghai, population, users, mails, bodies })
+        Ok(Self { rules, mails, bodies })
     }
 }
 
