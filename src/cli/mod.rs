@@ -24,6 +24,7 @@ mod payload;
 mod pick;
 mod poll;
 mod print;
+mod roster;
 mod rules;
 mod run;
 mod users;

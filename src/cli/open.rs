@@ -6,7 +6,7 @@ use std::future::Future;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::{Common, Failure};
+use super::{Common, Failure, roster};
 use crate::config::Config;
 use crate::store::{Reader, StoreError};
 
@@ -35,8 +35,9 @@ pub(super) fn config(common: &Common) -> Result<Config, Failure> {
 
 /// The rules file and its database, for reading.
 pub(super) fn reader(common: &Common) -> Result<(Config, Reader), Failure> {
-    let config = config(common)?;
+    let mut config = config(common)?;
     let reader = database(&config.agent.database)?;
+    roster::remembered(&mut config, &reader)?;
     Ok((config, reader))
 }
 
@@ -48,9 +49,12 @@ pub(super) fn database(path: &Path) -> Result<Reader, Failure> {
 
 /// As [`reader`]; before the agent ran for the first time there is no database yet.
 pub(super) fn reader_if_any(common: &Common) -> Result<(Config, Option<Reader>), Failure> {
-    let config = config(common)?;
+    let mut config = config(common)?;
     match database(&config.agent.database) {
-        Ok(reader) => Ok((config, Some(reader))),
+        Ok(reader) => {
+            roster::remembered(&mut config, &reader)?;
+            Ok((config, Some(reader)))
+        }
         Err(Failure::Store(StoreError::Missing { .. })) => Ok((config, None)),
         Err(failure) => Err(failure),
     }

@@ -10,7 +10,7 @@ use chrono_tz::Tz;
 use serde::Serialize;
 
 use super::busy::Busy;
-use super::{Common, Exit, Failure, open, pick, print, when};
+use super::{Common, Exit, Failure, open, pick, print, roster, when};
 use crate::agent::clock;
 use crate::config::{self, Config, Problems};
 use crate::engine::message::clean;
@@ -65,7 +65,8 @@ struct Trouble<'a> {
 type Wanted<'c> = (&'c config::Source, Vec<Arc<str>>);
 
 pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
-    let config = open::config(common)?;
+    let mut config = open::config(common)?;
+    let faults = roster::asked(&mut config, args.source.as_deref())?;
     let wanted = wanted(&config, args)?;
     let settings: Vec<_> = wanted.iter().map(|(s, _)| (&s.settings, s.account.as_deref())).collect();
     let opened = Source::open_all(&settings, &config.accounts);
@@ -77,7 +78,9 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
         let (now, started) = (clock::now(), Instant::now());
         let fetched = open::block_on(async { Ok(opened.fetch(users, now, source.budget).await) });
         drop(busy);
-        polls.push(poll(&source.name, users.len(), fetched?, now, Span::from_std(started.elapsed())));
+        let mut fetched = fetched?;
+        fetched.fault = fetched.fault.or_else(|| faults.get(&source.name).cloned());
+        polls.push(poll(&source.name, users.len(), fetched, now, Span::from_std(started.elapsed())));
     }
     let polled: Vec<_> = wanted.iter().zip(&polls).map(|((_, users), poll)| polled(users, poll)).collect();
     if common.json {

@@ -216,6 +216,28 @@ fn a_poll_prints_what_each_user_has() {
 }
 
 #[test]
+fn a_poll_of_a_roster_asks_who_is_on_it() {
+    let place = Place::new(emulator().port(), 1);
+    let rules = std::fs::read_to_string(place.at("rules.toml")).unwrap();
+    let listed = "users = [\"alice\", \"bob\", \"nobody-here\", \"bad name!\"]";
+    assert!(rules.contains(listed));
+    std::fs::write(place.at("rules.toml"), rules.replace(listed, "roster = true")).unwrap();
+    let all = place.run(&["poll", "--json"]).json();
+    assert_eq!(
+        all[0]["readings"].as_array().unwrap().len(),
+        203,
+        "the population, and those of the scenario"
+    );
+    let one = place.run(&["poll", "--user", "alice", "--json"]).json();
+    assert_eq!(one[0]["readings"][0]["online"], 4);
+    let refused = place.run(&["poll", "--user", "carol"]);
+    assert_eq!(refused.code, 2, "{}", refused.err);
+    place.secret("secret", "another-canary");
+    let failed = place.run(&["poll", "--json"]);
+    assert_eq!((failed.code, failed.json()[0]["outcome"].as_str()), (1, Some("failed")));
+}
+
+#[test]
 fn a_failed_poll_says_why() {
     let place = Place::new(emulator().port(), 1);
     place.secret("secret", "another-canary");

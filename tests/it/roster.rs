@@ -118,6 +118,20 @@ async fn totals_go_on_over_new_members_and_restarts() {
     }
 }
 
+#[tokio::test]
+async fn commands_list_who_is_on_the_roster() {
+    let world = World::new(&counts("alice", "3 3"), ROSTER).await;
+    world.live(0..1).await;
+    let rules = world.rules_file();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_seatwatch"));
+    let ran = command.arg("-c").arg(rules).args(["users", "--user", "alice", "--json"]).output().unwrap();
+    let users: Value = serde_json::from_slice(&ran.stdout).unwrap();
+    let alice = &users[0];
+    assert_eq!((alice["user"].as_str(), alice["online"].as_u64()), (Some("alice"), Some(3)), "{users}");
+    assert_eq!(alice["rules"], serde_json::json!(["shared"]));
+    world.inboxes["soc"].take();
+}
+
 /// The source of the world's rules file, to be asked by hand.
 fn source(world: &World) -> Source {
     let config = Config::load(&world.rules_file(), minute(0)).unwrap();
