@@ -60,7 +60,7 @@ impl Instance {
             && fits("Status", "Active")
             && fits("BusinessState", "Normal");
         let seats = u32::try_from(self.people.names().count()).unwrap_or(u32::MAX);
-        let gateway = || {
+        let gateway = |()| {
             Node::Fields(vec![
                 ("SmartAGId", Node::text(&self.id)),
                 ("Name", Node::text("demo")),
@@ -71,8 +71,8 @@ impl Instance {
                 ("HardwareVersion", Node::text("sag-app")),
             ])
         };
-        let all = if here { vec![gateway()] } else { Vec::new() };
-        let reply = page.reply("SmartAccessGateways", "SmartAccessGateway", all);
+        let all = if here { vec![()] } else { Vec::new() };
+        let reply = page.reply(("SmartAccessGateways", "SmartAccessGateway"), all, gateway);
         Ok(("DescribeSmartAccessGatewaysResponse", reply))
     }
 }

@@ -64,11 +64,16 @@ impl Page {
         Ok(Self { number: read("PageNumber", 1, u32::MAX)?, size: read("PageSize", usual, most)? })
     }
 
-    /// The reply's fields: numbers, and this page of `all` under its two names.
-    pub(super) fn reply(&self, list: &'static str, one: &'static str, all: Vec<Node>) -> Node {
+    /// The reply's fields: numbers, and this page of `all`, each `shown`, under its two names.
+    pub(super) fn reply<T>(
+        &self,
+        (list, one): (&'static str, &'static str),
+        all: Vec<T>,
+        shown: impl Fn(T) -> Node,
+    ) -> Node {
         let total = u32::try_from(all.len()).unwrap_or(u32::MAX);
         let before = (self.number as usize - 1).saturating_mul(self.size as usize);
-        let items = all.into_iter().skip(before).take(self.size as usize).collect();
+        let items = all.into_iter().skip(before).take(self.size as usize).map(shown).collect();
         Node::Fields(vec![
             ("TotalCount", Node::Number(total)),
             ("PageNumber", Node::Number(self.number)),
@@ -87,10 +92,11 @@ impl Instance {
         self.touched().get(name).copied().unwrap_or_default()
     }
 
-    /// Everybody who has an account now, by name.
-    pub(super) fn roster(&self, at: Moment) -> BTreeSet<String> {
-        let scripted = self.scenario.names().map(str::to_owned);
-        let all = self.people.names().chain(scripted);
+    /// Everybody who has an account now: the population, then who is scripted beside it, by name.
+    pub(super) fn roster(&self, at: Moment) -> Vec<String> {
+        let beside = self.scenario.names().filter(|name| self.people.habit(name).is_none());
+        let beside: BTreeSet<String> = beside.map(str::to_owned).collect();
+        let all = self.people.names().chain(beside);
         all.filter(|name| self.scenario.has(name, at.since_start)).collect()
     }
 
@@ -100,24 +106,22 @@ impl Instance {
         let wanted = |param: &str, value: &str| {
             call.param(param).is_none_or(|wanted| wanted.is_empty() || wanted == value)
         };
-        let touched = self.touched().clone();
-        let one = |name: String| {
-            let mail = format!("{name}@example.com");
-            let off = touched.get(&name).is_some_and(|touched| touched.disabled);
-            (wanted("UserName", &name) && wanted("UserMail", &mail)).then(|| {
-                Node::Fields(vec![
-                    ("UserName", Node::Text(name)),
-                    ("UserMail", Node::Text(mail)),
-                    ("ClientIp", Node::text("")),
-                    ("Bandwidth", Node::Number(2_000)),
-                    ("State", Node::Number(u32::from(off))),
-                    ("AccelerateBandwidth", Node::Number(0)),
-                    ("IsStaticIp", Node::Number(0)),
-                ])
-            })
+        let mail = |name: &str| format!("{name}@example.com");
+        let fits = |name: &String| wanted("UserName", name) && wanted("UserMail", &mail(name));
+        let all: Vec<String> = self.roster(at).into_iter().filter(fits).collect();
+        let shown = |name: String| {
+            Node::Fields(vec![
+                ("UserMail", Node::Text(mail(&name))),
+                ("ClientIp", Node::text("")),
+                ("Bandwidth", Node::Number(2_000)),
+                ("State", Node::Number(u32::from(self.touched_of(&name).disabled))),
+                ("AccelerateBandwidth", Node::Number(0)),
+                ("IsStaticIp", Node::Number(0)),
+                ("UserName", Node::Text(name)),
+            ])
         };
-        let all = self.roster(at).into_iter().filter_map(one).collect();
-        Ok(("DescribeSmartAccessGatewayClientUsersResponse", page.reply("Users", "User", all)))
+        let reply = page.reply(("Users", "User"), all, shown);
+        Ok(("DescribeSmartAccessGatewayClientUsersResponse", reply))
     }
 
     /// This one action spells the parameter `Username`.

@@ -6,7 +6,7 @@
 use rusqlite::Connection;
 
 use super::error::StoreError;
-use super::{Reader, chain, codec, polls};
+use super::{Reader, chain, codec, polls, roster};
 
 /// What the thorough check found; each list is empty in a good database.
 #[derive(Clone, PartialEq, Eq, Debug, Default, serde::Serialize)]
@@ -88,6 +88,7 @@ fn readings(c: &Connection) -> Result<Vec<String>, StoreError> {
             faults.push(format!("the keyframe of poll {seq} of source number {source} does not read"));
         }
     }
+    faults.extend(roster::damaged(c)?);
     Ok(faults)
 }
 

@@ -64,6 +64,19 @@ pub(super) fn newest(c: &Connection, source: i64) -> Result<Option<Vec<Listed>>,
     bytes.map(|bytes| unpack(&bytes)).transpose().map_err(broken)
 }
 
+/// A line for each roster that does not read.
+pub(super) fn damaged(c: &Connection) -> Result<Vec<String>, StoreError> {
+    let mut query = c.prepare("SELECT source, seq, users FROM roster")?;
+    let (mut rows, mut faults) = (query.query([])?, Vec::new());
+    while let Some(row) = rows.next()? {
+        if unpack(&row.get::<_, Vec<u8>>(2)?).is_err() {
+            let (source, seq): (i64, i64) = (row.get(0)?, row.get(1)?);
+            faults.push(format!("the roster of poll {seq} of source number {source} does not read"));
+        }
+    }
+    Ok(faults)
+}
+
 /// Forgets rosters that were replaced before poll `first`; the one in force at it stays.
 pub(super) fn prune(c: &Connection, source: i64, first: i64) -> Result<(), StoreError> {
     let old = "DELETE FROM roster WHERE source = ?1 AND seq <
@@ -95,5 +108,33 @@ mod tests {
     fn a_hundred_thousand_alike_are_three_bytes() {
         assert_eq!(pack(&vec![Listed::Enabled; 100_000]).len(), 3);
         assert_eq!(unpack(&[0]), Err(Malformed));
+    }
+
+    #[test]
+    fn the_roster_in_force_outlives_pruning_and_damage_is_named() {
+        let c = Connection::open_in_memory().unwrap();
+        crate::store::migrate::STEPS.iter().for_each(|step| c.execute_batch(step).unwrap());
+        c.execute("INSERT INTO source (id, name, last_seq, memory) VALUES (1, 's', 9, '{}')", []).unwrap();
+        let put = |seq: i64, users: &[u8]| {
+            c.execute("INSERT INTO roster VALUES (1, ?1, ?2)", params![seq, users]).unwrap();
+        };
+        assert_eq!(newest(&c, 1).unwrap(), None);
+        put(1, &pack(&[Listed::Enabled]));
+        put(4, &pack(&[Listed::Enabled, Listed::Disabled]));
+        put(8, &pack(&[Listed::No, Listed::Unsaid]));
+        assert_eq!(newest(&c, 1).unwrap(), Some(vec![Listed::No, Listed::Unsaid]));
+        let left = |first| {
+            prune(&c, 1, first).unwrap();
+            let mut query = c.prepare("SELECT seq FROM roster ORDER BY seq").unwrap();
+            let seqs = query.query_map([], |row| row.get(0)).unwrap();
+            seqs.collect::<Result<Vec<i64>, _>>().unwrap()
+        };
+        assert_eq!(left(1), [1, 4, 8]);
+        assert_eq!(left(6), [4, 8], "the one in force at poll 6");
+        assert_eq!(left(9), [8]);
+        assert!(damaged(&c).unwrap().is_empty());
+        put(9, &[0]);
+        assert_eq!(damaged(&c).unwrap().len(), 1);
+        assert!(newest(&c, 1).is_err());
     }
 }
