@@ -172,3 +172,47 @@ fn clients_have_an_address_and_perhaps_a_time() {
     assert_eq!(clients(xml).unwrap(), [client(1, since)]);
     assert!(clients(br#"{"Users":null}"#).is_err());
 }
+
+/// The users a page names and what it says of each; or why it is none.
+#[track_caller]
+fn check_roster(body: &str, expect: &str) {
+    let said = match roster(body.as_bytes()) {
+        Ok(page) => format!("{} {:?} {:?}", page.total, page.number, page.users),
+        Err(why) => why.to_string(),
+    };
+    let said = said.replace("RosterUser ", "").replace("Some(", "").replace(')', "");
+    assert!(said.contains(expect), "{body}: {said}");
+}
+
+#[test]
+fn pages_of_users_read_alike_in_both_formats() {
+    let json = r#"{"TotalCount":2,"PageNumber":1,"Users":{"User":[{"UserName":"a","State":0},{"UserName":"张","State":"1"}]}}"#;
+    let xml = "<R><TotalCount>2</TotalCount><PageNumber>1</PageNumber><Users><User><UserName>a</UserName>\
+        <State>0</State></User><User><UserName>张</UserName><State>1</State></User></Users></R>";
+    for body in [json, xml] {
+        check_roster(body, r#"2 1 [{ name: "a", enabled: true }, { name: "张", enabled: false }]"#);
+    }
+    check_roster(
+        r#"{"TotalCount":"1","Users":{"User":{"UserName":"a","State":7}}}"#,
+        "1 None [{ name: \"a\", enabled: None }]",
+    );
+    check_roster(r#"{"TotalCount":0,"Users":{"User":[]}}"#, "0 None []");
+    check_roster(r#"{"Users":{"User":[]}}"#, "no TotalCount");
+    check_roster(r#"{"TotalCount":-1,"Users":{"User":[]}}"#, "no TotalCount");
+    check_roster(r#"{"TotalCount":1,"Users":{"User":[{"UserName":""}]}}"#, "without a name");
+    check_roster(r#"{"TotalCount":1,"Users":{"User":[{"State":0}]}}"#, "has not the documented fields");
+    check_roster("<R><TotalCount>1</TotalCount></R>", "no Users");
+}
+
+#[test]
+fn totals_may_be_higher_than_any_users_count() {
+    let json =
+        r#"{"SagStatistics":{"Statistics":[{"SmartAGId":"s","OnlineCount":"250000"},{"SmartAGId":"t"}]}}"#;
+    let xml = "<R><SagStatistics><Statistics><SmartAGId>s</SmartAGId><OnlineCount>250000</OnlineCount></Statistics>\
+        <Statistics><SmartAGId>t</SmartAGId></Statistics></SagStatistics></R>";
+    for body in [json, xml] {
+        let all = totals(body.as_bytes()).unwrap();
+        let all: Vec<_> = all.iter().map(|total| (total.instance.as_str(), total.online)).collect();
+        assert_eq!(all, [("s", Some(250_000)), ("t", None)]);
+    }
+}
