@@ -150,7 +150,7 @@ fn finish(c: &Connection, id: &str, n: u32, end: &Finish) -> Result<(), StoreErr
     let failed = end.answer != Answer::Sent;
     let update = "UPDATE notification SET last_answer = ?2, accepted = ?3, last_error = CASE WHEN ?4 THEN ?5
                   ELSE NULL END WHERE no = ?1 AND state = 'pending'";
-    let accepted = serde_json::to_string(&end.accepted)?;
+    let accepted = serde_json::to_string(&accepted_by(c, no, &end.accepted)?)?;
     c.prepare_cached(update)?.execute(params![no, answer, accepted, failed, end.note])?;
     let channel: String =
         c.query_row("SELECT channel FROM notification WHERE no = ?1", [no], |row| row.get(0))?;
@@ -161,6 +161,9 @@ fn finish(c: &Connection, id: &str, n: u32, end: &Finish) -> Result<(), StoreErr
             let sent =
                 "UPDATE notification SET state = 'sent', finished_at = ?2, last_error = NULL WHERE no = ?1";
             c.prepare_cached(sent)?.execute(params![no, at])?;
+            if state == OutboxState::Dead {
+                outbox::revive_ends(c, &id, end.ended_at)?;
+            }
         }
         Then::At(_) | Then::Dead | Then::Wait if state == OutboxState::Dead => {}
         Then::At(time) => {
@@ -171,6 +174,15 @@ fn finish(c: &Connection, id: &str, n: u32, end: &Finish) -> Result<(), StoreErr
         Then::Wait => channels::disable(c, &channel, end.ended_at)?,
     }
     Ok(())
+}
+
+/// The recipients that took it over so far: those known before, and `new` ones. An attempt that was cut off names none.
+fn accepted_by(c: &Connection, no: i64, new: &[String]) -> Result<Vec<String>, StoreError> {
+    let query = "SELECT accepted FROM notification WHERE no = ?1";
+    let before: String = c.prepare_cached(query)?.query_row([no], |row| row.get(0))?;
+    let mut all: Vec<String> = serde_json::from_str(&before)?;
+    all.extend(new.iter().filter(|recipient| !all.contains(recipient)).cloned().collect::<Vec<_>>());
+    Ok(all)
 }
 
 /// Closes attempts that another run left open; returns the notifications concerned, and whether each is given up.
@@ -197,12 +209,16 @@ fn crashed(c: &Connection, run: &str, now: Time) -> Result<Vec<(String, bool)>, 
     Ok(found)
 }
 
-/// False, and nothing written, if an attempt at one of `old` was begun meanwhile or it is finished.
+/// False, and nothing written, if an attempt at one of `old` was begun meanwhile or it is finished, or if `new` is
+/// there already.
 fn supersede(c: &Connection, old: &[String], new: &NewNotification) -> Result<bool, StoreError> {
     let mut query =
         c.prepare_cached("SELECT 1 FROM notification WHERE id = ?1 AND state = 'pending' AND told = 0")?;
+    if c.prepare_cached("SELECT 1 FROM notification WHERE id = ?1")?.exists([&new.id])? {
+        return Ok(false);
+    }
     for id in old {
-        if *id == new.id || !query.exists([id])? {
+        if !query.exists([id])? {
             return Ok(false);
         }
     }
@@ -211,10 +227,7 @@ fn supersede(c: &Connection, old: &[String], new: &NewNotification) -> Result<bo
     for id in old {
         c.prepare_cached(update)?.execute(params![id, new.id, new.created_at.millis()])?;
     }
-    if !outbox::insert(c, new)? {
-        return Err(StoreError::Refused(format!("{} is there already", new.id)));
-    }
-    Ok(true)
+    outbox::insert(c, new)
 }
 
 fn next_due(c: &Connection, channel: &str) -> Result<Option<Time>, StoreError> {
@@ -263,7 +276,8 @@ impl Store {
         self.write(move |c| crashed(c, &run, now))
     }
 
-    /// Puts `new` in the place of `old`, if none of them was ever attempted; else false, and nothing is changed.
+    /// Puts `new` in the place of `old`, if none of them was ever attempted and `new` is not there yet; else false,
+    /// and nothing is changed.
     pub fn supersede(&self, old: Vec<String>, new: NewNotification) -> Pending<bool> {
         self.write(move |c| supersede(c, &old, &new))
     }

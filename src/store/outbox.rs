@@ -91,10 +91,13 @@ const FIRED_IS_DEAD: &str =
         WHERE f.episode = e.episode AND f.kind = 'fired' AND d.channel = n.channel
         AND d.state IN ('pending', 'waiting', 'sent'))";
 
+/// Why an *ended* was superseded with its *fired*; rows that were folded into another have no such reason.
+const SILENCED: &str = "the fired notification is dead";
+
 /// Supersedes unfinished notifications that say nothing but the end of episodes whose *fired* is dead.
 pub(super) fn silence_ends(c: &Connection, channel: &str, now: Time) -> Result<(), StoreError> {
     let update = format!(
-        "UPDATE notification AS n SET state = 'superseded', finished_at = ?2, last_error = 'the fired notification is dead',
+        "UPDATE notification AS n SET state = 'superseded', finished_at = ?2, last_error = '{SILENCED}',
             superseded_by = (SELECT d.id FROM notification_event e JOIN notification_event f ON f.episode = e.episode
                 AND f.kind = 'fired' JOIN notification d ON d.no = f.notification
                 WHERE e.notification = n.no AND d.channel = n.channel AND d.state = 'dead' ORDER BY d.no LIMIT 1)
@@ -174,14 +177,24 @@ pub(super) fn retry(c: &Connection, prefix: &str, now: Time) -> Result<(), Store
             return Ok(());
         }
     }
-    let fields = "state = CASE WHEN (SELECT disabled FROM channel WHERE name = channel) THEN 'waiting' ELSE 'pending' END,
-                  next_attempt_at = ?2, finished_at = NULL, superseded_by = NULL";
     let revive = format!(
-        "UPDATE notification SET {fields}, tries = 0, crashes = 0, first_attempt_at = NULL WHERE no = ?1"
+        "UPDATE notification SET {REVIVED}, tries = 0, crashes = 0, first_attempt_at = NULL WHERE no = ?1"
     );
     c.execute(&revive, params![no, now.millis()])?;
+    revive_ends(c, &id, now)
+}
+
+/// What a notification takes on that is to be sent after all; `?2` is now.
+const REVIVED: &str =
+    "state = CASE WHEN (SELECT disabled FROM channel WHERE name = channel) THEN 'waiting' ELSE 'pending' END,
+                  next_attempt_at = ?2, finished_at = NULL, superseded_by = NULL";
+
+/// The notification `id` lives, or arrived after all: ends that its death silenced are to be told again. Rows that it
+/// stands for stay superseded.
+pub(super) fn revive_ends(c: &Connection, id: &str, now: Time) -> Result<(), StoreError> {
     let follow = format!(
-        "UPDATE notification SET {fields}, last_error = NULL WHERE state = 'superseded' AND superseded_by = ?1"
+        "UPDATE notification SET {REVIVED}, last_error = NULL
+         WHERE state = 'superseded' AND superseded_by = ?1 AND last_error = '{SILENCED}'"
     );
     c.execute(&follow, params![id, now.millis()])?;
     Ok(())

@@ -90,6 +90,56 @@ fn a_dead_beginning_takes_its_end_along_and_a_retry_brings_it_back() {
 }
 
 #[test]
+fn a_retried_fold_does_not_wake_what_it_stands_for() {
+    let world = World::new();
+    let store = world.open();
+    let (fired, ended) = (event("alice", 1, 1, EventKind::Fired), event("alice", 2, 1, EventKind::Ended));
+    let rows = vec![notification("a", "mail", &[&fired]), notification("b", "mail", &[&ended])];
+    commit_events(&store, &[&fired, &ended], rows);
+    let old = || vec!["ntf_a".to_owned(), "ntf_b".to_owned()];
+    let fold = || notification("c", "mail", &[&fired, &ended]);
+    assert!(store.supersede(old(), fold()).wait().unwrap());
+    let n = store.begin_attempt("ntf_c", "run", at(1)).wait().unwrap();
+    finish(&store, "ntf_c", n, Answer::Rejected, Then::Dead, at(1));
+    store.retry("ntf_c", at(9)).wait().unwrap();
+    assert_eq!(ids(&due(&store, at(9))), ["ntf_c"]);
+    assert_eq!(["ntf_a", "ntf_b"].map(|id| state(&store, id)), [OutboxState::Superseded; 2]);
+    assert!(!store.supersede(vec![], fold()).wait().unwrap(), "it is there already");
+}
+
+#[test]
+fn what_arrives_although_it_was_dropped_is_told_to_its_end() {
+    let world = World::new();
+    let store = world.open();
+    let (fired, ended) = (event("alice", 1, 1, EventKind::Fired), event("alice", 2, 1, EventKind::Ended));
+    commit_events(&store, &[&fired], vec![notification("a", "mail", &[&fired])]);
+    let n = store.begin_attempt("ntf_a", "run", at(1)).wait().unwrap();
+    store.drop_notification("ntf_a", at(2)).wait().unwrap();
+    commit_events(&store, &[&ended], vec![notification("b", "mail", &[&ended])]);
+    assert_eq!(state(&store, "ntf_b"), OutboxState::Superseded);
+    finish(&store, "ntf_a", n, Answer::Sent, Then::Sent, at(3));
+    assert_eq!(state(&store, "ntf_a"), OutboxState::Sent);
+    assert_eq!(ids(&due(&store, at(3))), ["ntf_b"]);
+}
+
+#[test]
+fn recipients_once_accepted_stay_accepted() {
+    let world = World::new();
+    let store = world.open();
+    let fired = event("alice", 1, 1, EventKind::Fired);
+    commit_events(&store, &[&fired], vec![notification("a", "mail", &[&fired])]);
+    for accepted in [vec!["a@x.test"], vec![], vec!["a@x.test", "b@x.test"]] {
+        let n = store.begin_attempt("ntf_a", "run", at(1)).wait().unwrap();
+        let accepted = accepted.into_iter().map(str::to_owned).collect();
+        let (answer, note, then) = (Answer::Retry, "stopped".to_owned(), Then::At(at(1)));
+        let end = Finish { ended_at: at(1), answer, status: None, note, accepted, then };
+        store.finish_attempt("ntf_a", n, end).wait().unwrap();
+        assert!(due(&store, at(1))[0].accepted.contains(&"a@x.test".to_owned()));
+    }
+    assert_eq!(due(&store, at(1))[0].accepted, ["a@x.test", "b@x.test"]);
+}
+
+#[test]
 fn three_crashes_within_a_send_give_it_up() {
     let world = World::new();
     let store = world.open();
