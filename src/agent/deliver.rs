@@ -19,6 +19,8 @@ use super::{Agent, Live};
 const AT_ONCE: usize = 4;
 /// Rows looked at in one pass of a channel.
 const WINDOW: u32 = 64;
+/// So many rows that failed already make it the channel's fault: no further one is spent on finding out.
+const MOST_PROBES: usize = 5;
 /// Rows looked at for folding.
 const FOLD_WINDOW: u32 = 256;
 
@@ -54,6 +56,8 @@ impl Breaker {
             Answer::Retry | Answer::Misconfigured | Answer::Gone => {
                 let pause =
                     Self::PAUSES.get(self.failures as usize).copied().unwrap_or(backoff::LONGEST_WAIT);
+                // A refused login locks accounts: it is not for the next message to try it again.
+                let pause = if is_login(delivery) { backoff::LONGEST_WAIT } else { pause };
                 let asked =
                     delivery.retry_after.unwrap_or(Span::ZERO).clamp(Span::ZERO, backoff::LONGEST_WAIT);
                 self.failures = self.failures.saturating_add(1);
@@ -61,6 +65,21 @@ impl Breaker {
             }
         }
     }
+}
+
+/// The mail server refused name and password.
+fn is_login(delivery: &Delivery) -> bool {
+    delivery.answer == Answer::Misconfigured && delivery.status == Some(535)
+}
+
+/// The rows to try while only one may be: not the same one each time, because it may be the one that the receiver
+/// chokes on, and not a new one each time, because what was tried cannot be folded any more.
+fn probe(mut due: Vec<Due>) -> Vec<Due> {
+    let enough = due.iter().filter(|row| row.told).count() >= MOST_PROBES;
+    due.retain(|row| row.told || !enough);
+    // The first of those with the fewest tries: `due` is in order of age.
+    let least = due.iter().map(|row| row.tries).min();
+    due.into_iter().find(|row| Some(row.tries) == least).into_iter().collect()
 }
 
 /// The end of an attempt that the store has not taken yet.
@@ -100,7 +119,8 @@ impl Agent {
             return Ok(0);
         }
         self.fold(live, name, now).await?;
-        let due = self.store.due(vec![name.to_owned()], now, allowed).await?;
+        let due = self.store.due(vec![name.to_owned()], now, WINDOW).await?;
+        let due = if allowed == WINDOW { due } else { probe(due) };
         let mut attempts = 0;
         for group in due.chunks(AT_ONCE) {
             attempts += group.len();
@@ -306,5 +326,58 @@ fn log(row: &Due, n: u32, delivery: &Delivery, next: Next) {
         Next::Wait => {
             tracing::error!(channel, notification, attempt = n, status, note, "the channel is gone");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Time = Time::from_millis(1_795_000_000_000);
+
+    fn due(id: &str, tries: u32) -> Due {
+        Due {
+            id: id.to_owned(),
+            channel: "hook".to_owned(),
+            payload: Vec::new(),
+            events: Vec::new(),
+            created_at: NOW,
+            next_attempt_at: NOW,
+            tries,
+            crashes: 0,
+            first_attempt_at: None,
+            told: tries > 0,
+            accepted: Vec::new(),
+        }
+    }
+
+    #[track_caller]
+    fn check(tries: &[u32], chosen: usize) {
+        let rows = tries.iter().enumerate().map(|(i, tries)| due(&i.to_string(), *tries)).collect();
+        let ids: Vec<String> = probe(rows).into_iter().map(|row| row.id).collect();
+        assert_eq!(ids, [chosen.to_string()], "{tries:?}");
+    }
+
+    #[test]
+    fn a_row_that_keeps_failing_does_not_hold_up_the_next() {
+        check(&[1, 0], 1);
+        check(&[7, 1, 1], 1);
+        check(&[0, 0], 0);
+        check(&[4, 3, 3, 3, 3, 0], 1);
+        assert!(probe(Vec::new()).is_empty());
+    }
+
+    #[test]
+    fn a_refused_login_pauses_the_channel_for_an_hour() {
+        let pause = |answer, status| {
+            let mut breaker = Breaker::default();
+            let delivery =
+                Delivery { answer, status, note: String::new(), accepted: Vec::new(), retry_after: None };
+            breaker.take(&delivery, NOW);
+            breaker.until.map(|until| until.since(NOW))
+        };
+        assert_eq!(pause(Answer::Misconfigured, Some(535)), Some(Span::from_hours(1)));
+        assert_eq!(pause(Answer::Misconfigured, Some(403)), Some(Span::from_secs(5)));
+        assert_eq!(pause(Answer::Sent, None), None);
     }
 }

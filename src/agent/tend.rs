@@ -33,17 +33,18 @@ impl Agent {
 
     async fn tend(&self, now: Time) -> Result<(), StoreError> {
         let live = self.live();
-        self.acts(now).await?;
+        // What fails in one place holds nothing else up; the first failure is reported.
+        let mut result = self.acts(now).await;
         for source in live.source_names() {
-            self.with_watch(&live, source, now, |watch| {
+            let tended = self.with_watch(&live, source, now, |watch| {
                 let mut outcome = reconcile(watch, now);
                 outcome.append(remind(watch, now));
                 outcome
-            })
-            .await?;
+            });
+            result = result.and(tended.await);
         }
-        self.settle_lost_sources(&live, now).await?;
-        self.tend_channels(&live, now).await
+        result = result.and(self.settle_lost_sources(&live, now).await);
+        result.and(self.tend_channels(&live, now).await)
     }
 
     async fn acts(&self, now: Time) -> Result<(), StoreError> {
@@ -51,7 +52,9 @@ impl Agent {
         for row in self.store.open_acts().await? {
             let result = match &row.act {
                 Act::Retry { notification } => {
-                    self.store.retry(notification, now).await.map(|()| "it is due now")
+                    let retried = self.store.retry(notification, now).await;
+                    self.forget_breakers();
+                    retried.map(|()| "it is due now")
                 }
                 Act::Drop { notification } => {
                     self.store.drop_notification(notification, now).await.map(|()| "it will not be sent")
@@ -150,6 +153,9 @@ impl Agent {
             if live.source(&source).is_some() {
                 continue;
             }
+            // A poll that goes on with the file it began with commits states of its own: its turn comes after it.
+            let watched = self.watched(&source).await;
+            let Ok(_idle) = watched.poll.try_lock() else { continue };
             let mut outcome = Outcome { now, ..Outcome::default() };
             for (key, before) in self.store.load_alerts(Some(&source)).await? {
                 let (after, step) = crate::engine::alert::left_scope(&before);
