@@ -128,6 +128,7 @@ fn watch(store: &Store, names: &[Arc<str>]) -> Watch {
         zone: chrono_tz::Asia::Shanghai,
         fleet: Arc::new(Fleet::default()),
         rules,
+        elsewhere: Vec::new(),
         users: names.to_vec(),
         roster: false,
         language: Language::En,

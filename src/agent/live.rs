@@ -38,14 +38,16 @@ pub struct LiveError(pub Vec<String>);
 
 /// What the file says that concerns one of its sources. `fleet` is the file's, shared by all of them.
 pub fn setup(config: &Config, source: &config::Source, fleet: &Arc<Fleet>, install: &str) -> Setup {
-    let rules = config.rules.iter().filter(|rule| rule.scope.covers_source(&source.name));
+    let (rules, others): (Vec<_>, Vec<_>) =
+        config.rules.iter().partition(|rule| rule.scope.covers_source(&source.name));
     Setup {
         install: install.to_owned(),
         source: source.name.clone(),
         interval: source.interval,
         zone: config.agent.timezone,
         fleet: Arc::clone(fleet),
-        rules: rules.cloned().map(Arc::new).collect(),
+        rules: rules.into_iter().cloned().map(Arc::new).collect(),
+        elsewhere: others.into_iter().map(|rule| rule.name.clone()).collect(),
         users: source.users.clone(),
         roster: source.roster.is_some(),
         language: config.agent.language,
@@ -128,7 +130,7 @@ impl Live {
     }
 
     /// One notice rendered for its channel. A channel that left the rules file still gets its row, so that it is
-    /// listed that somebody was not told; `tend` gives such rows up.
+    /// listed that somebody was not told; the store never sends it.
     pub fn notification(&self, notice: &Notice, now: Time) -> NewNotification {
         let payload = match self.channels.get(&notice.channel) {
             Some(channel) => {

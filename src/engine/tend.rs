@@ -38,7 +38,8 @@ pub fn remind(watch: &mut Watch, now: Time) -> Outcome {
 pub fn reconcile(watch: &mut Watch, now: Time) -> Outcome {
     let mut outcome = Outcome { now, ..Outcome::default() };
     for (key, before) in std::mem::take(&mut watch.orphans) {
-        let rule_is_there = watch.plans.iter().any(|plan| plan.rule.name == key.rule);
+        let rule_is_there = watch.plans.iter().any(|plan| plan.rule.name == key.rule)
+            || watch.setup.elsewhere.contains(&key.rule);
         let (after, step) =
             if rule_is_there { alert::left_scope(&before) } else { alert::rule_removed(&before) };
         settle(&watch.setup.install, key, &before, after, step, now, &mut outcome);

@@ -68,28 +68,31 @@ fn kept(
             continue;
         }
         if !tells(watch, plan, index) {
-            found.push((index, judged(inside, Verdict::Unknown)));
+            found.push((
+                index,
+                if inside { Judged::Inside(Verdict::Unknown) } else { outside(Truth::Unknown) },
+            ));
             continue;
         }
         let one = |program: &Program| evaluate(watch, plan, program, index..index + 1)[0];
-        let when = match () {
-            () if !inside => Truth::False,
-            () if absent_breach(plan, poll, index) => Truth::True,
-            () => one(&plan.rule.when),
-        };
+        let absent = absent_breach(plan, poll, index);
+        let when = if absent { Truth::True } else { one(&plan.rule.when) };
         let clear = match &plan.rule.clear_when {
             Some(program) => one(program),
             // Outside its window a rule without `clear_when` still clears by its own condition.
-            None if inside => not(when),
-            None if absent_breach(plan, poll, index) => Truth::False,
-            None => not(one(&plan.rule.when)),
+            None => not(when),
         };
-        found.push((index, judged(inside, verdict(when, clear))));
+        found.push((index, if inside { Judged::Inside(verdict(when, clear)) } else { outside(clear) }));
     }
 }
 
-const fn judged(inside: bool, verdict: Verdict) -> Judged {
-    if inside { Judged::Inside(verdict) } else { Judged::Outside(verdict) }
+/// Outside the window nothing is a breach, and only the clear condition counts.
+const fn outside(clear: Truth) -> Judged {
+    Judged::Outside(match clear {
+        Truth::True => Verdict::Clear,
+        Truth::False => Verdict::Between,
+        Truth::Unknown => Verdict::Unknown,
+    })
 }
 
 /// Whether this poll tells the rule anything new of the subject. Windows hold the last value for a while, but a poll
@@ -116,8 +119,9 @@ const fn verdict(when: Truth, clear: Truth) -> Verdict {
     match (when, clear) {
         (Truth::True, _) => Verdict::Breach,
         (Truth::False | Truth::Unknown, Truth::True) => Verdict::Clear,
-        (Truth::False, Truth::False) => Verdict::Between,
-        (Truth::Unknown, _) | (Truth::False, Truth::Unknown) => Verdict::Unknown,
+        // That there is no breach is known, whatever `clear_when` needs to tell the rest.
+        (Truth::False, Truth::False | Truth::Unknown) => Verdict::Between,
+        (Truth::Unknown, _) => Verdict::Unknown,
     }
 }
 

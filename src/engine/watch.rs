@@ -37,6 +37,8 @@ pub struct Setup {
     pub fleet: Arc<Fleet>,
     /// Those that cover the source.
     pub rules: Vec<Arc<Rule>>,
+    /// Names of the file's other rules: they cover other sources only.
+    pub elsewhere: Vec<String>,
     /// The users to ask about.
     pub users: Vec<Arc<str>>,
     /// Whether those on the instance's roster are asked about as well.

@@ -138,6 +138,10 @@ pub(super) fn insert(c: &Connection, new: &NewNotification) -> Result<bool, Stor
     if ends {
         silence_ends(c, &new.channel, new.created_at)?;
     }
+    // Nobody could render it: it is listed, and never sent.
+    if new.payload.is_empty() {
+        die(c, no, Some("its channel is not in the rules file"), new.created_at)?;
+    }
     Ok(true)
 }
 
@@ -177,6 +181,10 @@ pub(super) fn retry(c: &Connection, prefix: &str, now: Time) -> Result<(), Store
             return Ok(());
         }
     }
+    if !c.prepare_cached("SELECT 1 FROM notification WHERE no = ?1 AND length(payload) > 0")?.exists([no])? {
+        let message = format!("{id} holds nothing to send; see its events with `seatwatch alerts show`");
+        return Err(StoreError::Refused(message));
+    }
     let revive = format!(
         "UPDATE notification SET {REVIVED}, tries = 0, crashes = 0, first_attempt_at = NULL WHERE no = ?1"
     );
@@ -194,7 +202,7 @@ const REVIVED: &str =
 pub(super) fn revive_ends(c: &Connection, id: &str, now: Time) -> Result<(), StoreError> {
     let follow = format!(
         "UPDATE notification SET {REVIVED}, last_error = NULL
-         WHERE state = 'superseded' AND superseded_by = ?1 AND last_error = '{SILENCED}'"
+         WHERE state = 'superseded' AND superseded_by = ?1 AND last_error = '{SILENCED}' AND length(payload) > 0"
     );
     c.execute(&follow, params![id, now.millis()])?;
     Ok(())

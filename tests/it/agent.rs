@@ -321,6 +321,8 @@ async fn a_reload_settles_what_it_changed() {
     reload_case(&other, "ended shared alice(rule-removed)").await;
     reload_case(&SHARED.replace("'alice', ", ""), "ended shared alice(left-scope)").await;
     reload_case(&format!("{SHARED}except = ['alice']\n"), "ended shared alice(left-scope)").await;
+    let moved = format!("source beijing 'zed'\n{SHARED}sources = ['beijing']\n");
+    reload_case(&moved, "ended shared alice(left-scope)").await;
     reload_case(&SHARED.replace("limit = 2", "limit = 1"), "changed shared alice").await;
     reload_case(SHARED, "").await;
 }

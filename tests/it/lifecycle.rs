@@ -54,6 +54,7 @@ fn setup(rules: Vec<Rule>, users: &[&str]) -> Arc<Setup> {
         zone: Shanghai,
         fleet: Arc::new(Fleet::default()),
         rules: rules.into_iter().map(Arc::new).collect(),
+        elsewhere: Vec::new(),
         users: users.iter().map(|user| (*user).into()).collect(),
         roster: false,
         language: Language::En,
@@ -258,5 +259,15 @@ fn a_poll_without_a_reading_moves_nothing_though_windows_go_on() {
         "1 4 1 _ _ 1",
         "  1 busy fired now 4 first 4 peak 4 since 1 blind 0s readings [4] ids 1
   5 busy ended cleared now 1 first 4 peak 4 since 1 blind 0s readings [4 1 failed 1] ids 4",
+    );
+}
+
+#[test]
+fn what_is_no_breach_drops_pending_though_the_clear_condition_cannot_be_told() {
+    let clear_when = compile("mean(1h) < 2", Per::User).unwrap();
+    check(
+        &Rule { clear_when: Some(clear_when), ..held("online > limit", 3, 0) },
+        "3 3 1 3 3 3 3",
+        "  6 shared fired now 3 first 3 peak 3 since 3 blind 0s readings [3 3 3 3] ids 4",
     );
 }

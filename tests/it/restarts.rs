@@ -99,6 +99,7 @@ fn setup() -> Arc<Setup> {
         zone: Shanghai,
         fleet: Arc::new(fleet),
         rules: rules().into_iter().map(Arc::new).collect(),
+        elsewhere: Vec::new(),
         users: USERS.iter().map(|user| (*user).into()).collect(),
         language: Language::En,
         own_notify: vec!["soc".to_owned()],

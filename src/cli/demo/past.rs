@@ -31,6 +31,7 @@ pub(super) async fn write(store: &Store, cast: &Cast, now: Time) -> Result<(), F
         zone: cast.zone,
         fleet: Arc::new(Fleet::default()),
         rules: Vec::new(),
+        elsewhere: Vec::new(),
         users,
         roster: false,
         language: Language::En,

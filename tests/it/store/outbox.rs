@@ -123,6 +123,19 @@ fn what_arrives_although_it_was_dropped_is_told_to_its_end() {
 }
 
 #[test]
+fn what_nobody_could_render_is_listed_and_never_sent() {
+    let world = World::new();
+    let store = world.open();
+    let fired = event("alice", 1, 1, EventKind::Fired);
+    let mut row = notification("a", "mail", &[&fired]);
+    row.payload.clear();
+    commit_events(&store, &[&fired], vec![row]);
+    assert_eq!(state(&store, "ntf_a"), OutboxState::Dead);
+    assert!(matches!(store.retry("ntf_a", at(9)).wait(), Err(StoreError::Refused(_))));
+    assert!(due(&store, at(9)).is_empty());
+}
+
+#[test]
 fn recipients_once_accepted_stay_accepted() {
     let world = World::new();
     let store = world.open();
