@@ -175,6 +175,15 @@ impl Agent {
         if given_up > 0 {
             tracing::warn!(given_up, "notifications for channels that left the rules file are given up");
         }
+        let waiting = self.store.outbox_size().await?;
+        if waiting.is_over() {
+            let (rows, bytes) = (waiting.rows, waiting.bytes);
+            tracing::error!(
+                rows,
+                bytes,
+                "the outbox is over its limit; what was never attempted goes as digests"
+            );
+        }
         let mut outcome = alerts.reconcile(live, now);
         for health in self.store.channel_health().await? {
             if !live.channels.contains_key(&health.channel) {

@@ -9,7 +9,7 @@ use std::path::Path;
 use rusqlite::{Connection, backup::Backup};
 
 use super::error::StoreError;
-use super::{Reader, check};
+use super::{Reader, check, migrate};
 
 /// Copies what is committed now to `target`, by way of a temporary file beside it: checked, synced, renamed, 0600.
 pub(super) fn copy(from: &Connection, target: &Path) -> Result<(), StoreError> {
@@ -25,6 +25,7 @@ pub(super) fn copy(from: &Connection, target: &Path) -> Result<(), StoreError> {
             // All pages in one step: one read transaction, so no writer can come between and none is held up.
             Backup::new(from, &mut to)?.step(-1)?;
             check::quick(&to)?;
+            migrate::mark_copy(&to)?;
             // A copy stands alone: without -wal and -shm beside it.
             to.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()))?;
         }

@@ -73,16 +73,34 @@ pub(super) fn apply(connection: &mut Connection, path: &Path, steps: &[&str]) ->
     Ok(())
 }
 
-/// The database's own random name, part of every event id; made when it is first asked for.
+/// The installation's id: random, made with the database, and made anew when the database turns out to be a copy that
+/// was put in its place. Its alerts count on from the copy's age then, and under the old id they would give ids to
+/// new events that receivers have seen already and would drop.
 pub(super) fn install_id(connection: &Connection, now: Time) -> Result<String, StoreError> {
-    let id = "SELECT value FROM meta WHERE key = 'install_id'";
-    if let Some(id) = connection.query_row(id, [], |row| row.get(0)).optional()? {
+    let value = |key: &str| {
+        let query = "SELECT value FROM meta WHERE key = ?1";
+        connection.query_row(query, [key], |row| row.get::<_, String>(0)).optional()
+    };
+    let is_copy = value(COPY)?.is_some();
+    if let Some(id) = value("install_id")?.filter(|_| !is_copy) {
         return Ok(id);
     }
     let new = data_encoding::HEXLOWER.encode(&rand::random::<[u8; 16]>());
-    let insert = "INSERT INTO meta (key, value) VALUES ('install_id', ?1), ('created_at', ?2)";
-    connection.execute(insert, [&new, &now.to_string()])?;
+    let transaction = connection.unchecked_transaction()?;
+    transaction.execute("DELETE FROM meta WHERE key = ?1", [COPY])?;
+    let put = "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+    transaction.execute(put, ["install_id", &new])?;
+    transaction.execute(put, [if is_copy { "restored_at" } else { "created_at" }, &now.to_string()])?;
+    transaction.commit()?;
     Ok(new)
+}
+
+/// Set in copies, so that one that is put to use is known for what it is.
+const COPY: &str = "copy";
+
+pub(super) fn mark_copy(copy: &Connection) -> Result<(), StoreError> {
+    copy.execute("INSERT INTO meta (key, value) VALUES (?1, 'yes') ON CONFLICT (key) DO NOTHING", [COPY])?;
+    Ok(())
 }
 
 #[cfg(test)]

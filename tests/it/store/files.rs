@@ -175,9 +175,16 @@ fn a_backup_is_whole_private_and_opens() {
     assert_eq!(fs::metadata(copy.path()).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(fs::read_dir(copy.directory.path()).unwrap().count(), 1, "nothing beside it");
     let restored = copy.open();
-    assert_eq!(restored.install_id(), store.install_id());
+    assert_ne!(
+        restored.install_id(),
+        store.install_id(),
+        "ids given since the copy was made are not given again"
+    );
+    let id = restored.install_id().to_owned();
     assert_eq!(restored.load_source("shanghai").wait().unwrap().column, [Reading::online(3)]);
     assert_eq!(kind(&reader.backup(&world.path()).unwrap_err()), "Refused");
+    drop(restored);
+    assert_eq!(copy.open().install_id(), id, "once put in place it is a database like any other");
 }
 
 #[test]
