@@ -19,6 +19,8 @@ use super::{Agent, Live};
 const AT_ONCE: usize = 4;
 /// Rows looked at in one pass of a channel.
 const WINDOW: u32 = 64;
+/// A pass begins no further send after this: its loop must come round.
+const LONGEST_PASS: std::time::Duration = std::time::Duration::from_secs(30);
 /// So many rows that failed already make it the channel's fault: no further one is spent on finding out.
 const MOST_PROBES: usize = 5;
 /// Rows looked at for folding.
@@ -121,13 +123,13 @@ impl Agent {
         self.fold(live, name, now).await?;
         let due = self.store.due(vec![name.to_owned()], now, WINDOW).await?;
         let due = if allowed == WINDOW { due } else { probe(due) };
-        let mut attempts = 0;
+        let (mut attempts, began) = (0, std::time::Instant::now());
         for group in due.chunks(AT_ONCE) {
             attempts += group.len();
             for result in all(group.iter().map(|row| self.attempt(channel, row, now)).collect()).await {
                 result?;
             }
-            if self.breaker(name).allows(now) == 0 {
+            if self.breaker(name).allows(now) == 0 || began.elapsed() > LONGEST_PASS {
                 break;
             }
         }

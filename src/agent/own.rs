@@ -23,6 +23,9 @@ use crate::store::{Store, StoreError};
 use super::deliver::all;
 use super::{Agent, Live};
 
+/// Who tells of the failing database waits for no channel longer: the watchdog waits for `tend`.
+const LONGEST_TELLING: std::time::Duration = std::time::Duration::from_secs(60);
+
 /// Alerts whose subject is a channel or the agent, as the store has them.
 pub(super) struct OwnAlerts(BTreeMap<AlertKey, Alert>);
 
@@ -138,9 +141,15 @@ impl Agent {
         let letters = storage_letters(&live, &alert, &outage, untold.cloned().collect());
         let sends = letters.iter().filter_map(|(channel, letter)| {
             let transport = live.channels.get(channel)?;
-            Some(async move { (channel, transport.send(letter, now).await) })
+            Some(async move {
+                (channel, tokio::time::timeout(LONGEST_TELLING, transport.send(letter, now)).await)
+            })
         });
         for (channel, delivery) in all(sends.collect()).await {
+            let Ok(delivery) = delivery else {
+                tracing::warn!(channel, "no answer while telling of the failing database");
+                continue;
+            };
             tracing::info!(channel, answer = ?delivery.answer, note = delivery.note, "told of the failing database");
             if delivery.answer == Answer::Sent {
                 self.with_storage(|storage| {

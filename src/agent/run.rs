@@ -3,18 +3,20 @@
 //! Neighbours: `cli::run` starts it; the bodies are in `collect`, `tend` and `deliver`. A part of its own, and short,
 //! because nothing here decides: what is tested is the bodies.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::channel::LONGEST_TIMEOUT;
 use crate::config::Config;
 use crate::engine::schedule::Due;
 use crate::engine::time::{Span, Time};
+use crate::store::StoreError;
 
 use super::{Agent, Live, clock};
 
@@ -26,24 +28,33 @@ const TEND_EVERY: Duration = Duration::from_secs(30);
 const ACTS_EVERY: Duration = Duration::from_secs(1);
 /// What may still be under way when the agent is told to stop gets this long, twice.
 const GRACE: Duration = Duration::from_secs(4);
-/// Tend and deliver must both have come round within this for the watchdog to be fed.
+/// Tend and every deliver loop must have come round within this for the watchdog to be fed; a send may take as long
+/// as a channel's timeout on top.
 const PULSE: Span = Span::from_secs(80);
 
-/// When the loops last came round.
+/// When the loops last came round, in boot time.
 #[derive(Default)]
-struct Pulse {
-    tend: AtomicI64,
-    deliver: AtomicI64,
-}
+struct Pulse(Mutex<BTreeMap<Key, Span>>);
 
 impl Pulse {
-    fn mark(beat: &AtomicI64) {
-        beat.store(clock::boot_time().millis(), Ordering::Relaxed);
+    fn beats(&self) -> MutexGuard<'_, BTreeMap<Key, Span>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_fresh(&self) -> bool {
-        let oldest = self.tend.load(Ordering::Relaxed).min(self.deliver.load(Ordering::Relaxed));
-        clock::boot_time() - Span::from_millis(oldest) < PULSE
+    fn mark(&self, key: &Key, now: Span) {
+        self.beats().insert(key.clone(), now);
+    }
+
+    fn forget(&self, key: &Key) {
+        self.beats().remove(key);
+    }
+
+    fn is_fresh(&self, now: Span) -> bool {
+        let longest = |key: &Key| match key {
+            Key::Channel(_) => PULSE + LONGEST_TIMEOUT,
+            Key::Tend | Key::Source(_) => PULSE,
+        };
+        self.beats().iter().all(|(key, beat)| now - *beat < longest(key))
     }
 }
 
@@ -60,10 +71,15 @@ pub async fn run(
     stop: impl Future<Output = ()>,
 ) -> Result<(), Stopped> {
     let pulse = Arc::new(Pulse::default());
-    Pulse::mark(&pulse.tend);
-    Pulse::mark(&pulse.deliver);
+    pulse.mark(&Key::Tend, clock::boot_time());
     let (changed, loops) = watch::channel(0_u64);
-    let mut tasks = Tasks { agent: Arc::clone(&agent), loops, running: JoinSet::new(), keys: Vec::new() };
+    let mut tasks = Tasks {
+        agent: Arc::clone(&agent),
+        pulse: Arc::clone(&pulse),
+        loops,
+        running: JoinSet::new(),
+        keys: Vec::new(),
+    };
     tasks.running.spawn(tend_loop(Arc::clone(&agent), Arc::clone(&pulse)));
     tasks.running.spawn(prune_loop(Arc::clone(&agent)));
     tasks.fill();
@@ -83,7 +99,6 @@ pub async fn run(
             }
             _ = beat.tick() => {
                 tasks.fill();
-                Pulse::mark(&pulse.deliver);
                 feed(&pulse);
             }
         }
@@ -104,14 +119,16 @@ fn ready() {
 }
 
 fn feed(pulse: &Pulse) {
-    if pulse.is_fresh() {
+    if pulse.is_fresh(clock::boot_time()) {
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
     }
 }
 
 /// What a loop is for.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Key {
+    /// Ends only with the store's thread.
+    Tend,
     Source(String),
     Channel(String),
 }
@@ -119,6 +136,7 @@ enum Key {
 /// The running loops: one per source, one per channel, tend and prune.
 struct Tasks {
     agent: Arc<Agent>,
+    pulse: Arc<Pulse>,
     loops: watch::Receiver<u64>,
     running: JoinSet<Key>,
     keys: Vec<Key>,
@@ -137,9 +155,11 @@ impl Tasks {
             }
             self.keys.push(key.clone());
             let (agent, loops) = (Arc::clone(&self.agent), self.loops.clone());
+            let pulse = Arc::clone(&self.pulse);
             match key {
+                Key::Tend => {}
                 Key::Source(name) => drop(self.running.spawn(collect_loop(agent, name, loops))),
-                Key::Channel(name) => drop(self.running.spawn(deliver_loop(agent, name, loops))),
+                Key::Channel(name) => drop(self.running.spawn(deliver_loop(agent, name, loops, pulse))),
             }
         }
     }
@@ -147,7 +167,10 @@ impl Tasks {
     /// A loop whose source or channel left the file ends; any other end is a bug, and so is a panic.
     fn ended(&mut self, ended: Result<Key, tokio::task::JoinError>) -> Result<(), Stopped> {
         match ended {
+            // A half-dead agent helps nobody: the service manager starts another.
+            Ok(Key::Tend) => Err(Stopped("the store's thread has ended".to_owned())),
             Ok(key) => {
+                self.pulse.forget(&key);
                 self.keys.retain(|other| *other != key);
                 Ok(())
             }
@@ -193,12 +216,19 @@ async fn collect_loop(agent: Arc<Agent>, source: String, mut reloaded: watch::Re
 }
 
 /// Sends what is due for `channel` until it leaves the rules file.
-async fn deliver_loop(agent: Arc<Agent>, channel: String, mut reloaded: watch::Receiver<u64>) -> Key {
+async fn deliver_loop(
+    agent: Arc<Agent>,
+    channel: String,
+    mut reloaded: watch::Receiver<u64>,
+    pulse: Arc<Pulse>,
+) -> Key {
     let mut news = agent.outbox.subscribe();
+    let key = Key::Channel(channel.clone());
     loop {
+        pulse.mark(&key, clock::boot_time());
         news.mark_unchanged();
         if !agent.live().channels.contains_key(&channel) {
-            return Key::Channel(channel);
+            return key;
         }
         let wait = match agent.deliver_to(&channel, clock::now()).await {
             Ok(Some(next)) => next.since(clock::now()).to_std(),
@@ -224,11 +254,14 @@ async fn tend_loop(agent: Arc<Agent>, pulse: Arc<Pulse>) -> Key {
         let result = if full { agent.tend_once(now).await } else { agent.take_up_acts(now).await };
         if let Err(error) = result {
             tracing::error!(%error, "tending failed");
+            if matches!(error, StoreError::Stopped) {
+                return Key::Tend;
+            }
         }
         if full {
             last_full = Some(tokio::time::Instant::now());
         }
-        Pulse::mark(&pulse.tend);
+        pulse.mark(&Key::Tend, clock::boot_time());
         tokio::time::sleep(ACTS_EVERY).await;
     }
 }
@@ -298,5 +331,27 @@ impl Agent {
                 false
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_loop_that_hangs_starves_the_watchdog() {
+        let pulse = Pulse::default();
+        let channel = |name: &str| Key::Channel(name.to_owned());
+        let at = Span::from_secs;
+        for key in [Key::Tend, channel("a"), channel("b")] {
+            pulse.mark(&key, at(0));
+        }
+        assert!(pulse.is_fresh(at(79)));
+        assert!(!pulse.is_fresh(at(81)), "tend hangs");
+        pulse.mark(&Key::Tend, at(1000));
+        pulse.mark(&channel("a"), at(1000));
+        assert!(!pulse.is_fresh(at(1001)), "b hangs, though a goes on");
+        pulse.forget(&channel("b"));
+        assert!(pulse.is_fresh(at(1001)), "b left the file");
     }
 }

@@ -20,7 +20,9 @@ use crate::engine::time::{Span, Time};
 use crate::secret::SecretRef;
 
 /// What a `timeout` may be.
-const TIMEOUTS: RangeInclusive<Span> = Span::from_millis(100)..=Span::from_mins(5);
+const TIMEOUTS: RangeInclusive<Span> = Span::from_millis(100)..=LONGEST_TIMEOUT;
+/// No attempt takes longer.
+pub const LONGEST_TIMEOUT: Span = Span::from_mins(5);
 
 /// A `[[channel]]` of the rules file.
 #[derive(Clone, Debug)]
