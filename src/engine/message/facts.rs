@@ -159,7 +159,8 @@ fn references(words: Words, event: &Event) -> Section {
 /// Local time with the zone in the heading, UTC, the number, and how long after the poll's instant the answer came.
 fn readings(words: Words, readings: &[EventReading]) -> Section {
     let shown = &readings[..readings.len().min(MOST_SHOWN)];
-    let (date, local) = words.column(&shown.iter().map(|reading| reading.at).collect::<Vec<Time>>());
+    let times: Vec<Time> = shown.iter().map(|reading| reading.at).collect();
+    let ((date, local), beside) = (words.column(&times), words.utc_beside(&times));
     let utc = words.zone == chrono_tz::Tz::UTC;
     let mut head = vec![words.zone.to_string()];
     if !utc {
@@ -167,16 +168,17 @@ fn readings(words: Words, readings: &[EventReading]) -> Section {
     }
     head.push(words.say("Clients online", "在线客户端").to_owned());
     head.push(words.say("Answered after", "应答延迟").to_owned());
-    let row = |(reading, local): (&EventReading, String)| {
+    let row = |(reading, (local, beside)): (&EventReading, (String, String))| {
         let mut row = vec![local];
         if !utc {
-            row.push(words.utc_beside(reading.at));
+            row.push(beside);
         }
         row.push(words.reading(reading));
         row.push(reading.fetched_at.map_or_else(|| "-".to_owned(), |at| after(words, at, reading.at)));
         row
     };
-    let rows = shown.iter().zip(local).map(row).collect();
+    let mut rows: Vec<Vec<String>> = shown.iter().zip(local.into_iter().zip(beside)).map(row).collect();
+    rows.extend(more(words, readings.len(), head.len()));
     let name = words.say("Readings that decided", "判定依据的读数");
     let heading = match (date, words.language) {
         (Some(date), Language::En) => format!("{name}, {date}"),
@@ -184,6 +186,17 @@ fn readings(words: Words, readings: &[EventReading]) -> Section {
         (None, _) => name.to_owned(),
     };
     Section { heading, facts: Vec::new(), table: Some(Table { head, rows }), small: false }
+}
+
+/// A last row of a table that says how many of `count` are left out, where any are.
+fn more(words: Words, count: usize, columns: usize) -> Option<Vec<String>> {
+    let left = count.checked_sub(MOST_SHOWN).filter(|left| *left > 0)?;
+    let mut row = vec![String::new(); columns];
+    row[0] = match words.language {
+        Language::En => format!("and {left} more"),
+        Language::ZhCn => format!("另有 {left} 个"),
+    };
+    Some(row)
 }
 
 /// Exact to the millisecond, so that the instant of the answer can be told from it: `2.3 s`.
@@ -208,7 +221,8 @@ fn connections(words: Words, clients: &[OnlineClient], at: Time) -> Section {
         let since = client.online_since.map_or_else(|| words.count(None), |at| words.instant(at));
         vec![clean(&client.address, NAME), since]
     };
-    let rows = clients.iter().take(MOST_SHOWN).map(row).collect();
+    let mut rows: Vec<Vec<String>> = clients.iter().take(MOST_SHOWN).map(row).collect();
+    rows.extend(more(words, clients.len(), head.len()));
     let name = words.say("Connections", "在线连接");
     let heading = match clients.len() {
         count if count > MOST_SHOWN => match words.language {

@@ -132,6 +132,30 @@ fn every_kind_of_event() {
 }
 
 #[test]
+fn a_table_has_one_precision_and_counts_what_it_leaves_out() {
+    let mut event = event(EventKind::Fired, "alice", "seconds");
+    event.readings[1].at = at(5) + Span::from_secs(2);
+    let client = |n: u8| OnlineClient { address: format!("10.0.0.{n}"), online_since: None };
+    event.clients = Some((1..=23).map(client).collect());
+    let notice = notice(NoticeKind::Alert(EventKind::Fired), vec![event]);
+    let table = |language| {
+        let message = compose(&notice, language, Tz::Asia__Shanghai);
+        message.sections.into_iter().filter_map(|section| section.table).collect::<Vec<_>>()
+    };
+    let [readings, clients] = &table(Language::En)[..] else { panic!("two tables") };
+    let times: Vec<_> = readings.rows.iter().map(|row| (row[0].as_str(), row[1].as_str())).collect();
+    let expect = [
+        ("11:05:00", "03:05:00"),
+        ("11:10:02", "03:10:02"),
+        ("11:13:00", "03:13:00"),
+        ("11:15:00", "03:15:00"),
+    ];
+    assert_eq!(times, expect);
+    assert_eq!((clients.rows.len(), clients.rows[20].join("")), (21, "and 3 more".to_owned()));
+    assert_eq!(table(Language::ZhCn)[1].rows[20][0], "另有 3 个");
+}
+
+#[test]
 fn fired_and_ended_in_one() {
     let events = vec![event(EventKind::Fired, "alice", "one"), event(EventKind::Ended, "alice", "one")];
     check("fired_and_ended", &notice(NoticeKind::FiredAndEnded, events));

@@ -90,17 +90,22 @@ impl Words {
         (date.map(|date| date.to_string()), local.iter().map(|at| at.format(format).to_string()).collect())
     }
 
-    /// UTC beside a local time: the date where it is another day's.
-    pub(super) fn utc_beside(self, at: Time) -> String {
-        let utc = at.to_utc();
-        let same = utc.date_naive() == self.local(at).date_naive();
-        utc.format(match (same, utc.second()) {
-            (true, 0) => "%H:%M",
-            (true, _) => "%H:%M:%S",
-            (false, 0) => "%m-%d %H:%M",
-            (false, _) => "%m-%d %H:%M:%S",
-        })
-        .to_string()
+    /// A column of UTC beside one of local times: the date where it is another day's; without seconds where all have
+    /// none.
+    pub(super) fn utc_beside(self, times: &[Time]) -> Vec<String> {
+        let whole = times.iter().all(|at| at.to_utc().second() == 0);
+        let one = |at: &Time| {
+            let utc = at.to_utc();
+            let same = utc.date_naive() == self.local(*at).date_naive();
+            utc.format(match (same, whole) {
+                (true, true) => "%H:%M",
+                (true, false) => "%H:%M:%S",
+                (false, true) => "%m-%d %H:%M",
+                (false, false) => "%m-%d %H:%M:%S",
+            })
+            .to_string()
+        };
+        times.iter().map(one).collect()
     }
 
     /// The two largest units: `1 h 20 min`, `45 s`.
