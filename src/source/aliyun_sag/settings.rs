@@ -106,10 +106,19 @@ fn read_roster(section: &mut Section<'_>) -> Option<Span> {
 /// The endpoint given, or the region's. A region that is not known needs an endpoint of its own.
 fn read_endpoint(section: &mut Section<'_>) -> Option<Endpoint> {
     let region = section.string("region");
-    if let Some(note) = region.as_deref().and_then(endpoint::known).and_then(|region| region.note) {
+    let given = section.has("endpoint");
+    let known = region.as_deref().map(endpoint::known);
+    if let Some(note) = known.flatten().and_then(|region| region.note) {
         section.warning_at("region", note, None);
     }
-    let given = section.has("endpoint");
+    if given && known == Some(None) {
+        let message = "is none of the regions that are known; it is signed and sent as it stands";
+        section.warning_at(
+            "region",
+            message,
+            Some("right for a new region; else compare it with the endpoint"),
+        );
+    }
     let (key, found) = match (section.string("endpoint"), region) {
         (Some(url), _) => ("endpoint", Endpoint::parse(&url)),
         (None, Some(region)) if !given => ("region", Endpoint::of_region(&region)),
@@ -185,7 +194,10 @@ mod tests {
             &["unknown region", "did you mean \\\"cn-shanghai\\\""],
         );
         let new = WHOLE.replace("cn-shanghai", "mars-1");
-        check(&format!("{new}endpoint='https://smartag.mars-1.aliyuncs.com'"), &["region: \"mars-1\""]);
+        check(
+            &format!("{new}endpoint='https://smartag.mars-1.aliyuncs.com'"),
+            &["region: \"mars-1\"", "none of the regions"],
+        );
         check(&format!("{WHOLE}endpoint='http://example.com'"), &["loopback", "use https"]);
         check(&WHOLE.replace("cn-shanghai", "ap-southeast-2"), &["closed", "region: \"ap-southeast-2\""]);
         check(&format!("{WHOLE}signature='v4'"), &["is not a value of signature"]);
