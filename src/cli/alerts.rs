@@ -27,7 +27,7 @@ pub(super) struct Args {
 
 #[derive(clap::Subcommand, Debug)]
 enum Verb {
-    /// What is firing or recovering now
+    /// What is firing or recovering now; with --since also what fired or ended since then
     List(List),
     /// One episode: facts, events, readings, whom it was told, what operators did
     Show {
@@ -78,9 +78,17 @@ struct List {
     /// Only those of this source
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
-    /// Only those that fired or ended since: so long ago (24h), or a time
+    /// Those that fired or ended since then, whether they have ended or not, and those that go on: so long ago
+    /// (24h), or a time
     #[arg(long, value_name = "WHEN")]
     since: Option<String>,
+}
+
+impl List {
+    /// Whether what has ended is listed too.
+    fn ended(&self) -> bool {
+        self.all || self.since.is_some()
+    }
 }
 
 /// The most characters of a note.
@@ -190,7 +198,7 @@ fn filter(config: &Config, args: &List) -> Result<EpisodeFilter, Failure> {
         .map(|text| when::time_or_ago("--since", text, zone, clock::now()))
         .transpose()?;
     Ok(EpisodeFilter {
-        all: args.all,
+        all: args.ended(),
         pending: args.pending,
         rule: args.rule.clone(),
         source,
@@ -202,7 +210,7 @@ fn filter(config: &Config, args: &List) -> Result<EpisodeFilter, Failure> {
 
 /// Says so when nothing fits, and whether a name was misspelt.
 fn nothing(config: &Config, args: &List) -> String {
-    let what = if args.all { "No episode fits." } else { "Nothing is firing." };
+    let what = if args.ended() { "No episode fits." } else { "Nothing is firing." };
     let rules = config.rules.iter().map(|rule| rule.name.as_str());
     let misspelt = args
         .rule
@@ -213,7 +221,7 @@ fn nothing(config: &Config, args: &List) -> String {
             let near = suggest(name, rules).map(|near| format!("; {near}")).unwrap_or_default();
             format!("{what} The rules file has no rule {name:?}{near}")
         }
-        None if args.all => what.to_owned(),
+        None if args.ended() => what.to_owned(),
         None => format!("{what} `seatwatch alerts list --all` lists what has ended."),
     }
 }

@@ -549,7 +549,9 @@ fn lists_are_narrowed() {
     assert_eq!(list(&["--all", "--user", "shanghai/alice", "--rule", "shared-account"]), [ALICE]);
     assert!(list(&["--user", "alice"]).is_empty());
     assert!(list(&["--source", "beijing"]).is_empty() && list(&["--rule", "other"]).is_empty());
-    assert_eq!(list(&["--all", "--since", "2026-11-22T03:05:00Z"]), [ALICE, MALLORY]);
+    for more in [&["--all"][..], &[]] {
+        assert_eq!(list(&[more, &["--since", "2026-11-22T03:05:00Z"]].concat()), [ALICE, MALLORY]);
+    }
     // What goes on is listed, however long ago it began.
     assert_eq!(list(&["--all", "--since", "2026-11-22T03:30:00Z"]), [MALLORY]);
     let text = place.run(&["alerts", "list", "--rule", "shared-acount"]).out;
