@@ -4,6 +4,8 @@
 //! reload behind it: its exit code and its JSON are what they go by. Problems go to stderr, what the file means to
 //! stdout.
 
+use std::path::PathBuf;
+
 use serde::Serialize;
 
 use super::coverage::{self, Coverage, LimitShare, subjects};
@@ -18,6 +20,9 @@ use crate::engine::time::{Span, Time};
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
+    /// The rules file; the same as --config
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
     /// Exit with 1 if there are warnings
     #[arg(long)]
     strict: bool,
@@ -87,6 +92,7 @@ struct Keys {
 }
 
 pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
+    let common = &named(common, args)?;
     let now = clock::now();
     let config = match Config::load(&common.config, now) {
         Ok(config) => config,
@@ -136,6 +142,18 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
         }
     }
     Ok(exit)
+}
+
+/// With the rules file that is meant: the one named here, else as for every command.
+fn named(common: &Common, args: &Args) -> Result<Common, Failure> {
+    let Some(file) = &args.file else { return Ok(common.clone()) };
+    if common.config_typed && common.config != *file {
+        let [first, other] = [file, &common.config].map(|path| print::name(&path.display().to_string()));
+        return Err(Failure::usage(format!(
+            "two rules files are named, {first} and --config {other}: name one"
+        )));
+    }
+    Ok(Common { config: file.clone(), ..common.clone() })
 }
 
 fn runs(config: &Config, from: Time, n: usize) -> Vec<Runs> {

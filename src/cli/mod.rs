@@ -33,7 +33,8 @@ mod when;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use exit::{Exit, Failure};
 
@@ -60,6 +61,9 @@ struct Common {
         value_name = "FILE"
     )]
     config: PathBuf,
+    /// Whether `-c` was typed
+    #[arg(skip)]
+    config_typed: bool,
     /// Print one JSON value on stdout and nothing else there
     #[arg(long, global = true)]
     json: bool,
@@ -107,7 +111,7 @@ pub fn command() -> clap::Command {
 
 /// Runs the command named by the process's arguments.
 pub fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match parse() {
         Ok(arguments) => arguments,
         Err(error) => {
             // clap prints help and usage errors itself, to the right stream; a closed pipe is no reason to panic.
@@ -125,6 +129,13 @@ pub fn main() -> ExitCode {
             failure.exit().into()
         }
     }
+}
+
+fn parse() -> Result<Arguments, clap::Error> {
+    let matches = command().try_get_matches()?;
+    let mut arguments = Arguments::from_arg_matches(&matches)?;
+    arguments.common.config_typed = matches.value_source("config") == Some(ValueSource::CommandLine);
+    Ok(arguments)
 }
 
 fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {

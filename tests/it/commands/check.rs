@@ -87,4 +87,14 @@ fn the_file_may_be_named_by_option_or_environment() {
     let mut command = world.command(&["check"]);
     command.env("SEATWATCH_CONFIG", "other.toml");
     assert_eq!(world.finish(command).code, Some(0));
+    // Or as an argument, which counts for more than the environment.
+    let mut command = world.command(&["check", "other.toml"]);
+    command.env("SEATWATCH_CONFIG", "nowhere.toml");
+    let ran = world.finish(command);
+    assert!(ran.code == Some(0) && ran.err.contains("other.toml: "), "{}", ran.all());
+    assert_eq!(world.run(&["check", "other.toml", "-c", "other.toml"]).code, Some(0));
+    for line in ["check other.toml -c rules.toml", "-c rules.toml check other.toml"] {
+        let words: Vec<&str> = line.split(' ').collect();
+        refused(&world, &words, 2, "two rules files are named, other.toml and --config rules.toml: name one");
+    }
 }
