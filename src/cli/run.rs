@@ -10,8 +10,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::{Common, Exit, Failure, open};
-use crate::agent::{Agent, Live, clock};
-use crate::config::{Config, Problems};
+use crate::agent::{Agent, Live, LiveError, clock};
+use crate::config::{Config, Problem, Problems};
 use crate::store::Store;
 
 #[derive(clap::Args, Debug)]
@@ -23,7 +23,7 @@ pub(super) fn run(common: &Common, _: &Args) -> Result<Exit, Failure> {
     open::block_on(async {
         let now = clock::now();
         let store = Store::open(&config.agent.database, now)?;
-        let live = Live::open(config, store.install_id()).map_err(anyhow::Error::from)?;
+        let live = Live::open(config, store.install_id()).map_err(|error| unusable(&common.config, error))?;
         let agent = Arc::new(Agent::new(store, live));
         agent.begin(now).await?;
         let (reload, reloads) = watch::channel(0);
@@ -51,6 +51,13 @@ fn checked(path: &Path) -> Result<Config, Failure> {
         return Ok(config);
     }
     Err(Problems { errors, warnings: Vec::new() }.into())
+}
+
+/// What went out of reach since [`checked`].
+fn unusable(path: &Path, LiveError(lines): LiveError) -> Problems {
+    let file = path.display().to_string();
+    let problem = |line| Problem::of_file(file.clone(), line, None);
+    Problems { errors: lines.into_iter().map(problem).collect(), warnings: Vec::new() }
 }
 
 /// Passes SIGHUP on; many at once are one reload.

@@ -33,13 +33,13 @@ pub use sources::Source;
 pub use walk::walk;
 
 use self::place::SecretUse;
-use crate::channel;
+use crate::channel::{self, Channel};
 use crate::engine::calendar::Calendar;
 use crate::engine::fleet::Fleet;
 use crate::engine::rule::Rule;
 use crate::engine::time::Time;
 use crate::secret::SecretRef;
-use crate::source::account;
+use crate::source::{self, account};
 
 /// A rules file that was checked whole.
 #[derive(Clone, Debug)]
@@ -53,6 +53,10 @@ pub struct Config {
     pub channels: Vec<channel::Settings>,
     pub warnings: Vec<Problem>,
     secrets: Vec<SecretUse>,
+    /// Where files are named.
+    files: Vec<Problem>,
+    /// As problems name it.
+    file: String,
     asked: BTreeSet<String>,
 }
 
@@ -84,18 +88,52 @@ impl Config {
     pub fn parse(text: &str, file: &str, base: &Path, now: Time) -> Result<Self, Problems> {
         let (config, problems) = walk(file, text, base, |root| whole::read(root, now));
         match config {
-            Some(config) if problems.errors.is_empty() => Ok(Self { warnings: problems.warnings, ..config }),
+            Some(config) if problems.errors.is_empty() => {
+                Ok(Self { warnings: problems.warnings, file: file.to_owned(), ..config })
+            }
             Some(_) | None => Err(problems),
         }
     }
 
-    /// Tries every reference to a secret and tells which give none, and why: warnings for `check`, errors for `run`.
+    /// Tries every reference to a secret, and to open what they are for (a URL, a signing key, a CA file), and tells
+    /// what gives nothing usable and why: warnings for `check`, errors for `run`.
     pub fn unresolved(&self) -> Vec<Problem> {
         let try_one = |secret: &SecretUse| {
             let error = secret.reference.resolve().err()?;
             Some(Problem { message: error.to_string(), ..secret.problem.clone() })
         };
-        self.secrets.iter().filter_map(try_one).collect()
+        let mut problems: Vec<Problem> = self.secrets.iter().filter_map(try_one).collect();
+        let told: Vec<String> = problems.iter().map(|problem| problem.key.clone()).collect();
+        let told = |table: &str| told.iter().any(|key| key.starts_with(table));
+        for settings in &self.channels {
+            let table = format!("channel {:?}.", settings.name());
+            if !told(&table)
+                && let Err(error) = Channel::open(settings)
+            {
+                problems.push(self.problem(format!("{table}{}", error.key), error.message));
+            }
+        }
+        // The places of an account's keys that cannot be read are told above.
+        if !told("account ") {
+            let wanted: Vec<_> = self.sources.iter().map(|s| (&s.settings, s.account.as_deref())).collect();
+            for (source, opened) in self.sources.iter().zip(source::Source::open_all(&wanted, &self.accounts))
+            {
+                let Err(refused) = opened else { continue };
+                let message = refused.to_string();
+                let short = message.strip_prefix(&format!("source {}: ", source.name)).unwrap_or(&message);
+                problems.push(self.problem(format!("source {:?}.ca_file", source.name), short.to_owned()));
+            }
+        }
+        problems
+    }
+
+    /// A problem of the key that is called `key` in problems, at its place if that is remembered.
+    fn problem(&self, key: String, message: String) -> Problem {
+        let mut places = self.secrets.iter().map(|secret| &secret.problem).chain(&self.files);
+        match places.find(|place| place.key == key) {
+            Some(place) => Problem { message, ..place.clone() },
+            None => Problem { key, ..Problem::of_file(self.file.clone(), message, None) },
+        }
     }
 
     /// Every reference to a secret, at its place.

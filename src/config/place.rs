@@ -44,6 +44,7 @@ pub struct Notes {
     uncounted: Cell<usize>,
     asked: RefCell<BTreeSet<String>>,
     secrets: RefCell<Vec<SecretUse>>,
+    files: RefCell<Vec<Problem>>,
 }
 
 /// A reference to a secret, with the warning that is due if it cannot be resolved.
@@ -156,6 +157,16 @@ impl Notes {
     pub fn secret(&self, text: &Text, place: &Place, reference: SecretRef) {
         let problem = text.problem(place, String::new(), None, true);
         self.secrets.borrow_mut().push(SecretUse { reference, problem });
+    }
+
+    /// Remembers where a file is named, for the problem that only opening it shows.
+    pub fn file(&self, text: &Text, place: &Place) {
+        self.files.borrow_mut().push(text.problem(place, String::new(), None, false));
+    }
+
+    /// The places that name files so far.
+    pub fn files(&self) -> Vec<Problem> {
+        self.files.borrow().clone()
     }
 
     /// The references so far, each place once.

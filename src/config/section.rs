@@ -224,6 +224,7 @@ impl<'d> Section<'d> {
             self.error_at(key, "is not a path", Some("name a file"));
             return None;
         }
+        self.notes.file(self.text, &self.place(key));
         Some(self.text.path(&path))
     }
 

@@ -85,11 +85,14 @@ pub(super) fn read(mut root: Section<'_>, now: Time) -> Config {
         channels,
         warnings: Vec::new(),
         secrets: Vec::new(),
+        files: Vec::new(),
+        file: String::new(),
         asked: std::collections::BTreeSet::new(),
     };
     reach(&mut config, tables, &defined, &calendars, now);
     leftovers(&root, &defined, &config.agent);
     config.secrets = root.notes.secrets();
+    config.files = root.notes.files();
     config.asked = root.notes.asked();
     root.finish();
     config

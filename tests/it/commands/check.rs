@@ -9,7 +9,7 @@ const FROM: [&str; 4] = ["check", "--from", "2024-11-23T00:00:00Z", "--json"];
 fn with_secrets(world: &World, arguments: &[&str]) -> Ran {
     let mut command = world.command(arguments);
     command.env("SEATWATCH_TEST_ID", "hunter2-id").env("SEATWATCH_TEST_SECRET", "hunter2-secret");
-    command.env("SEATWATCH_TEST_HOOK", "hunter2-hook");
+    command.env("SEATWATCH_TEST_HOOK", "whsec_aHVudGVyMi1odW50ZXIyLWh1bnRlcjItaG9vaw==");
     command.env("SEATWATCH_TEST_URL", "https://hooks.example.com/hunter2");
     world.finish(command)
 }
@@ -42,6 +42,43 @@ fn secrets_out_of_reach_are_warnings_or_errors_as_asked() {
         let text = world.run(&[&FROM[..3], more].concat());
         assert_eq!(text.code, Some(code), "{more:?}: {}", text.err);
         assert!(text.err.contains("environment variable \"SEATWATCH_TEST_ID\": is not set"), "{}", text.err);
+    }
+}
+
+#[test]
+fn values_that_are_there_and_of_no_use_are_told_as_run_tells_them() {
+    let (url, key) = ("https://hooks.example.com/hunter2", "whsec_aHVudGVyMi1odW50ZXIyLWh1bnRlcjItaG9vaw==");
+    let lines = |text: &str| text.matches("ca_file = \"nowhere.pem\"").count();
+    let with_ca = RULES.replace("instance = \"sag-1\"", "instance = \"sag-1\"\nca_file = \"nowhere.pem\"");
+    let with_ca = with_ca.replace("kind = \"webhook\"", "kind = \"webhook\"\nca_file = \"nowhere.pem\"");
+    assert_eq!(lines(&with_ca), 2);
+    for (rules, url, key, wrong) in [
+        (RULES, "http://hooks.example.com/hunter2", key, &["channel \"hook\".url"][..]),
+        (RULES, url, "whsec_hunter2", &["channel \"hook\".secret"]),
+        (&with_ca, url, key, &["source \"shanghai\".ca_file", "channel \"hook\".ca_file"]),
+    ] {
+        let world = World::new(rules);
+        for (arguments, code, list) in [
+            (&["check", "--json"][..], 0, "warnings"),
+            (&["check", "--json", "--resolve"], 78, "errors"),
+            (&["run"], 78, ""),
+        ] {
+            let mut command = world.command(arguments);
+            command.env("SEATWATCH_TEST_ID", "hunter2-id").env("SEATWATCH_TEST_SECRET", "hunter2-secret");
+            command.env("SEATWATCH_TEST_HOOK", key).env("SEATWATCH_TEST_URL", url);
+            let ran = world.finish(command);
+            assert_eq!(ran.code, Some(code), "{arguments:?}: {}", ran.all());
+            assert!(!ran.all().contains("hunter2"), "{}", ran.all());
+            if list.is_empty() {
+                assert!(wrong.iter().all(|key| ran.err.contains(key)), "{wrong:?}: {}", ran.err);
+                continue;
+            }
+            let value: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+            let found = value[list].as_array().unwrap();
+            let keys: Vec<&str> = found.iter().map(|problem| problem["key"].as_str().unwrap()).collect();
+            assert_eq!(keys, wrong, "{value}");
+            assert!(found.iter().all(|problem| problem["line"].as_u64() > Some(1)), "{value}");
+        }
     }
 }
 
