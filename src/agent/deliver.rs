@@ -191,8 +191,16 @@ impl Agent {
         let first = row.first_attempt_at.unwrap_or(now);
         let (answer, asked, jitter) = (delivery.answer, delivery.retry_after, rand::random::<f64>());
         let next = backoff::next(answer, row.tries + 1, first, ended_at, asked, jitter);
-        self.with_breaker(&row.channel, |breaker| breaker.take(&delivery, ended_at));
-        log(row, n, &delivery, next);
+        let paused = self.with_breaker(&row.channel, |breaker| {
+            breaker.take(&delivery, ended_at);
+            breaker.until
+        });
+        // The row waits as long as its channel; what is logged is when it is really tried.
+        let tried = match (next, paused) {
+            (Next::At(at), Some(until)) => Next::At(at.max(until)),
+            (next, _) => next,
+        };
+        log(row, n, &delivery, tried);
         let then = match next {
             Next::Done => Then::Sent,
             Next::At(at) => Then::At(at),
@@ -248,7 +256,7 @@ impl Agent {
         act(breakers.entry(channel.to_owned()).or_default())
     }
 
-    /// A reload may have mended what a channel was paused for.
+    /// A reload, or whoever asks for another try, may have mended what a channel was paused for.
     pub(super) fn forget_breakers(&self) {
         self.breakers.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }

@@ -187,6 +187,28 @@ async fn invariant_5_a_channel_that_was_down_gets_the_same_bytes_under_the_same_
     assert_eq!(fired.len() + 1, posted.len());
 }
 
+/// A channel that failed is paused; who mended it and asks for another try is not made to wait for that.
+#[tokio::test]
+async fn a_retry_asked_for_is_made_while_its_channel_is_paused() {
+    let world = World::new(&people("1 3 3 3 3"), SHARED).await;
+    world.inboxes["soc"].answers(500);
+    world.live(0..4).await;
+    for wait in [10, 60, 60 * 5, 60 * 15] {
+        world.set(world.now() + Span::from_secs(wait));
+        world.deliver().await;
+    }
+    let waiting = world.outbox(false);
+    let [row] = waiting.as_slice() else { panic!("{waiting:?}") };
+    world.inboxes["soc"].answers(200);
+    world.inboxes["soc"].take();
+    world.deliver().await;
+    assert!(world.inboxes["soc"].take().is_empty(), "the channel is paused");
+    let (done, message) = world.act(Act::Retry { notification: row.id.clone() }).await;
+    assert!(done, "{message}");
+    world.deliver().await;
+    assert_eq!(world.inboxes["soc"].take().len(), 1, "tried at once");
+}
+
 #[tokio::test]
 async fn invariant_4_fired_and_ended_that_nobody_was_told_of_become_one() {
     let world = World::new(&people("1 3 1 1"), SHARED).await;
