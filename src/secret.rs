@@ -287,8 +287,17 @@ const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove
 /// Encoded forms shorter than this would mask ordinary words.
 const SHORTEST_FORM: usize = 6;
 
+/// A URL that names a server and nothing else keeps nothing secret, and masking it would hide who answered.
+fn is_bare_origin(value: &str) -> bool {
+    let rest = value.strip_prefix("https://").or_else(|| value.strip_prefix("http://"));
+    rest.is_some_and(|rest| !rest.trim_end_matches('/').contains(['/', '?', '#', '@']))
+}
+
 fn forms(secret: &Secret) -> Vec<Secret> {
     let value = secret.expose();
+    if is_bare_origin(value) {
+        return Vec::new();
+    }
     let encoded = utf8_percent_encode(value, UNRESERVED).to_string();
     let mut others = vec![encoded.to_ascii_lowercase(), encoded.replace("%20", "+"), encoded];
     if let Ok(json) = serde_json::to_string(value) {
@@ -406,6 +415,9 @@ mod tests {
             assert!(shown.contains(MASK) && !shown.contains(&text), "{text} -> {shown}");
         }
         assert_eq!(redact("nothing here", &[&secret]), "nothing here");
+        let url = |url: &str| redact("http://127.0.0.1:80/… answered 204", &[&Secret::new(url)]);
+        assert_eq!(url("http://127.0.0.1:80/"), "http://127.0.0.1:80/… answered 204");
+        assert_eq!(url("http://127.0.0.1:80/…"), "*** answered 204");
     }
 
     #[test]
