@@ -364,7 +364,7 @@ fn every_path_and_link_leads_somewhere() {
 }
 
 #[test]
-fn limits_are_those_of_the_code() {
+fn invariant_8_limits_are_those_of_the_code() {
     let known = [
         ("1,000,000", "src/config/users.rs", "MOST: usize = 1_000_000;"),
         ("256 bytes", "src/config/users.rs", "LONGEST_NAME: usize = 256;"),

@@ -242,6 +242,42 @@ async fn what_cannot_start_says_why_by_its_exit_code() {
     assert_eq!(code, Some(78), "{log}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn invariant_9_no_secret_is_in_what_is_logged_sent_or_kept() {
+    // Refused signatures, a refused webhook, and everything logged that there is.
+    let world = world(&(counts("alice", "3") + &counts("bob", "1")));
+    world.dir.secret("key", "canary-key");
+    world.dir.secret("hook", "whsec_Y2FuYXJ5LXdlYmhvb2stc2VjcmV0LTAxMjM0NTY3ODk=");
+    rules(&world, "");
+    let text = std::fs::read_to_string(world.rules_file()).unwrap();
+    let hook = "/canary-path?token=canary\"\nsecret = { file = \"hook\" }\nallow_private";
+    std::fs::write(world.rules_file(), text.replace("/\"\nallow_private", hook)).unwrap();
+    world.inboxes["soc"].answers(401);
+    let mut agent = Agent::start(&world, |command| {
+        command.env("RUST_LOG", "trace");
+    });
+    world.inboxes["soc"].wait(20, |posted| !posted.is_empty());
+    let backup = world.dir.path("backup.db");
+    let mut db = Command::new(env!("CARGO_BIN_EXE_seatwatch"));
+    let db = db.arg("-c").arg(world.rules_file()).args(["db", "backup"]).arg(&backup).output().unwrap();
+    assert!(db.status.success(), "{db:?}");
+    agent.signal(Signal::TERM);
+    let (code, log) = agent.ends(STOP);
+    assert_eq!(code, Some(0));
+    assert!(log.contains("SignatureDoesNotMatch") && log.contains("401"), "{log}");
+    let sent: Vec<String> = world.inboxes["soc"].all().iter().map(|(p, _)| body(p).to_string()).collect();
+    let kept = [world.database(), backup, world.dir.path("seatwatch.db-wal")];
+    let kept = kept.iter().filter_map(|path| std::fs::read(path).ok());
+    let kept: Vec<String> = kept.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).collect();
+    for text in [vec![log], sent, kept].concat() {
+        for secret in ["canary", "Y2FuYXJ5LXdlYmhvb2stc2VjcmV0LTAxMjM0NTY3ODk="] {
+            let at = text.find(secret).map(|at| text[..at].lines().last().unwrap_or_default().to_owned());
+            assert_eq!(at, None, "{secret}");
+        }
+    }
+    world.leaves("the receiver takes nothing");
+}
+
 /// xorshift, so that a failure can be played again.
 struct Dice(u64);
 

@@ -95,7 +95,7 @@ fn outside(allowed: &[&str]) -> Vec<File> {
 }
 
 #[test]
-fn the_engine_is_pure() {
+fn invariant_1_the_engine_is_pure() {
     let words = [
         "tokio",
         "rusqlite",
@@ -167,7 +167,7 @@ fn each_library_has_its_place() {
 }
 
 #[test]
-fn the_clock_and_the_environment_are_read_in_one_place_each() {
+fn invariant_2_clock_and_environment_are_read_in_one_place_each() {
     let clock = ["Utc::now", "Local::now", "SystemTime::now", "clock_gettime"];
     none("agent/clock.rs reads the clock", &naming(&outside(&["src/agent/clock.rs"]), &clock));
     let environment = ["env::var", "env::var_os", "env::vars"];
