@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 
 use crate::channel::LONGEST_TIMEOUT;
 use crate::config::Config;
+use crate::engine::elapsed::elapsed;
 use crate::engine::schedule::Due;
 use crate::engine::time::{Span, Time};
 use crate::store::StoreError;
@@ -26,6 +27,8 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 const TEND_EVERY: Duration = Duration::from_secs(30);
 /// Acts of operators are looked for this often.
 const ACTS_EVERY: Duration = Duration::from_secs(1);
+/// Nothing is pruned before the first polls of a start had time to find the clock wrong.
+const PRUNE_AFTER: Duration = Duration::from_secs(600);
 /// What may still be under way when the agent is told to stop gets this long, twice.
 const GRACE: Duration = Duration::from_secs(4);
 /// Tend and every deliver loop must have come round within this for the watchdog to be fed; a send may take as long
@@ -266,9 +269,20 @@ async fn tend_loop(agent: Arc<Agent>, pulse: Arc<Pulse>) -> Key {
     }
 }
 
-/// Prunes in small batches, an hour apart unless there is more.
+/// Prunes in small batches, an hour apart unless there is more. After a jump of the clock it waits for the next hour:
+/// by then a poll has said whether the clock is right.
 async fn prune_loop(agent: Arc<Agent>) -> Key {
+    tokio::time::sleep(PRUNE_AFTER).await;
+    let mut before = clock::read();
     loop {
+        let now = clock::read();
+        let (_, jump) = elapsed(&before, &now);
+        before = now;
+        if let Some(jump) = jump {
+            tracing::warn!(jump_ms = jump.millis(), "the clock jumped; pruning waits for an hour");
+            tokio::time::sleep(Duration::from_secs(3600)).await;
+            continue;
+        }
         let pause = match agent.prune_once(clock::now()).await {
             Ok(true) => Duration::from_secs(1),
             Ok(false) => Duration::from_secs(3600),

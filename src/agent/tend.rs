@@ -3,8 +3,8 @@
 //! Neighbours: `engine::tend` decides, the store keeps; the loop calls it every 30 seconds and, for acts alone, every
 //! second. A part of its own because it must go on when a poll hangs.
 
-use crate::engine::outcome::{Act, ActResult, ActRow, Outcome};
-use crate::engine::own::ChannelFacts;
+use crate::engine::outcome::{Act, ActResult, ActRow, Alert, AlertKey, Outcome, State};
+use crate::engine::own::{ChannelFacts, Own};
 use crate::engine::tend::{act, episode_of, reconcile, remind, settle};
 use crate::engine::time::Time;
 use crate::store::{Retention, StoreError};
@@ -218,8 +218,17 @@ impl Agent {
         result
     }
 
-    /// One small batch of pruning; true if there is more.
+    /// One small batch of pruning; true if there is more. None at all while a source says that our clock is wrong: a
+    /// clock ten years ahead would take everything away.
     pub async fn prune_once(&self, now: Time) -> Result<bool, StoreError> {
+        let alerts = self.store.load_alerts(None).await?;
+        let wrong = |(key, alert): &(AlertKey, Alert)| {
+            key.rule == Own::Clock.rule().name && alert.state == State::Firing
+        };
+        if let Some((key, _)) = alerts.iter().find(|alert| wrong(alert)) {
+            tracing::warn!(source = key.source, "nothing is pruned while the clock is in doubt");
+            return Ok(false);
+        }
         let kept = &self.live().config.agent.retention;
         let retention = Retention {
             readings: kept.readings,

@@ -13,6 +13,7 @@ use super::watch::Watch;
 
 /// Reminders of firing alerts that nobody acknowledged.
 pub fn remind(watch: &mut Watch, now: Time) -> Outcome {
+    watch.set_day(now);
     let mut outcome = Outcome { now, ..Outcome::default() };
     let mut plans = std::mem::take(&mut watch.plans);
     for plan in &mut plans {
@@ -36,6 +37,7 @@ pub fn remind(watch: &mut Watch, now: Time) -> Outcome {
 /// Brings kept alerts in line with the rules file: episodes whose rule or subject is gone end, those whose rule reads
 /// differently are told of, pending ones start over.
 pub fn reconcile(watch: &mut Watch, now: Time) -> Outcome {
+    watch.set_day(now);
     let mut outcome = Outcome { now, ..Outcome::default() };
     for (key, before) in std::mem::take(&mut watch.orphans) {
         let rule_is_there = watch.plans.iter().any(|plan| plan.rule.name == key.rule)
@@ -121,6 +123,7 @@ fn bare_event(
 /// Takes up `row` if the alert it speaks of is this source's; None if it is not.
 pub fn act(watch: &mut Watch, row: &ActRow, now: Time) -> Option<Outcome> {
     let wanted = episode_of(&row.act)?;
+    watch.set_day(now);
     let mut plans = std::mem::take(&mut watch.plans);
     let mut done = None;
     for plan in &mut plans {

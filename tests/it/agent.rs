@@ -509,6 +509,8 @@ async fn clock_jumps_neither_flood_nor_turn_time_back() {
     world.poll_by("shanghai", minute(1440), at(2)).await.unwrap();
     world.deliver().await;
     assert_eq!(world.told("soc"), "fired agent/clock shanghai");
+    world.agent().prune_once(minute(1440) + Span::from_days(3650)).await.unwrap();
+    assert_eq!(world.reader().polls("shanghai", 1).unwrap().count(), 3, "a wrong clock takes nothing away");
     world.poll_by("shanghai", minute(3), at(3)).await.unwrap();
     world.poll_by("shanghai", minute(4), at(4)).await.unwrap();
     world.tend().await;

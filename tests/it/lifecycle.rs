@@ -6,15 +6,15 @@
 use std::sync::Arc;
 
 use chrono_tz::Asia::Shanghai;
-use seatwatch::engine::event::{Event, Severity};
-use seatwatch::engine::fleet::{Fleet, Names};
+use seatwatch::engine::event::{Event, Limit, Severity};
+use seatwatch::engine::fleet::{Exception, Fleet, Names};
 use seatwatch::engine::judge::judge;
 use seatwatch::engine::lang::compile;
 use seatwatch::engine::message::Language;
 use seatwatch::engine::reading::{Batch, Fetched, Reading};
 use seatwatch::engine::restore::Past;
 use seatwatch::engine::rule::{AbsentMeans, Hold, Mode, OnLeave, Per, Policy, Rule, Scope};
-use seatwatch::engine::tend::reconcile;
+use seatwatch::engine::tend::{reconcile, remind};
 use seatwatch::engine::time::{Span, Time};
 use seatwatch::engine::watch::{Remembered, Setup, Watch, When};
 
@@ -270,4 +270,24 @@ fn what_is_no_breach_drops_pending_though_the_clear_condition_cannot_be_told() {
         "3 3 1 3 3 3 3",
         "  6 shared fired now 3 first 3 peak 3 since 3 blind 0s readings [3 3 3 3] ids 4",
     );
+}
+
+#[test]
+fn a_reminder_right_after_a_restart_names_the_limit_of_the_day() {
+    let rule = Rule { repeat: Some(MINUTE), ..rule("shared", "online > limit") };
+    let kiosk = Exception {
+        user: "alice".to_owned(),
+        source: None,
+        limit: Some(9),
+        reason: "shared terminal".to_owned(),
+        owner: "it-ops".to_owned(),
+        expires: "2026-11-22".parse().unwrap(),
+    };
+    let fleet = Arc::new(Fleet { exceptions: vec![kiosk], ..Fleet::default() });
+    let setup = Setup { fleet, ..(*setup(vec![rule], &["alice", "zed"])).clone() };
+    let mut watch = Watch::new(Arc::new(setup), Remembered::default());
+    assert_eq!(play(&mut watch, "3", Some(0)).len(), 1, "the exception ended yesterday");
+    let reminded = remind(&mut watch, START + MINUTE.times(2)).events;
+    let limits: Vec<_> = reminded.iter().map(|event| event.limit.clone().unwrap()).collect();
+    assert_eq!(limits, [Limit { value: 2, origin: "rule".to_owned() }]);
 }
