@@ -3,19 +3,22 @@
 //! Neighbours: `source` fetches, `engine::judge` decides, the outbox renders, the store writes. A part of its own
 //! because this is the loop that decides about users; it never sends.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::engine::elapsed::{ClockReading, elapsed};
+use crate::engine::evidence::{attach, suspects};
 use crate::engine::judge::judge;
+use crate::engine::outcome::{Outcome, PollRow};
 use crate::engine::reading::{Fault, Fetched, PollOutcome, Reading};
 use crate::engine::restore::{Past, replay_from};
 use crate::engine::tend::reconcile;
 use crate::engine::time::{Span, Time};
 use crate::engine::total;
 use crate::engine::watch::{Remembered, Setup, Watch, When};
-use crate::source::Source;
 use crate::store::{Reader, Store, StoreError};
 
+use super::evidence::Lists;
 use super::roster::Budget;
 use super::story::Story;
 use super::{Agent, Live, evidence};
@@ -74,12 +77,22 @@ impl Agent {
         let mut fetched = from.fetch(&users, budget.now(), budget.left()).await;
         fetched.fault = fetched.fault.or(fault);
         let took = Span::from_std(started.elapsed());
+        let taken = Taken { fetched, asked: &asked, at, took, clock };
+        let mut lists = BTreeMap::new();
+        if live.setup(source).is_some_and(|setup| evidence::is_wanted(setup)) {
+            let mut held = watched.watch.lock().await;
+            let watch = self.loaded(&mut held, &live, source).await?;
+            roster.iter().for_each(|roster| watch.take_roster(roster));
+            let suspects = taken.suspects(watch);
+            // Whoever tends must not wait for a server.
+            drop(held);
+            lists = evidence::ask(from, suspects, &budget).await;
+        }
         let mut held = watched.watch.lock().await;
         let watch = self.loaded(&mut held, &live, source).await?;
         // Again, in case the watch was read from the store meanwhile.
         roster.iter().for_each(|roster| watch.take_roster(roster));
-        let taken = Taken { fetched, asked: &asked, at, took, budget: &budget };
-        match self.take(watch, &live, from, taken).await {
+        match self.take(watch, &live, taken, lists).await {
             Ok((collected, sum)) => {
                 let last = watch.memory.roster_at;
                 drop(held);
@@ -104,42 +117,29 @@ impl Agent {
         &self,
         watch: &mut Watch,
         live: &Live,
-        from: &Arc<Source>,
         taken: Taken<'_>,
+        lists: Lists,
     ) -> Result<(Collected, Option<u64>), StoreError> {
-        let Taken { fetched, asked, at, took, budget } = taken;
-        let clock = budget.clock;
-        let instant = clock.at(at);
-        let (elapsed, jump) = match last_instant(watch) {
-            Some(before) => elapsed(&before, &instant),
-            None => (Span::ZERO, None),
-        };
+        let now = taken.clock.wall;
+        let (refused, extra, took) = (taken.fetched.refused.len(), taken.fetched.extra, taken.took);
+        let (mut outcome, jump) = taken.judge(watch);
         if let Some(jump) = jump {
             tracing::warn!(source = watch.setup.source, jump_ms = jump.millis(), "the clock jumped");
         }
-        let refused = fetched.refused.clone();
-        let extra = fetched.extra;
-        let poll = watch.poll(fetched, asked, When { at, elapsed, jump, took });
-        watch.quarantine(asked, &refused, clock.wall);
-        watch.memory.boot = Some((instant.boot_id, instant.boot.millis()));
-        let collected =
-            Collected { source: poll.source.clone(), seq: poll.seq, at, outcome: poll.outcome(), events: 0 };
-        log(&collected, poll.fault.as_ref(), refused.len(), extra, took);
-        // A poll may come before `tend` has brought kept alerts in line with a new rules file.
-        let settled = reconcile(watch, clock.wall);
-        let sum = total::sum(&poll).filter(|_| watch.memory.quarantine.is_empty());
-        let mut outcome = judge(watch, poll, clock.wall);
-        outcome.prepend(settled);
-        evidence::gather(watch, &mut outcome, from, budget).await;
-        outcome.notifications = live.render(&outcome, clock.wall);
-        let events = outcome.events.len();
+        let Some(PollRow { poll, .. }) = &outcome.poll else { return Err(StoreError::Stopped) };
+        let sum = total::sum(poll).filter(|_| watch.memory.quarantine.is_empty());
+        let (source, events) = (poll.source.clone(), outcome.events.len());
+        let collected = Collected { source, seq: poll.seq, at: poll.at, outcome: poll.outcome(), events };
+        log(&collected, poll.fault.as_ref(), refused, extra, took);
+        attach(watch, &mut outcome, lists);
+        outcome.notifications = live.render(&outcome, now);
         let story = Story::of(&outcome);
         self.store.commit(outcome).await?;
         story.tell();
         watch.names_saved();
-        self.storage_works(live, clock.wall).await;
+        self.storage_works(live, now).await;
         self.wake_deliver();
-        Ok((Collected { events, ..collected }, sum))
+        Ok((collected, sum))
     }
 }
 
@@ -149,7 +149,36 @@ struct Taken<'a> {
     asked: &'a [u32],
     at: Time,
     took: Span,
-    budget: &'a Budget<'a>,
+    clock: &'a ClockReading,
+}
+
+impl Taken<'_> {
+    /// What follows, and how far the clock jumped before it.
+    fn judge(self, watch: &mut Watch) -> (Outcome, Option<Span>) {
+        let Self { fetched, asked, at, took, clock } = self;
+        let instant = clock.at(at);
+        let (elapsed, jump) = match last_instant(watch) {
+            Some(before) => elapsed(&before, &instant),
+            None => (Span::ZERO, None),
+        };
+        let refused = fetched.refused.clone();
+        let poll = watch.poll(fetched, asked, When { at, elapsed, jump, took });
+        watch.quarantine(asked, &refused, clock.wall);
+        watch.memory.boot = Some((instant.boot_id, instant.boot.millis()));
+        // A poll may come before `tend` has brought kept alerts in line with a new rules file.
+        let settled = reconcile(watch, clock.wall);
+        let mut outcome = judge(watch, poll, clock.wall);
+        outcome.prepend(settled);
+        (outcome, jump)
+    }
+
+    /// Who will be suspected once this is judged; that is done on a copy, since it cannot be taken back.
+    fn suspects(&self, watch: &Watch) -> Vec<(u32, Arc<str>)> {
+        let mut ahead = watch.clone();
+        let taken = Taken { fetched: self.fetched.clone(), ..*self };
+        let (outcome, _) = taken.judge(&mut ahead);
+        suspects(&ahead, &outcome)
+    }
 }
 
 /// What the clocks showed at the instant of the poll before; without boot time, that of another start of the host.

@@ -1,7 +1,8 @@
-//! Connections of suspected users, asked for after a poll is judged and before it is committed.
+//! Connections of suspected users, asked for after a poll was fetched and before it is committed.
 //!
-//! Neighbours: `engine::evidence` says whose and puts the lists in place; `collect` calls it. A part of its own because
-//! it may cost a few seconds at most and nothing else: whatever fails here, the alert goes out without the list.
+//! Neighbours: `engine::evidence` says whose and puts the lists in place; `collect` calls it, with nothing locked that
+//! tending needs. A part of its own because it may cost a few seconds at most and nothing else: whatever fails here,
+//! the alert goes out without the list.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,10 +11,8 @@ use tokio::task::JoinSet;
 
 use super::roster::Budget;
 use crate::engine::event::OnlineClient;
-use crate::engine::evidence::{attach, suspects};
-use crate::engine::outcome::Outcome;
 use crate::engine::time::Span;
-use crate::engine::watch::Watch;
+use crate::engine::watch::Setup;
 use crate::source::Source;
 
 /// No longer than this is an alert held back for its evidence.
@@ -21,29 +20,24 @@ const LONGEST: Span = Span::from_secs(5);
 /// Requests under way at once.
 const AT_ONCE: usize = 4;
 
-pub(super) async fn gather(
-    watch: &mut Watch,
-    outcome: &mut Outcome,
-    from: &Arc<Source>,
-    budget: &Budget<'_>,
-) {
-    let users = suspects(watch, outcome);
-    let most = budget.left().min(LONGEST);
-    let lists = if users.is_empty() { BTreeMap::new() } else { ask(from, users, most, budget).await };
-    attach(watch, outcome, lists);
+/// Connections by slot.
+pub(super) type Lists = BTreeMap<u32, Vec<OnlineClient>>;
+
+/// Whether any rule asks for lists.
+pub(super) fn is_wanted(setup: &Setup) -> bool {
+    setup.rules.iter().any(|rule| rule.evidence_clients)
 }
 
-/// The lists that came within `most`.
-async fn ask(
-    from: &Arc<Source>,
-    users: Vec<(u32, Arc<str>)>,
-    most: Span,
-    budget: &Budget<'_>,
-) -> BTreeMap<u32, Vec<OnlineClient>> {
+/// The lists that came in time.
+pub(super) async fn ask(from: &Arc<Source>, users: Vec<(u32, Arc<str>)>, budget: &Budget<'_>) -> Lists {
+    let most = budget.left().min(LONGEST);
+    if users.is_empty() {
+        return Lists::new();
+    }
     let (now, asked) = (budget.now(), users.len());
     let started = std::time::Instant::now();
     let mut users = users.into_iter();
-    let (mut calls, mut lists, mut last_fault) = (JoinSet::new(), BTreeMap::new(), None);
+    let (mut calls, mut lists, mut last_fault) = (JoinSet::new(), Lists::new(), None);
     let timeout = tokio::time::sleep(most.to_std());
     tokio::pin!(timeout);
     loop {

@@ -3,6 +3,8 @@
 //! Neighbours: `world` has agent and emulator. A part of its own because these lists are asked for between a decision
 //! and its commit, where nothing may be lost by them.
 
+use std::time::{Duration, Instant};
+
 use seatwatch::engine::event::{Event, EventKind};
 
 use crate::world::{World, body, counts, fault, minute};
@@ -45,12 +47,36 @@ async fn an_alert_goes_out_without_its_list_if_it_must() {
     {
         let planted = fault(0, 60, &format!("{kind}\nactions = ['DescribeUserOnlineClients']"));
         let world = World::new(&(counts("alice", "1 4 4 1") + &planted), &rules("'alice'", "")).await;
-        let started = std::time::Instant::now();
+        let started = Instant::now();
         world.live(0..4).await;
         assert!(started.elapsed().as_secs() < 20, "{kind}: held back by its evidence");
         assert_eq!(world.told("soc"), "fired shared alice\nended shared alice", "{kind}");
         assert!(world.events().iter().all(|event| event.clients.is_none()), "{kind}");
     }
+}
+
+#[tokio::test]
+async fn nobody_who_tends_waits_for_a_list() {
+    let slow = fault(1, 60, "kind = 'delay'\ncode = '10s'\nactions = ['DescribeUserOnlineClients']");
+    let world = World::new(&(counts("alice", "1 4 1") + &slow), &rules("'alice'", "")).await;
+    world.live(0..1).await;
+    let started = Instant::now();
+    let (mut longest, mut last) = (Duration::ZERO, started);
+    let tending = async {
+        loop {
+            world.tend().await;
+            longest = longest.max(last.elapsed());
+            last = Instant::now();
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! { _ = world.poll(1) => {} () = tending => {} }
+    // Including one that is still waiting.
+    let (longest, whole) = (longest.max(last.elapsed()), started.elapsed());
+    world.deliver().await;
+    assert!(longest < whole / 2, "tending waited {longest:?} in a poll of {whole:?}");
+    world.live(2..3).await;
+    assert_eq!(world.told("soc"), "fired shared alice\nended shared alice");
 }
 
 #[tokio::test]
