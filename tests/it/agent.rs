@@ -410,6 +410,27 @@ async fn two_sources_may_have_the_same_user() {
 }
 
 #[tokio::test]
+async fn a_source_that_cannot_be_tended_holds_up_no_other() {
+    let two = "source shanghai 'alice'\nsource beijing 'alice'";
+    let rules = SHARED.replace("source shanghai 'alice', 'bob'", two) + "repeat = '5m'\n";
+    let world = World::new(&people("3"), &rules).await;
+    world.poll(0).await;
+    world.poll_of("beijing", 0).await.unwrap();
+    world.deliver().await;
+    assert_eq!(world.inboxes["soc"].take().len(), 2);
+    let database = rusqlite::Connection::open(world.database()).unwrap();
+    database.execute("UPDATE alert SET alert = 'torn' WHERE source = 'beijing'", []).unwrap();
+    drop(database);
+    assert!(world.reload(&rules).await, "so that both are read again");
+    world.set(minute(6));
+    world.agent().tend_once(minute(6)).await.unwrap_err();
+    world.deliver().await;
+    let told: Vec<_> =
+        world.inboxes["soc"].take().iter().map(|posted| body(posted)["type"].clone()).collect();
+    assert!(told.contains(&"alert.reminded".into()), "{told:?}");
+}
+
+#[tokio::test]
 async fn groups_and_sources_are_subjects() {
     let rules = "source shanghai 'ext-a', 'ext-b', 'carol'\n[[group]]\nname = 'ext'\nusers = ['ext-*']\n\
         [[rule]]\nname = 'crowd'\nper = 'group'\nwhen = 'total > 3'\n\
