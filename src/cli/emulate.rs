@@ -13,8 +13,21 @@ use crate::emulator::{Emulator, Scenario, Settings};
 use crate::engine::time::Time;
 use crate::secret::Secret;
 
+/// A scenario as the help shows it.
+const EXAMPLE: &str = r#"[[user]]
+name = "alice"
+online = [[0, 1], ["30s", 5], ["2m", "absent"]]
+
+[[fault]]
+after = "5m"
+for = "1m"
+kind = "error"
+code = "Forbidden.RAM"
+"#;
+
 /// Answers the vendor's API on loopback, with made-up people.
 #[derive(clap::Args, Debug)]
+#[command(after_help = help())]
 pub(super) struct Args {
     /// Loopback address and port; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:18080")]
@@ -44,6 +57,17 @@ pub(super) struct Args {
     /// Counts by hand and planted faults, a TOML file
     #[arg(long, value_name = "FILE")]
     scenario: Option<PathBuf>,
+}
+
+fn help() -> String {
+    let example: Vec<String> =
+        EXAMPLE.lines().map(|line| format!("  {line}").trim_end().to_owned()).collect();
+    format!(
+        "Point a source's `endpoint` at the address that is printed. A scenario (times count from the start; a user has \
+         also `joins` and `leaves`, a fault also `users`, `instances` and `actions`; its `kind` is throttle, error, \
+         status, delay, drop or garbage):\n\n{}",
+        example.join("\n")
+    )
 }
 
 /// Prints one line when ready, `{"listening":"http://…"}`, then answers until `shutdown`.
@@ -113,5 +137,12 @@ mod tests {
             let line = <Line as clap::Parser>::try_parse_from(["emulate", wrong[0], wrong[1]]);
             assert!(line.is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn the_help_shows_a_scenario_that_is_one() {
+        let scenario = EXAMPLE.parse::<Scenario>();
+        assert!(scenario.is_ok(), "{scenario:?}");
+        assert!(help().contains("online = [[0, 1], "), "{}", help());
     }
 }
