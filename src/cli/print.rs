@@ -5,7 +5,7 @@
 
 use std::io::{IsTerminal, Write};
 
-use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use serde::Serialize;
 
 use crate::engine::message::clean;
@@ -13,6 +13,8 @@ use crate::secret::variable;
 
 /// The most characters of foreign text in one cell.
 const WIDEST_CELL: usize = 512;
+/// Of a column, left and right.
+const MARGINS: u16 = 2;
 /// Characters of a first column that is never folded.
 const WIDEST_ID: usize = 16;
 
@@ -64,17 +66,31 @@ fn harmless(json: &str) -> String {
 
 /// A table; cells may hold foreign text. On a terminal it is folded to the width, in a pipe it stays on one line.
 pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+    let width = if std::io::stdout().is_terminal() { Table::new().width() } else { None };
+    within(width, head, rows)
+}
+
+/// As [`table`], folded to `width` characters; on one line a row without one.
+fn within(width: Option<u16>, head: &[&str], rows: &[Vec<String>]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    let fit = std::io::stdout().is_terminal();
-    table.set_content_arrangement(if fit {
+    table.set_content_arrangement(if width.is_some() {
         ContentArrangement::Dynamic
     } else {
         ContentArrangement::Disabled
     });
+    if let Some(width) = width {
+        table.set_width(width);
+    }
     table.set_header(head.iter().map(|name| name.to_uppercase()));
     for row in rows {
         table.add_row(row.iter().map(|cell| clean(cell, WIDEST_CELL)));
+    }
+    // No word of a heading is broken.
+    let longest = |name: &&str| name.split(' ').map(|word| word.chars().count()).max().unwrap_or(0);
+    for (column, name) in table.column_iter_mut().zip(head) {
+        let least = u16::try_from(longest(name)).unwrap_or(0) + MARGINS;
+        column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(least)));
     }
     // An id, which is typed again, is not broken; a name may be too long for that.
     if rows.iter().all(|row| row.first().is_some_and(|cell| cell.chars().count() <= WIDEST_ID))
@@ -94,4 +110,38 @@ pub(super) fn name(text: &str) -> String {
 /// `-` where there is nothing to show.
 pub(super) fn or_dash(value: Option<impl ToString>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_narrow_table_breaks_no_heading_and_no_id() {
+        let head = ["episode", "state", "severity", "rule", "subject", "online", "since", "acked by"];
+        let at = "2026-11-23 10:34:09 CST";
+        let row = [
+            "ep_pnrhjj4hl3",
+            "ended",
+            "high",
+            "agent/name-refused",
+            "shanghai/alice",
+            "1 of 1, peak 3",
+            at,
+            "-",
+        ];
+        let rows = vec![row.map(str::to_owned).to_vec()];
+        let narrow = within(Some(80), &head, &rows);
+        let widest = narrow.lines().map(|line| line.chars().count()).max();
+        assert!(widest <= Some(80), "{widest:?}\n{narrow}");
+        for whole in
+            ["EPISODE", "STATE", "SEVERITY", "RULE", "SUBJECT", "ONLINE", "SINCE", "ACKED", "ep_pnrhjj4hl3"]
+        {
+            assert!(narrow.contains(whole), "{whole}\n{narrow}");
+        }
+        let whole = within(None, &head, &rows);
+        assert_eq!(whole.lines().count(), 2, "{whole}");
+        // Too narrow for anything: still every row, and no panic.
+        assert!(within(Some(10), &head, &rows).contains("ep_pnrhjj4hl3"));
+    }
 }
