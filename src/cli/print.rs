@@ -13,6 +13,8 @@ use crate::secret::variable;
 
 /// The most characters of foreign text in one cell.
 const WIDEST_CELL: usize = 512;
+/// Characters of a word that is not broken, as states, numbers and short names are.
+const SHORT_WORD: usize = 7;
 /// Of a column, left and right.
 const MARGINS: u16 = 2;
 /// Characters of a first column that is never folded.
@@ -86,10 +88,14 @@ fn within(width: Option<u16>, head: &[&str], rows: &[Vec<String>]) -> String {
     for row in rows {
         table.add_row(row.iter().map(|cell| clean(cell, WIDEST_CELL)));
     }
-    // No word of a heading is broken.
-    let longest = |name: &&str| name.split(' ').map(|word| word.chars().count()).max().unwrap_or(0);
-    for (column, name) in table.column_iter_mut().zip(head) {
-        let least = u16::try_from(longest(name)).unwrap_or(0) + MARGINS;
+    // No word of a heading is broken, nor a short one of a cell.
+    let longest = |text: &str, most: usize| {
+        text.split(' ').map(|word| word.chars().count()).filter(|length| *length <= most).max().unwrap_or(0)
+    };
+    for (n, (column, name)) in table.column_iter_mut().zip(head).enumerate() {
+        let cells = rows.iter().filter_map(|row| row.get(n));
+        let least = cells.map(|cell| longest(cell, SHORT_WORD)).chain([longest(name, usize::MAX)]).max();
+        let least = u16::try_from(least.unwrap_or(0)).unwrap_or(0).saturating_add(MARGINS);
         column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(least)));
     }
     // An id, which is typed again, is not broken; a name may be too long for that.
@@ -122,7 +128,7 @@ mod tests {
         let at = "2026-11-23 10:34:09 CST";
         let row = [
             "ep_pnrhjj4hl3",
-            "ended",
+            "firing",
             "high",
             "agent/name-refused",
             "shanghai/alice",
@@ -134,9 +140,18 @@ mod tests {
         let narrow = within(Some(80), &head, &rows);
         let widest = narrow.lines().map(|line| line.chars().count()).max();
         assert!(widest <= Some(80), "{widest:?}\n{narrow}");
-        for whole in
-            ["EPISODE", "STATE", "SEVERITY", "RULE", "SUBJECT", "ONLINE", "SINCE", "ACKED", "ep_pnrhjj4hl3"]
-        {
+        for whole in [
+            "EPISODE",
+            "STATE",
+            "SEVERITY",
+            "RULE",
+            "SUBJECT",
+            "ONLINE",
+            "SINCE",
+            "ACKED",
+            "ep_pnrhjj4hl3",
+            "firing",
+        ] {
             assert!(narrow.contains(whole), "{whole}\n{narrow}");
         }
         let whole = within(None, &head, &rows);
