@@ -15,6 +15,7 @@ mod emulate;
 mod episode;
 mod exit;
 mod history;
+mod layout;
 mod local;
 mod log;
 mod notify;

@@ -6,8 +6,9 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
+use super::layout::laid_out;
 use crate::engine::message::clean;
 
 /// The most characters of a line that are shown.
@@ -17,7 +18,8 @@ const WIDEST: usize = 4_000;
 #[derive(Serialize)]
 #[serde(untagged)]
 pub(super) enum Payload {
-    Json(Value),
+    /// As it was sent, its keys in their order.
+    Json(Box<RawValue>),
     Mail {
         headers: Vec<(String, String)>,
         text: String,
@@ -47,7 +49,7 @@ impl Payload {
     pub(super) fn text(&self) -> String {
         let lines = |text: &str| text.lines().map(|line| clean(line, WIDEST) + "\n").collect::<String>();
         match self {
-            Self::Json(value) => lines(&serde_json::to_string_pretty(value).unwrap_or_default()),
+            Self::Json(value) => lines(&laid_out(value.get())),
             Self::Mail { headers, text } => {
                 let head = headers.iter().map(|(name, value)| format!("{name}: {}\n", clean(value, WIDEST)));
                 format!("{}\n{}", head.collect::<String>(), lines(text))

@@ -8,6 +8,7 @@ use std::io::{IsTerminal, Write};
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use serde::Serialize;
 
+use super::layout::laid_out;
 use crate::engine::message::clean;
 use crate::secret::variable;
 
@@ -46,9 +47,9 @@ pub(super) fn count(n: usize, what: &str) -> String {
 
 /// One JSON value, pretty on a terminal.
 pub(super) fn json(value: &impl Serialize) -> Result<(), super::Failure> {
+    let text = serde_json::to_string(value).map_err(anyhow::Error::from)?;
     let pretty = std::io::stdout().is_terminal();
-    let text = if pretty { serde_json::to_string_pretty(value) } else { serde_json::to_string(value) };
-    line(&harmless(&text.map_err(anyhow::Error::from)?));
+    line(&harmless(&if pretty { laid_out(&text) } else { text }));
     Ok(())
 }
 

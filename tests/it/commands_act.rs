@@ -525,7 +525,7 @@ fn check(place: &Place, name: &str, words: &[&str]) {
 #[test]
 fn episodes_and_notifications_are_listed_and_shown() {
     let place = Place::new(1, 1);
-    let _agent = fill(&place);
+    let agent = fill(&place);
     check(&place, "alerts_list", &["alerts", "list"]);
     check(&place, "alerts_list_all", &["alerts", "list", "--all", "--pending"]);
     check(&place, "alerts_show_ended", &["alerts", "show", "alice"]);
@@ -534,6 +534,10 @@ fn episodes_and_notifications_are_listed_and_shown() {
     check(&place, "outbox_list_all", &["outbox", "list", "--all", "--channel", "soc-mail"]);
     check(&place, "outbox_show_mail", &["outbox", "show", "ntf_a2"]);
     check(&place, "outbox_show_webhook", &["outbox", "show", "ntf_m1"]);
+    let stored = String::from_utf8(agent.reader().unwrap().payload("ntf_m1").unwrap()).unwrap();
+    let json = place.run(&["outbox", "show", "ntf_m1", "--json"]).out;
+    let shown = json.split_once("\"payload\":").unwrap().1.trim_end().strip_suffix('}').unwrap();
+    assert_eq!(shown.replace("\\u202e", "\u{202e}"), stored, "in the order in which it was sent");
 }
 
 #[test]

@@ -15,6 +15,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::mail::readable;
 use super::stage::PLANTED;
 use crate::agent::clock;
+use crate::cli::layout::laid_out;
 use crate::cli::{Failure, print};
 use crate::engine::message::clean;
 use crate::engine::outcome::{Alert, AlertKey, State};
@@ -49,8 +50,8 @@ impl Watcher {
             tokio::select! {
                 () = &mut end => return Ok(()),
                 _ = look.tick() => self.look()?,
-                Some(mail) = mails.recv() => self.mail(&mail),
-                Some(body) = bodies.recv() => self.body(&body),
+                Some(mail) = mails.recv() => self.mail(&mail)?,
+                Some(body) = bodies.recv() => self.body(&body)?,
             }
         }
     }
@@ -69,20 +70,23 @@ impl Watcher {
         Ok(())
     }
 
-    fn mail(&mut self, mail: &str) {
+    /// What happened before it was sent is told before it is shown.
+    fn mail(&mut self, mail: &str) -> Result<(), Failure> {
         self.mails += 1;
         if self.mails == 1 {
+            self.look()?;
             print::line(&boxed("the first mail, as it arrived (text part decoded)", &readable(mail)));
         }
+        Ok(())
     }
 
-    fn body(&mut self, body: &str) {
+    fn body(&mut self, body: &str) -> Result<(), Failure> {
         self.bodies += 1;
         if self.bodies == 1 {
-            let value: Result<serde_json::Value, _> = serde_json::from_str(body);
-            let pretty = value.ok().and_then(|value| serde_json::to_string_pretty(&value).ok());
-            print::line(&boxed("the first webhook body, as it arrived", pretty.as_deref().unwrap_or(body)));
+            self.look()?;
+            print::line(&boxed("the first webhook body, as it arrived", &laid_out(body)));
         }
+        Ok(())
     }
 
     /// Prints what happened in numbers; whether everything planted fired and ended.
