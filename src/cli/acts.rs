@@ -25,7 +25,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 #[derive(Serialize)]
 struct Asked {
     act: &'static str,
-    id: i64,
+    /// Null if it was refused before the agent was asked.
+    id: Option<i64>,
     result: &'static str,
     message: String,
 }
@@ -92,21 +93,27 @@ pub(super) fn ask(
 ) -> Result<Exit, Failure> {
     let database = &config.agent.database;
     open::may_use(database)?;
-    let word = word(&act);
+    let act_word = word(&act);
     let id = add_act(database, &open::operator(), clock::now(), act).map_err(lost)?;
     let busy = Busy::with("waiting for the agent".to_owned());
     let result = wait(database, id)?;
     drop(busy);
-    let asked = match result {
-        Some(ActResult { done, message, .. }) => {
-            Asked { act: word, id, result: if done { "done" } else { "refused" }, message }
-        }
-        None => {
-            Asked { act: word, id, result: "queued", message: "taken up when the agent starts".to_owned() }
-        }
+    let (result, message) = match result {
+        Some(ActResult { done: true, message, .. }) => ("done", message),
+        Some(ActResult { message, .. }) => ("refused", message),
+        None => ("queued", "taken up when the agent starts".to_owned()),
     };
+    tell(common, &Asked { act: act_word, id: Some(id), result, message })
+}
+
+/// As an act that the agent refused, without asking it.
+pub(super) fn refuse(common: &Common, act: &Act, message: String) -> Result<Exit, Failure> {
+    tell(common, &Asked { act: word(act), id: None, result: "refused", message })
+}
+
+fn tell(common: &Common, asked: &Asked) -> Result<Exit, Failure> {
     if common.json {
-        print::json(&asked)?;
+        print::json(asked)?;
     } else {
         print::line(&format!("{}: {}", asked.result, clean(&asked.message, 500)));
     }

@@ -102,8 +102,27 @@ pub(super) fn run(common: &Common, args: Args) -> Result<Exit, Failure> {
             let attempts = attempts.iter().map(Attempt::new).collect();
             show(common, config.agent.timezone, &row, attempts, &payload)
         }
-        Verb::Retry { notification } => acts::ask(common, &config, Act::Retry { notification }, lost),
-        Verb::Drop { notification } => acts::ask(common, &config, Act::Drop { notification }, lost),
+        Verb::Retry { notification } => {
+            let (row, _) = reader.notification(&notification).map_err(lost)?;
+            let act = Act::Retry { notification };
+            over(common, &act, &row).unwrap_or_else(|| acts::ask(common, &config, act, lost))
+        }
+        Verb::Drop { notification } => {
+            let (row, _) = reader.notification(&notification).map_err(lost)?;
+            let act = Act::Drop { notification };
+            over(common, &act, &row).unwrap_or_else(|| acts::ask(common, &config, act, lost))
+        }
+    }
+}
+
+/// Refuses at once what no agent can do any more.
+fn over(common: &Common, act: &Act, row: &NotificationRow) -> Option<Result<Exit, Failure>> {
+    match row.state {
+        OutboxState::Pending | OutboxState::Waiting | OutboxState::Dead => None,
+        OutboxState::Sent | OutboxState::Superseded => {
+            let message = format!("{} is {}; there is nothing to send or drop", row.id, row.state.word());
+            Some(acts::refuse(common, act, message))
+        }
     }
 }
 

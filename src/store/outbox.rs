@@ -24,6 +24,18 @@ pub enum OutboxState {
     Superseded,
 }
 
+impl OutboxState {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Waiting => "waiting",
+            Self::Sent => "sent",
+            Self::Dead => "dead",
+            Self::Superseded => "superseded",
+        }
+    }
+}
+
 /// A notification as it stands; its payload stays in the store.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NotificationRow {
@@ -169,8 +181,7 @@ pub(super) fn retry(c: &Connection, prefix: &str, now: Time) -> Result<(), Store
     match state {
         OutboxState::Dead => {}
         OutboxState::Sent | OutboxState::Superseded | OutboxState::Waiting => {
-            let state = serde_json::to_string(&state)?;
-            return Err(StoreError::Refused(format!("{id} is {}, not dead", state.trim_matches('"'))));
+            return Err(StoreError::Refused(format!("{id} is {}, not dead", state.word())));
         }
         OutboxState::Pending => {
             // Already on its way: it goes at once.
@@ -216,7 +227,7 @@ pub(super) fn drop_one(c: &Connection, prefix: &str, now: Time) -> Result<(), St
             die(c, no, Some("dropped by an operator"), now)
         }
         OutboxState::Sent | OutboxState::Superseded => {
-            Err(StoreError::Refused(format!("{id} is finished; there is nothing to drop")))
+            Err(StoreError::Refused(format!("{id} is {}; there is nothing to drop", state.word())))
         }
     }
 }

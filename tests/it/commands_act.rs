@@ -204,7 +204,7 @@ fn a_poll_prints_what_each_user_has() {
     let text = place.run(&["poll"]);
     let (head, rest) = text.out.split_once('\n').unwrap();
     assert!(
-        head.starts_with("shanghai: complete; 4 users asked about in ") && head.ends_with(" CST"),
+        head.starts_with("shanghai: complete; 4 users asked about in ") && head.ends_with(" UTC+8"),
         "{head}"
     );
     insta::assert_snapshot!("poll_text", columns(rest, 3));
@@ -247,8 +247,11 @@ fn a_failed_poll_says_why() {
     let ran = place.run(&["poll", "--user", "alice"]);
     assert!(ran.code == 1 && ran.out.contains("access_key_secret is wrong"), "{}", ran.out);
     std::fs::remove_file(place.at("secret")).unwrap();
-    let ran = place.run(&["poll"]);
-    assert!(ran.code == 78 && ran.err.contains("access_key_secret") && ran.out.is_empty(), "{}", ran.err);
+    for command in ["poll", "run"] {
+        let ran = place.run(&[command]);
+        assert!(ran.code == 78 && ran.err.contains("access_key_secret") && ran.out.is_empty(), "{}", ran.err);
+        assert!(ran.err.ends_with("rules.toml: 1 error\n"), "{}", ran.err);
+    }
 }
 
 #[test]
@@ -384,6 +387,14 @@ fn a_test_notification_is_sent_once() {
     insta::assert_snapshot!("notify_test", pretty(ran.json(), &["notification", "duration_ms", "note"]));
     let text = place.run(&["notify", "test", "soc-hook"]).out;
     assert!(text.starts_with("soc-hook (webhook): the test was taken, status 204, "), "{text}");
+    place.add("[[channel]]\nname = 'unset'\nkind = 'webhook'\nurl = { env = 'NOT_SET' }\n");
+    let unset = place.run(&["notify", "test", "unset"]);
+    assert!(
+        unset.code == 78 && unset.err.contains("-->") && unset.err.contains("\"NOT_SET\""),
+        "{}",
+        unset.err
+    );
+    assert!(unset.err.ends_with("rules.toml: 1 error\n"), "{}", unset.err);
     let failed = place.run(&["notify", "test", "soc-mail"]);
     assert_eq!(failed.code, 1);
     assert!(failed.out.contains("127.0.0.1:1 connection lost while connecting"), "{}", failed.out);
@@ -598,8 +609,16 @@ fn acts_are_asked_for_and_what_became_of_them_is_told() {
     assert_eq!((closed.code, closed.out.as_str()), (0, "done: as told\n"));
     let retried = answered(&["outbox", "retry", "ntf_a2"], true);
     assert_eq!((retried.code, retried.out.as_str()), (0, "done: as told\n"));
-    let refused = answered(&["outbox", "drop", "ntf_a1", "--json"], false);
+    let refused = answered(&["outbox", "drop", "ntf_m1", "--json"], false);
     assert_eq!((refused.code, &refused.json()["result"]), (1, &json!("refused")));
+    // Nobody is asked for what is over.
+    let over = place.run(&["outbox", "drop", "ntf_a1", "--json"]);
+    let message = "ntf_a1 is sent; there is nothing to send or drop";
+    let expect = json!({"act": "drop", "id": null, "result": "refused", "message": message});
+    assert_eq!((over.code, over.json()), (1, expect));
+    let over = place.run(&["outbox", "retry", "ntf_a4"]);
+    assert_eq!((over.code, over.out.split(';').next().unwrap()), (1, "refused: ntf_a4 is superseded"));
+    assert!(agent.open_acts().wait().unwrap().is_empty());
     let acts = agent.reader().unwrap().acts(MALLORY).unwrap();
     let asked: Vec<String> = acts.iter().map(|act| serde_json::to_string(&act.row.act).unwrap()).collect();
     insta::assert_snapshot!("acts", asked.join("\n"));
