@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::coverage::{self, Coverage, LimitShare, subjects};
+use super::exit::summary;
 use super::{Common, Exit, Failure, open, print, when};
 use crate::agent::clock;
 use crate::aliyun::account::Settings;
@@ -102,7 +103,7 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
             return Ok(Exit::Rules);
         }
         Err(problems) => {
-            print::error(&summary(common, &problems));
+            print::error(&summary(&problems));
             return Ok(Exit::Rules);
         }
     };
@@ -138,7 +139,7 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
     } else {
         show(&config, &report);
         if !problems.is_empty() {
-            print::error(&summary(common, &problems));
+            print::error(&summary(&problems));
         }
     }
     Ok(exit)
@@ -228,15 +229,6 @@ fn keyless(common: &Common, keys: &Keys) -> Option<Problem> {
         hint: None,
         excerpt: None,
     })
-}
-
-/// The problems with their lines, and a last line that counts them.
-fn summary(common: &Common, problems: &Problems) -> String {
-    let counts = [("error", problems.errors.len()), ("warning", problems.warnings.len())];
-    let counts = counts.iter().filter(|(_, n)| *n > 0).map(|(what, n)| print::count(*n, what));
-    let counts = counts.collect::<Vec<_>>().join(", ");
-    let file = print::name(&common.config.display().to_string());
-    format!("{}{file}: {counts}\n", problems.draw(print::colour()))
 }
 
 fn show(config: &Config, report: &Report) {

@@ -5,6 +5,7 @@
 
 use std::process::ExitCode;
 
+use super::print;
 use crate::config::Problems;
 use crate::store::StoreError;
 
@@ -59,13 +60,23 @@ impl Failure {
     }
 
     pub fn print(&self) {
-        super::print::error(&match self {
-            Self::Rules(problems) => problems.draw(super::print::colour()),
+        print::error(&match self {
+            Self::Rules(problems) => summary(problems),
             Self::Store(error) => format!("seatwatch: {error}\n"),
             Self::Usage(message) => format!("seatwatch: {message}\n"),
             Self::Other(error) => format!("seatwatch: {error:#}\n"),
         });
     }
+}
+
+/// The problems of a rules file with their lines, and a last line that counts them.
+pub(super) fn summary(problems: &Problems) -> String {
+    let counts = [("error", problems.errors.len()), ("warning", problems.warnings.len())];
+    let counts = counts.iter().filter(|(_, n)| *n > 0).map(|(what, n)| print::count(*n, what));
+    let counts = counts.collect::<Vec<_>>().join(", ");
+    let first = problems.errors.iter().chain(&problems.warnings).next();
+    let file = first.map(|problem| print::name(&problem.file)).unwrap_or_default();
+    format!("{}{file}: {counts}\n", problems.draw(print::colour()))
 }
 
 impl From<StoreError> for Failure {

@@ -8,7 +8,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::busy::Busy;
-use super::{Common, Exit, Failure, open, pick, print};
+use super::{Common, Exit, Failure, open, pick, poll, print};
 use crate::agent::clock;
 use crate::channel::{Channel, Letter, Settings};
 use crate::engine::backoff::Answer;
@@ -51,7 +51,9 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
     let found = config.channels.iter().find(|channel| channel.name() == name);
     let names = config.channels.iter().map(Settings::name);
     let settings = found.ok_or_else(|| pick::unknown("channel", name, names))?;
-    let channel = Channel::open(settings).map_err(anyhow::Error::from)?;
+    let channel = Channel::open(settings);
+    let channel =
+        channel.map_err(|error| poll::unresolved(&config, &format!("channel {name:?}."), error.into()))?;
     let now = clock::now();
     let notice = Notice::test(name, &now.millis().to_string());
     let message = compose(&notice, config.agent.language, config.agent.timezone);

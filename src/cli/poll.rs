@@ -112,8 +112,14 @@ fn wanted<'c>(config: &'c Config, args: &Args) -> Result<Vec<Wanted<'c>>, Failur
 
 /// Keys that do not resolve are mistakes of the rules file, with their place in it.
 pub(super) fn refused(config: &Config, error: anyhow::Error) -> Failure {
+    unresolved(config, "account", error)
+}
+
+/// As the mistakes of the rules file that they are, if there are any: references that do not resolve below keys that
+/// begin so.
+pub(super) fn unresolved(config: &Config, keys: &str, error: anyhow::Error) -> Failure {
     let mut errors = config.unresolved();
-    errors.retain(|problem| problem.key.starts_with("account"));
+    errors.retain(|problem| problem.key.starts_with(keys));
     if errors.is_empty() {
         return Failure::Other(error);
     }
