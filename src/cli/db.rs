@@ -111,6 +111,14 @@ fn check(common: &Common, reader: &Reader) -> Result<Exit, Failure> {
     Ok(if ok { Exit::Fine } else { Exit::Storage })
 }
 
+/// Fewer readings than this say nothing of what one takes: the file is mostly its empty tables.
+const ENOUGH_READINGS: u64 = 10_000;
+
+fn per_reading(stats: &Stats) -> Option<String> {
+    let bytes = stats.bytes_per_reading.filter(|_| stats.readings >= ENOUGH_READINGS)?;
+    Some(format!("{bytes:.3}"))
+}
+
 fn stats(common: &Common, stats: &Stats) -> Result<Exit, Failure> {
     if common.json {
         print::json(stats)?;
@@ -126,7 +134,7 @@ fn stats(common: &Common, stats: &Stats) -> Result<Exit, Failure> {
         ("polls", HumanCount(stats.polls).to_string()),
         ("readings", HumanCount(stats.readings).to_string()),
         ("changes", HumanCount(stats.changes).to_string()),
-        ("bytes per reading", print::or_dash(stats.bytes_per_reading.map(|bytes| format!("{bytes:.3}")))),
+        ("bytes per reading", print::or_dash(per_reading(stats))),
         ("first poll", print::or_dash(stats.first_at.map(utc))),
         ("last poll", print::or_dash(stats.last_at.map(utc))),
         ("events", HumanCount(stats.events).to_string()),

@@ -48,6 +48,7 @@ fn stats_count_what_is_there() {
     insta::assert_snapshot!("db_stats_json", serde_json::to_string_pretty(&value).unwrap());
     let text = world.run(&["db", "stats"]).out;
     assert!(text.contains("first poll         2024-11-23 00:00:00 UTC\n"), "{text}");
+    assert!(text.contains("bytes per reading  -\n"), "of so few readings it says nothing: {text}");
 }
 
 #[test]
