@@ -78,7 +78,7 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
         print::line(&format!("{name}: no poll from {} on.", when::local(zone, from)));
         return Ok(Exit::Fine);
     }
-    print::line(&format!("{name}, times of {zone}\n"));
+    print::line(&format!("{name}, times in {zone}\n"));
     print::raw(table(&history, args.changes, &|at| when::local(zone, at)).as_bytes());
     let holes = gap.map(|gap| blind(&history, gap, to.min(now))).unwrap_or_default();
     if let Some(more) = holes.len().checked_sub(MOST_HOLES).filter(|more| *more > 0) {

@@ -10,9 +10,10 @@ use super::Failure;
 use crate::engine::time::{Span, Time};
 use crate::engine::zone;
 
-/// `2026-11-22 11:05:00 CST`; milliseconds are left out.
+/// `2026-11-22 11:05:00 UTC+8`, as in messages: zones' own short names are ambiguous. Milliseconds are left out.
 pub(super) fn local(zone: Tz, at: Time) -> String {
-    at.to_utc().with_timezone(&zone).format("%Y-%m-%d %H:%M:%S %Z").to_string()
+    let shown = at.to_utc().with_timezone(&zone).format("%Y-%m-%d %H:%M:%S");
+    format!("{shown} {}", zone::offset_name(zone, at))
 }
 
 /// The two largest units: `2h 5m`, `40s`; below a second `0s`.
@@ -94,7 +95,7 @@ mod tests {
     #[test]
     fn both_passes_of_an_autumn_hour_are_told_apart() {
         let shown = |text: &str| local(Berlin, text.parse().unwrap());
-        assert_eq!(shown("2026-10-25T00:30:00Z"), "2026-10-25 02:30:00 CEST");
-        assert_eq!(shown("2026-10-25T01:30:00Z"), "2026-10-25 02:30:00 CET");
+        assert_eq!(shown("2026-10-25T00:30:00Z"), "2026-10-25 02:30:00 UTC+2");
+        assert_eq!(shown("2026-10-25T01:30:00Z"), "2026-10-25 02:30:00 UTC+1");
     }
 }

@@ -28,6 +28,18 @@ pub fn offset(zone: Tz, at: Time) -> Span {
     Span::from_secs(offset.fix().local_minus_utc().into())
 }
 
+/// How far local time is from UTC at `at`, as people write it: `UTC+8`, `UTC-3:30`, `UTC`.
+pub fn offset_name(zone: Tz, at: Time) -> String {
+    let minutes = offset(zone, at).millis() / 60_000;
+    let (hours, rest) = (minutes.abs() / 60, minutes.abs() % 60);
+    let sign = if minutes < 0 { '-' } else { '+' };
+    match (hours, rest) {
+        (0, 0) => "UTC".to_owned(),
+        (_, 0) => format!("UTC{sign}{hours}"),
+        _ => format!("UTC{sign}{hours}:{rest:02}"),
+    }
+}
+
 /// What the wall clock shows at `at`.
 pub fn local(zone: Tz, at: Time) -> NaiveDateTime {
     let at = bounded(at);

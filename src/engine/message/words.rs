@@ -3,7 +3,7 @@
 //! Neighbours: `headline` makes sentences of them, `facts` names and values. A part of its own so that both
 //! languages stand side by side, and neither can be forgotten.
 
-use chrono::{DateTime, Offset as _, Timelike as _};
+use chrono::{DateTime, Timelike as _};
 use chrono_tz::Tz;
 
 use super::{Language, clean};
@@ -11,6 +11,7 @@ use crate::engine::event::{
     EndReason, Event, EventKind, EventReading, Finding, Limit, Severity, SubjectKind,
 };
 use crate::engine::time::{Span, Time};
+use crate::engine::zone::offset_name;
 
 /// The longest name in a message; longer ones are cut.
 pub(super) const NAME: usize = 256;
@@ -57,16 +58,9 @@ impl Words {
         if date == beside.date_naive() { time.to_string() } else { format!("{date} {time}") }
     }
 
-    /// How far local time is from UTC then: `UTC+8`, `UTC-3:30`, `UTC`.
+    /// How far local time is from UTC then: `UTC+8`.
     pub(super) fn offset(self, at: Time) -> String {
-        let minutes = self.local(at).offset().fix().local_minus_utc() / 60;
-        let (hours, rest) = (minutes.abs() / 60, minutes.abs() % 60);
-        let sign = if minutes < 0 { '-' } else { '+' };
-        match (hours, rest) {
-            (0, 0) => "UTC".to_owned(),
-            (_, 0) => format!("UTC{sign}{hours}"),
-            _ => format!("UTC{sign}{hours}:{rest:02}"),
-        }
+        offset_name(self.zone, at)
     }
 
     /// The zone that local times are in, and what it is at `at`: `Asia/Shanghai (UTC+8)`.

@@ -16,7 +16,7 @@ fn runs_and_blind_times_are_shown() {
     insta::assert_snapshot!("history_changes_json", history(&["ext-ann", "--json", "--changes"]).json());
     let later = world.run(&["history", "alice", "--since", SINCE[1], "--until", "2024-11-23T01:00:00Z"]);
     let since =
-        "Blind for 25m: nothing is known between 2024-11-23 08:35:00 CST and 2024-11-23 09:00:00 CST.";
+        "Blind for 25m: nothing is known between 2024-11-23 08:35:00 UTC+8 and 2024-11-23 09:00:00 UTC+8.";
     assert!(later.out.contains(since), "{}", later.out);
     let never = history(&["n.g"]);
     assert!(never.out.contains("not polled"), "{}", never.out);
@@ -78,7 +78,7 @@ fn who_came_or_left_has_a_history() {
     let rules = RULES.replace("\"alice\", ", "\"carol\", ");
     std::fs::write(world.path("rules.toml"), rules).unwrap();
     let left = world.run(&[&["history", "alice"], &SINCE[..]].concat());
-    assert!(left.out.contains("08:05:00 CST"), "{}", left.all());
+    assert!(left.out.contains("08:05:00 UTC+8"), "{}", left.all());
     let came = world.run(&["history", "carol", "--json"]);
     assert_eq!(came.out, "{\"source\":\"shanghai\",\"user\":\"carol\",\"readings\":[]}\n");
 }
