@@ -74,7 +74,7 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
     let opened = opened.map_err(|error| refused(&config, error.into()))?;
     let mut polls = Vec::new();
     for ((source, users), opened) in wanted.iter().zip(&opened) {
-        let busy = Busy::with(format!("asking {} about {} users", source.name, users.len()));
+        let busy = Busy::with(format!("asking {} about {}", source.name, print::count(users.len(), "user")));
         let (now, started) = (clock::now(), Instant::now());
         let fetched = open::block_on(async { Ok(opened.fetch(users, now, source.budget).await) });
         drop(busy);

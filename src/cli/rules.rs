@@ -95,6 +95,7 @@ fn hold(hold: Hold) -> String {
     match hold {
         Hold::For(Span::ZERO) => "at once".to_owned(),
         Hold::For(span) => span.to_string(),
+        Hold::Polls { n: 1, of: 1 } => "1 poll".to_owned(),
         Hold::Polls { n, of } => format!("{n} of {of} polls"),
     }
 }

@@ -105,7 +105,9 @@ pub(super) fn check_load(section: &Section<'_>, source: &Source, rate: f64) {
     }
     let users = source.users.len();
     let message = format!(
-        "{users} users are {requests} requests, {needed:.0} s at {rate} a second, and a poll has {}",
+        "{users} {} {requests} {}, {needed:.0} s at {rate} a second, and a poll has {}",
+        if users == 1 { "user is" } else { "users are" },
+        if requests == 1 { "request" } else { "requests" },
         source.budget
     );
     let hint = "poll less often, or raise requests_per_second as far as the vendor allows";

@@ -111,8 +111,13 @@ impl Watcher {
         let mut text = String::new();
         let _ =
             writeln!(text, "\n{} polls of {} users kept in {} bytes", stats.polls, stats.users, stats.bytes);
-        let _ = writeln!(text, "{} episodes fired, {ended} of them ended", episodes.len());
-        let _ = writeln!(text, "{} mails and {} webhook bodies arrived", self.mails, self.bodies);
+        let _ = writeln!(text, "{} fired, {ended} of them ended", print::count(episodes.len(), "episode"));
+        let (mails, bodies) = (print::count(self.mails, "mail"), self.bodies);
+        let _ = writeln!(
+            text,
+            "{mails} and {bodies} webhook {} arrived",
+            if bodies == 1 { "body" } else { "bodies" }
+        );
         match missing.is_empty() {
             true => text.push_str("everything planted fired and ended\n"),
             false => {

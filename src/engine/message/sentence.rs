@@ -105,7 +105,8 @@ fn over(words: Words, entry: &Entry<'_>) -> String {
     // Without a limit the highest number may say nothing: the rule may be about too few.
     let (had, now) = match (words.language, event.limit.is_some()) {
         (En, true) => {
-            (format!("{subject} had up to {peak} clients online{measure}"), format!(" Online now: {now}."))
+            let clients = if value.peak == Some(1) { "client" } else { "clients" };
+            (format!("{subject} had up to {peak} {clients} online{measure}"), format!(" Online now: {now}."))
         }
         (En, false) => (format!("Online now: {subject} {now}{measure}"), String::new()),
         (ZhCn, true) => {

@@ -156,6 +156,15 @@ fn a_table_has_one_precision_and_counts_what_it_leaves_out() {
 }
 
 #[test]
+fn one_is_not_many() {
+    let mut event = event(EventKind::Ended, "ghost", "one");
+    event.value = Some(Value { now: Some(0), first: Some(1), peak: Some(1) });
+    let notice = notice(NoticeKind::Alert(EventKind::Ended), vec![event]);
+    let summary = compose(&notice, Language::En, Tz::UTC).summary;
+    assert!(summary.contains("had up to 1 client online"), "{summary}");
+}
+
+#[test]
 fn fired_and_ended_in_one() {
     let events = vec![event(EventKind::Fired, "alice", "one"), event(EventKind::Ended, "alice", "one")];
     check("fired_and_ended", &notice(NoticeKind::FiredAndEnded, events));
