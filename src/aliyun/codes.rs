@@ -97,6 +97,11 @@ const CODES: &[(&str, FaultClass, Retry, &str)] = &[
     ("SmartAccessGatewayNotActivated", Account, Retry::Never, INACTIVE),
 ];
 
+/// All codes that have a meaning of their own, and families of them.
+pub fn known() -> impl Iterator<Item = &'static str> {
+    CODES.iter().map(|(code, ..)| *code)
+}
+
 /// What a refusal with this `Code` and HTTP status means; an empty code is a reply without one.
 pub fn classify(code: &str, status: u16) -> Meaning {
     let known = CODES.iter().find(|(pattern, ..)| match pattern.strip_suffix('*') {

@@ -8,7 +8,8 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
-use seatwatch::aliyun::codes::{Meaning, classify};
+use seatwatch::aliyun::codes::{self, Meaning, classify};
+use seatwatch::aliyun::endpoint::REGIONS;
 use seatwatch::cli::{self, Exit};
 use seatwatch::config::{Config, Problems};
 use seatwatch::engine::lang;
@@ -255,6 +256,28 @@ fn every_code_of_the_vendor_has_the_class_it_is_listed_under() {
     let all =
         ["account", "clock", "credentials", "permission", "request", "server", "throttled", "transport"];
     assert_eq!(classes.iter().map(String::as_str).collect::<Vec<_>>(), all);
+}
+
+#[test]
+fn every_code_that_is_known_and_every_region_is_listed() {
+    for (name, page) in PAGES {
+        for known in codes::known() {
+            let class = erased::Word::word(&classify(&known.replace('*', ""), 400).class);
+            let rows = table(page, "`credentials`");
+            let listed: Vec<String> = rows
+                .iter()
+                .filter(|row| quoted(&row[0])[0] == class)
+                .flat_map(|row| quoted(&row[1]))
+                .collect();
+            let covers = |code: &String| match code.strip_suffix('*') {
+                Some(family) => known.starts_with(family),
+                None => known == code,
+            };
+            assert!(listed.iter().any(covers), "{name}: no {known} under {class}");
+        }
+        let missing = REGIONS.iter().find(|region| !page.contains(&format!("`{}`", region.id)));
+        assert_eq!(missing, None, "{name}");
+    }
 }
 
 #[test]
