@@ -30,7 +30,13 @@ pub enum Signature {
 }
 
 /// Parameters that are secrets themselves.
-const SECRET_PARAMS: [&str; 1] = ["OIDCToken"];
+fn is_secret(name: &str) -> bool {
+    name == "OIDCToken" || name.ends_with("Password")
+}
+
+fn secrets(params: &[(String, String)]) -> impl Iterator<Item = &str> {
+    params.iter().filter(|(name, _)| is_secret(name)).map(|(_, value)| value.as_str())
+}
 
 /// A signed request. What it holds is secret; [`Prepared::shown`] is not.
 #[derive(Clone)]
@@ -84,9 +90,10 @@ pub fn prepare(signature: Signature, endpoint: &Endpoint, keys: &Credentials, ca
     }
 }
 
-fn redactor(keys: &Credentials, signature: &str) -> Redactor {
+fn redactor(keys: &Credentials, params: &[(String, String)], signature: &str) -> Redactor {
     let token = keys.security_token.as_ref().map_or("", |token| token.expose());
-    Redactor::new([keys.access_key_id.as_str(), keys.access_key_secret.expose(), token, signature])
+    let ours = [keys.access_key_id.as_str(), keys.access_key_secret.expose(), token, signature];
+    Redactor::new(ours.into_iter().chain(secrets(params)))
 }
 
 /// The parameters of a form, with those by which it is signed.
@@ -121,8 +128,7 @@ fn post_form(
 
 fn prepare_unsigned(endpoint: &Endpoint, call: Call<'_>, stamp: String) -> Prepared {
     let params = form(call, Pairs::new(), stamp);
-    let secrets = params.iter().filter(|(name, _)| SECRET_PARAMS.contains(&name.as_str()));
-    let redactor = Redactor::new(secrets.map(|(_, value)| value.as_str()));
+    let redactor = Redactor::new(secrets(&params));
     post_form(endpoint, &params, String::new(), String::new(), redactor)
 }
 
@@ -137,7 +143,7 @@ fn prepare_v1(endpoint: &Endpoint, keys: &Credentials, call: Call<'_>, stamp: St
     let canonical = sign::canonical_query(&params);
     let string_to_sign = v1::string_to_sign("POST", &params);
     let signature = v1::signature(keys.access_key_secret.expose(), &string_to_sign);
-    let redactor = redactor(keys, &signature);
+    let redactor = redactor(keys, call.params, &signature);
     params.push(pair("Signature", signature));
     post_form(endpoint, &params, canonical, string_to_sign, redactor)
 }
@@ -161,7 +167,7 @@ fn prepare_v3(endpoint: &Endpoint, keys: &Credentials, call: Call<'_>, stamp: St
     let string_to_sign = v3::string_to_sign(&canonical);
     let signature = v3::signature(keys.access_key_secret.expose(), &string_to_sign);
     let authorization = v3::authorization(&keys.access_key_id, &signed, &signature);
-    let redactor = redactor(keys, &signature);
+    let redactor = redactor(keys, call.params, &signature);
     headers.push(pair("authorization", authorization));
     let query = sign::canonical_query(call.params);
     let mark = if query.is_empty() { "" } else { "?" };
@@ -262,6 +268,25 @@ mod tests {
         }
         assert!(!all.contains("canary"), "{all}");
         insta::assert_snapshot!(all);
+    }
+
+    #[test]
+    fn a_password_given_by_hand_is_not_shown() {
+        let keys = Credentials {
+            access_key_id: "LTAIkey".into(),
+            access_key_secret: Secret::new("secret"),
+            security_token: None,
+        };
+        let params =
+            [pair("UserName", "alice"), pair("Password", "canary/+1"), pair("NewPassword", "canary")];
+        let at = "2026-01-02T03:04:05Z".parse().unwrap();
+        for signature in [Signature::V1, Signature::V3] {
+            let action = "CreateSmartAccessGatewayClientUser";
+            let call = Call { version: VERSION, action, params: &params, at, nonce: "nonce" };
+            let endpoint = Endpoint::parse("https://sag.example.com").unwrap();
+            let shown = format!("{:?}", prepare(signature, &endpoint, &keys, call).shown());
+            assert!(shown.contains("Password") && !shown.contains("canary"), "{shown}");
+        }
     }
 
     #[test]
