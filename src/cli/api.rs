@@ -63,7 +63,7 @@ pub(super) struct Args {
     /// Sign and show; send nothing
     #[arg(long)]
     dry_run: bool,
-    /// Let an action through that is not a Describe…, List… or Get…
+    /// Let an action through that is not a Describe…, Get…, List… or View…
     #[arg(long)]
     write: bool,
     /// Whose endpoint, account and instance; may be left out when there is one source
@@ -127,9 +127,12 @@ fn param(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// How the vendor's actions begin that change nothing; one of them is misspelt.
+const READS: [&str; 5] = ["Describe", "Discribe", "Get", "List", "View"];
+
 /// An action whose name says that it changes nothing.
 fn reads(action: &str) -> bool {
-    let rest = ["Describe", "List", "Get"].iter().find_map(|verb| action.strip_prefix(verb));
+    let rest = READS.iter().find_map(|verb| action.strip_prefix(verb));
     rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_uppercase()))
 }
 
@@ -309,4 +312,25 @@ fn text(exchange: &Exchange<'_>) -> String {
 /// Foreign text of several lines, each made harmless.
 fn lines(text: &str) -> String {
     text.lines().map(|line| clean(line, WIDEST_LINE) + "\n").collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reads;
+
+    #[test]
+    fn what_reads_needs_no_leave() {
+        for action in [
+            "DescribeSmartAccessGatewayClientUsers",
+            "DiscribeSmartAccessGatewayDiagnosisReport",
+            "GetAclAttribute",
+            "ListProbeTask",
+            "ViewSmartAccessGatewayRoutes",
+        ] {
+            assert!(reads(action), "{action}");
+        }
+        for action in ["KickOutClients", "DisableSmartAccessGatewayUser", "Viewpoint", "List", "UnlockX"] {
+            assert!(!reads(action), "{action}");
+        }
+    }
 }
