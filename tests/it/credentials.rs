@@ -344,6 +344,25 @@ async fn a_silent_instance_is_not_replaced_by_a_later_step() {
 }
 
 #[tokio::test]
+async fn a_role_by_a_silent_instance_is_not_taken_on_by_others() {
+    let world = World::new();
+    let uri = format!("{}/keys", world.metadata.url);
+    let sts = world.open(assumed(Span::from_hours(12)), &[]).unwrap();
+    let good = sts.keys(&world.deadline()).await.unwrap();
+    let token = good.keys.security_token.as_ref().unwrap().expose();
+    let secret = good.keys.access_key_secret.expose();
+    world.metadata.serve(&good.keys.access_key_id, secret, token, NOW, Span::from_hours(12));
+    let provider = Provider::Assumed { base: Box::new(Provider::Chain), role: Role::new(ROLE) };
+    let account = world.open(provider, &[("ALIBABA_CLOUD_CREDENTIALS_URI", &uri)]).unwrap();
+    let first = account.keys(&world.deadline()).await.unwrap();
+    World::has(&first.origin, "by ECS role");
+    world.metadata.fail_instance(503);
+    world.pass(Span::from_mins(61));
+    let fault = account.keys(&world.deadline()).await.unwrap_err();
+    World::has(&fault.message, "ECS metadata");
+}
+
+#[tokio::test]
 async fn faults_of_the_way_to_keys_hold_no_secret() {
     let world = World::new();
     let check =

@@ -193,7 +193,7 @@ impl Keyring {
         let now = deadline.now();
         let instance_gave = self.with(|state| {
             state.asked = Some(now);
-            state.held.as_ref().is_some_and(|held| held.origin.starts_with(INSTANCE))
+            state.held.as_ref().is_some_and(|held| held.origin.contains(INSTANCE))
         });
         let within = Deadline::new(now, Span::from_std(deadline.left().min(LONGEST)));
         let search = Search { around: &self.around, deadline: &within, instance_gave };

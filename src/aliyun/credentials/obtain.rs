@@ -170,11 +170,11 @@ async fn of_chain(search: &Search<'_>) -> Result<Obtained, Fault> {
 async fn of_instance(role: Option<&str>, search: &Search<'_>) -> Result<Obtained, Fault> {
     let only_v2 = chain::only_v2(&search.around.environment);
     let (role, version, found) = metadata::of_instance(role, only_v2, search.around, search.deadline).await?;
-    Ok(Obtained::passing(found, format!("{INSTANCE} {role:?} by metadata v{version}")))
+    Ok(Obtained::passing(found, format!("{INSTANCE}{role}\" by metadata v{version}")))
 }
 
-/// How an origin begins that is the instance's metadata.
-pub(super) const INSTANCE: &str = "ECS role";
+/// How an origin begins that is the instance's metadata; after it comes the role's name in quotes.
+pub(super) const INSTANCE: &str = "ECS role \"";
 
 /// Read anew each time, because Kubernetes replaces it; the newline at its end is no part of it.
 fn identity_token(path: &std::path::Path) -> Result<secret::Secret, Fault> {

@@ -17,7 +17,7 @@ struct State {
     fail: Option<u16>,
     /// Those of the instance's paths.
     fail_instance: Option<u16>,
-    /// At `/role` of a URI.
+    /// At `/role` of a URI and, if given, of the instance.
     keys: String,
     /// How often keys were asked for at a URI.
     asked: usize,
@@ -54,7 +54,7 @@ impl Metadata {
         act(&mut self.state.lock().unwrap())
     }
 
-    /// What `/role` gives; it expires that long after `from`.
+    /// What `/role` and the instance give; it expires that long after `from`.
     pub(crate) fn serve(&self, id: &str, secret: &str, token: &str, from: &str, lasts: Span) {
         let expires: Time = from.parse().unwrap();
         self.with(|state| state.keys = keys(id, secret, token, expires + lasts));
@@ -107,6 +107,7 @@ fn reply(method: &str, target: &str, head: &str, state: &mut State) -> (u16, Str
         ("GET", path) if path.starts_with(ROLES) => match (state.only_v1, token) {
             (false, Some(TOKEN)) | (true, None) => match &path[ROLES.len()..] {
                 "" => (200, "poller".into()),
+                "poller" if !state.keys.is_empty() => (200, state.keys.clone()),
                 "poller" => (200, keys("STS.canarycanary0001", "canary-ecs", "canary-ecs-token", later)),
                 _ => (404, "canary".into()),
             },
