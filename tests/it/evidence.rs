@@ -67,7 +67,7 @@ async fn nobody_who_tends_waits_for_a_list() {
             world.tend().await;
             longest = longest.max(last.elapsed());
             last = Instant::now();
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::time::sleep(Duration::from_millis(5)).await; // until the poll is done, which has a budget
         }
     };
     tokio::select! { _ = world.poll(1) => {} () = tending => {} }
