@@ -241,9 +241,14 @@ fn readings(events: &[Event], zone: Tz) -> String {
             .collect();
         text = format!("\nReadings\n{}", print::table(&["at", "reading", "online", "fetched"], &rows));
     }
-    let ids: BTreeSet<&String> = events.iter().flat_map(|event| &event.request_ids).collect();
+    // In the order of the readings they stand for.
+    let mut ids: Vec<String> = Vec::new();
+    for id in events.iter().flat_map(|event| &event.request_ids).map(|id| clean(id, 100)) {
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
     if !ids.is_empty() {
-        let ids: Vec<String> = ids.into_iter().map(|id| clean(id, 100)).collect();
         let _ = writeln!(text, "Request ids of the vendor: {}", ids.join(", "));
     }
     if let Some(clients) = events.iter().rev().find_map(|event| event.clients.as_ref()) {

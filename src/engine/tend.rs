@@ -179,6 +179,9 @@ fn apply(
     let by = row.by.clone();
     let open = matches!(before.state, State::Firing | State::Recovering);
     let (after, message) = match &row.act {
+        Act::Ack { note: None, .. } if open && acked_by(before).is_some() => {
+            (before.clone(), Err(format!("already acknowledged by {}", acked_by(before).unwrap_or_default())))
+        }
         Act::Ack { note, .. } if open => {
             let mut after = before.clone();
             let event = build(&mut after, Happening::Acked { by, note: note.clone() });
@@ -202,20 +205,25 @@ fn apply(
                 };
                 (after, Ok(format!("closed; it {then}")))
             }
-            None => (before.clone(), Err("the episode has ended already")),
+            None => (before.clone(), Err("the episode has ended already".to_owned())),
         },
-        Act::Ack { .. } => (before.clone(), Err("the episode has ended already")),
-        Act::Retry { .. } | Act::Drop { .. } => (before.clone(), Err("not an act on an episode")),
+        Act::Ack { .. } => (before.clone(), Err("the episode has ended already".to_owned())),
+        Act::Retry { .. } | Act::Drop { .. } => (before.clone(), Err("not an act on an episode".to_owned())),
     };
     let (done, message) = match message {
         Ok(message) => (true, message),
-        Err(message) => (false, message.to_owned()),
+        Err(message) => (false, message),
     };
     outcome.acts.push(ActResult { id: row.id, done, message });
     if after != *before {
         outcome.alerts.push((key, after.clone()));
     }
     (after, outcome)
+}
+
+/// Who acknowledged the open episode, if somebody did: telling everybody again says nothing new.
+fn acked_by(alert: &Alert) -> Option<&str> {
+    alert.episode.as_ref()?.acked_by.as_deref()
 }
 
 /// The episode an act speaks of.

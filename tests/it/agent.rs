@@ -300,6 +300,8 @@ async fn reminders_come_until_somebody_acknowledges() {
     assert!(done, "{message}");
     world.live(11..30).await;
     assert_eq!(world.told("soc"), "acked shared alice");
+    let again = world.act(Act::Ack { episode: episode.clone(), note: None }).await;
+    assert_eq!(again, (false, "already acknowledged by olga".to_owned()));
     let close = Act::Close { episode, rearm: false, finding: Some(Finding::ConfirmedSharing), note: None };
     assert!(world.act(close.clone()).await.0);
     world.deliver().await;

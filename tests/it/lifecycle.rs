@@ -291,3 +291,26 @@ fn a_reminder_right_after_a_restart_names_the_limit_of_the_day() {
     let limits: Vec<_> = reminded.iter().map(|event| event.limit.clone().unwrap()).collect();
     assert_eq!(limits, [Limit { value: 2, origin: "rule".to_owned() }]);
 }
+
+#[test]
+fn a_window_decides_when_a_rule_looks() {
+    let window = |on_leave| {
+        let calendar = Calendar::new("early", chrono_tz::UTC, &["Mon"], &["00:02-00:05"], &[], &[]).unwrap();
+        Rule { during: Some(Arc::new(calendar)), on_leave, ..held("online > limit", 1, 0) }
+    };
+    // Breaches before the window do not count towards the hold; after it a pending alert is dropped.
+    check(&window(OnLeave::Hold), "3 3 1 1 3 3 3", "");
+    // A firing alert waits for its clear, wherever that comes.
+    check(
+        &window(OnLeave::Hold),
+        "1 1 3 3 3 3 3 1",
+        "  3 shared fired now 3 first 3 peak 3 since 2 blind 0s readings [3 3] ids 2
+  7 shared ended cleared now 1 first 3 peak 3 since 2 blind 0s readings [3 3 1] ids 3",
+    );
+    check(
+        &window(OnLeave::End),
+        "1 1 3 3 3 3 3 1",
+        "  3 shared fired now 3 first 3 peak 3 since 2 blind 0s readings [3 3] ids 2
+  5 shared ended windowended now 3 first 3 peak 3 since 2 blind 0s readings [3 3 3] ids 3",
+    );
+}

@@ -45,7 +45,7 @@ impl Totals {
     /// Adds up a poll that `users` has just observed; `members` are slots, one list per group. `usable` is
     /// whether the source's poll was (a failed one was not). A member without a known reading counts with the last
     /// one for `max_gap`; after that, and where no member has any answer at this poll, the total is unknown. A name
-    /// that no reply ever had does not count.
+    /// that no reply ever had, or that was not asked about, does not count.
     pub fn observe(&mut self, users: &Signals, members: &[Vec<u32>], usable: bool) {
         self.clock = users.clock();
         if usable || self.usable.is_none() {
@@ -160,7 +160,8 @@ impl View {
     /// None if a member that counts is unknown.
     fn sum(&self, users: &Signals, slots: &[u32]) -> Option<Sum> {
         let mut sum = Sum::default();
-        for slot in slots {
+        // Whom nobody asks about (a name the vendor refuses) cannot be waited for.
+        for slot in slots.iter().filter(|slot| users.reading(**slot).kind() != Kind::NotPolled) {
             let last = users.last_on(*slot, self.track);
             match last.filter(|(_, clock)| users.clock() - *clock <= self.max_gap) {
                 Some((count, _)) => {

@@ -338,6 +338,12 @@ fn a_total_is_known_while_every_member_is() {
     let first = (0, [zero, one, two], true);
     let minute = 60_000.0;
     check_total(&[first], held, [Some(3.0), Some(2.0), Some(3.0), Some(0.0), Some(0.0)]);
+    // A member nobody asks about, such as a name the vendor refuses, is not waited for.
+    check_total(
+        &[first, (9, [zero, one, Reading::NOT_POLLED], true)],
+        held,
+        [Some(1.0), Some(1.0), Some(3.0), Some(0.0), Some(0.0)],
+    );
     // A failed member counts with the last known reading for max_gap, then the total is unknown.
     let third = Some(1.0 / 3.0);
     check_total(
