@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use chrono_tz::Asia::Shanghai;
+use seatwatch::engine::calendar::Calendar;
 use seatwatch::engine::event::{Event, Limit, Severity};
 use seatwatch::engine::fleet::{Exception, Fleet, Names};
 use seatwatch::engine::judge::judge;
