@@ -34,6 +34,12 @@ def ask(case):
         request.add_query_param("UserName", case["clients_of"])
     if case["instance"]:
         request.add_query_param("SmartAGId", case["instance"])
+    if case["action"]:
+        request.set_action_name(case["action"])
+        for name, value in case["params"].items():
+            pairs = enumerate(value, 1) if isinstance(value, list) else []
+            for key, one in [(f"{name}.{n}", one) for n, one in pairs] or [(name, value)]:
+                request.add_query_param(key, one)
     for number, name in enumerate(case["names"], 1):
         request.add_query_param(f"UserNames.{number}", name)
     if case["format"] == "XML":
@@ -43,6 +49,8 @@ def ask(case):
     except (ClientException, ServerException) as error:
         status = getattr(error, "get_http_status", lambda: None)()
         return cases.raised(error, error.get_error_code(), status)
+    if case["action"]:
+        return {"body": body}
     if case["clients_of"]:
         return {"clients": [[user["ClientIp"], user["OnlineTime"]] for user in body["Users"]["User"]]}
     return {"counts": [[one["UserName"], one["OnlineCount"]] for one in body["UserStatistics"]["Statistics"]]}

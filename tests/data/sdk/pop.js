@@ -31,11 +31,14 @@ async function ask(it) {
   const params = { RegionId: "cn-shanghai", UserNames: it.names };
   if (it.instance) params.SmartAGId = it.instance;
   if (it.clients_of) params.UserName = it.clients_of;
-  const action = it.clients_of ? "DescribeUserOnlineClients" : "DescribeUserOnlineClientStatistics";
+  const usual = it.clients_of ? "DescribeUserOnlineClients" : "DescribeUserOnlineClientStatistics";
+  const action = it.action || usual;
+  Object.assign(params, it.params);
   const caller = client(it.endpoint, it.key_id, it.secret, it.token);
   try {
     const now = () => RealDate.now() + it.clock_off * 1000;
     const reply = await within(now, it.nonce, () => caller.request(action, params, { method: it.method }));
+    if (it.action) return { body: reply };
     if (it.clients_of) return { clients: reply.Users.User.map((one) => [one.ClientIp, one.OnlineTime]) };
     return { counts: reply.UserStatistics.Statistics.map((one) => [one.UserName, one.OnlineCount]) };
   } catch (error) {

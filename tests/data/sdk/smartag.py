@@ -1,5 +1,5 @@
 """The vendor's current Python SDK for the product. usage: smartag.py V1|V3; cases as in cases.py."""
-import datetime, sys
+import datetime, re, sys
 from urllib.parse import parse_qsl
 import cases
 from alibabacloud_smartag20180313 import models
@@ -36,6 +36,11 @@ def answer(case):
     if V1:
         config.signature_algorithm = "v2"
     client, common = Client(config), {"region_id": "cn-shanghai", "smart_agid": case["instance"] or None}
+    if case["action"]:
+        params = {"RegionId": "cn-shanghai", "SmartAGId": case["instance"]} | case["params"]
+        request = getattr(models, case["action"] + "Request")().from_map(params)
+        method = re.sub("(?<!^)(?=[A-Z])", "_", case["action"]).lower()
+        return {"body": getattr(client, method)(request).body.to_map()}
     if case["clients_of"]:
         request = models.DescribeUserOnlineClientsRequest(user_name=case["clients_of"], **common)
         body = client.describe_user_online_clients(request).body
