@@ -92,6 +92,13 @@ impl Instance {
         self.touched().get(name).copied().unwrap_or_default()
     }
 
+    /// What is done to somebody without an account is answered all the same, and not remembered.
+    fn touch(&self, name: String, act: impl FnOnce(&mut Touched)) {
+        if self.people.habit(&name).is_some() || self.scenario.names().any(|known| known == name) {
+            act(self.touched().entry(name).or_default());
+        }
+    }
+
     /// Everybody who has an account now: the population, then who is scripted beside it, by name.
     pub(super) fn roster(&self, at: Moment) -> Vec<String> {
         let beside = self.scenario.names().filter(|name| self.people.habit(name).is_none());
@@ -128,23 +135,23 @@ impl Instance {
     pub(super) fn kick_out(&self, call: &Call, at: Moment) -> Result<(&'static str, Node), Refusal> {
         self.check_instance(call)?;
         let name = name_of(call, "Username")?.to_owned();
-        self.touched().entry(name).or_default().kicked = Some(at.now);
+        self.touch(name, |touched| touched.kicked = Some(at.now));
         Ok(("KickOutClientsResponse", Node::Fields(Vec::new())))
     }
 
     pub(super) fn enable(&self, call: &Call, at: Moment) -> Result<(&'static str, Node), Refusal> {
         let name = self.account(call)?;
-        let mut all = self.touched();
-        let touched = all.entry(name).or_default();
-        if std::mem::take(&mut touched.disabled) {
-            touched.enabled = Some(at.now);
-        }
+        self.touch(name, |touched| {
+            if std::mem::take(&mut touched.disabled) {
+                touched.enabled = Some(at.now);
+            }
+        });
         Ok(("EnableSmartAccessGatewayUserResponse", Node::Fields(Vec::new())))
     }
 
     pub(super) fn disable(&self, call: &Call) -> Result<(&'static str, Node), Refusal> {
         let name = self.account(call)?;
-        self.touched().entry(name).or_default().disabled = true;
+        self.touch(name, |touched| touched.disabled = true);
         Ok(("DisableSmartAccessGatewayUserResponse", Node::Fields(Vec::new())))
     }
 

@@ -203,6 +203,8 @@ async fn what_is_done_to_a_user_is_seen_by_every_action() {
     assert_eq!((online().await, total().await), ((3, 3, 0), before));
     call(&source, "KickOutClients", &[("Username", "alice")]).await.unwrap();
     assert_eq!((online().await, total().await), ((0, 0, 0), before - 3));
+    call(&source, "KickOutClients", &[("Username", "nobody")]).await.unwrap();
+    assert_eq!(total().await, before - 3, "who has no account changes nothing");
     for (action, param, code) in [
         ("KickOutClients", ("Username", ""), "ClientUser.NameEmpty"),
         ("KickOutClients", ("SmartAGId", "other"), "SAG.InstanceNoFound"),
