@@ -226,41 +226,6 @@ fn kind_of(events: &[Event]) -> NoticeKind {
     }
 }
 
-/// The ids of the unfinished rows before `row` (same channel) that it waits for: those that share an episode.
-pub fn blocked_by<'a>(row: &Row, earlier: &'a [Row]) -> Vec<&'a str> {
-    let episodes: BTreeSet<&str> = row.episodes.iter().map(String::as_str).collect();
-    let before = earlier.iter().take_while(|other| other.id != row.id);
-    before.filter(|other| other.shares_episode(&episodes)).map(|other| other.id.as_str()).collect()
-}
-
-/// What follows for the rows after it when `gone` is dead or was dropped by an operator: who was never told
-/// *fired* is not told the rest.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct Aftermath {
-    /// Ids of rows that say nothing else: superseded without a successor.
-    pub dropped: Vec<String>,
-    /// Rows that speak of other episodes too, without those.
-    pub folds: Vec<Fold>,
-}
-
-/// See [`Aftermath`]. `rows` are the channel's unfinished rows, oldest first; attempted ones stay as they are.
-pub fn after_loss(channel: &str, gone: &Row, rows: &[Row]) -> Aftermath {
-    let fired = gone.events.iter().filter(|event| event.kind == EventKind::Fired);
-    let lost: BTreeSet<&str> = fired.map(|event| event.episode.as_str()).collect();
-    let mut aftermath = Aftermath::default();
-    for row in rows.iter().filter(|row| row.id != gone.id && !row.attempted && row.shares_episode(&lost)) {
-        let rest: Vec<Event> =
-            row.events.iter().filter(|event| !lost.contains(event.episode.as_str())).cloned().collect();
-        if rest.is_empty() {
-            aftermath.dropped.push(row.id.clone());
-        } else {
-            let notice = Notice::new(channel, kind_of(&rest), rest);
-            aftermath.folds.push(Fold { superseded: vec![row.id.clone()], notice });
-        }
-    }
-    aftermath
-}
-
 fn distinct<'a>(items: impl Iterator<Item = &'a String>) -> Vec<String> {
     let mut seen = BTreeSet::new();
     items.filter(|item| seen.insert(item.as_str())).cloned().collect()

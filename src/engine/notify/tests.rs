@@ -146,28 +146,6 @@ fn many_become_a_digest_oldest_first() {
     check_fold("!1:fired:a 1:ended:a,2:fired:b 2:ended:b 3:fired:c", &[]);
 }
 
-#[test]
-fn a_row_waits_only_for_its_own_episodes() {
-    let rows = rows("!x:fired:a x:fired:b x:ended:a x:ended:b,x:reminded:a y:fired:c");
-    let waits = |index: usize| blocked_by(&rows[index], &rows).join(" ");
-    assert_eq!(waits(0), "");
-    assert_eq!(waits(1), "");
-    assert_eq!(waits(2), "x:fired:a");
-    assert_eq!(waits(3), "x:fired:a x:fired:b x:ended:a");
-    assert_eq!(waits(4), "");
-}
-
-#[test]
-fn who_was_not_told_fired_is_not_told_ended() {
-    let rows = rows("x:reminded:a x:ended:a,x:ended:b !x:changed:a y:fired:c");
-    let after = after_loss("mail", &row("!x:fired:a"), &rows);
-    assert_eq!(after.dropped, ["x:reminded:a"]);
-    assert_eq!(after.folds.len(), 1);
-    assert_eq!(show(&after.folds[0].notice), "mail Alert(Ended) x:ended:b");
-    assert_eq!(after.folds[0].superseded, ["x:ended:a,x:ended:b"]);
-    assert_eq!(after_loss("mail", &row("!x:reminded:a"), &rows), Aftermath::default());
-}
-
 proptest! {
     /// Whatever waits, folding loses no event, doubles none, touches nothing attempted, reorders no episode, and
     /// what it makes waits for nobody.
