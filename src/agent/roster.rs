@@ -34,6 +34,8 @@ pub(super) struct UnderWay {
     /// A roster came since the start or the last reload; one from before may be another instance's.
     renewed: bool,
     retry_at: Option<Time>,
+    /// The last answer to a refresh was a list of nobody.
+    empty: bool,
     total: TotalCheck,
     total_retry_at: Option<Time>,
 }
@@ -82,6 +84,12 @@ impl UnderWay {
         self.renewed = true;
     }
 
+    /// A list of nobody would end everybody's alerts: it is believed the second time.
+    fn believes(&mut self, roster: &Roster) -> bool {
+        let again = std::mem::replace(&mut self.empty, roster.users.is_empty());
+        again || !self.empty
+    }
+
     /// Asks for a roster if the last one is older than `refresh`, and once after each start and reload; it takes effect with the next poll.
     pub(super) async fn renew(
         &mut self,
@@ -98,7 +106,13 @@ impl UnderWay {
         }
         self.retry_at = None;
         match from.roster(now, budget.left()).await {
-            Ok(roster) => self.came(from, roster, budget),
+            Ok(roster) if self.believes(&roster) => self.came(from, roster, budget),
+            Ok(_) => {
+                tracing::warn!(
+                    source = from.name(),
+                    "the roster came empty; unless the next poll finds it so again, the last one stays in force"
+                );
+            }
             Err(fault) => {
                 tracing::warn!(
                     source = from.name(),
@@ -142,5 +156,22 @@ impl UnderWay {
             Some(TotalNews::Agrees) => tracing::info!(source, sum, total, "sum and total agree again"),
             None => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_roster_of_nobody_is_believed_the_second_time() {
+        let mut under_way = UnderWay::default();
+        let some = Roster { users: vec![("alice".into(), Some(true))], ..Roster::default() };
+        let mut check = |rosters: &[&Roster], expect: &[bool]| {
+            let told: Vec<bool> = rosters.iter().map(|roster| under_way.believes(roster)).collect();
+            assert_eq!(told, expect);
+        };
+        let none = Roster::default();
+        check(&[&some, &none, &some, &none, &none], &[true, false, true, false, true]);
     }
 }
