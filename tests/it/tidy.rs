@@ -302,9 +302,11 @@ fn migrations_are_listed_once_in_order() {
 #[test]
 fn the_project_knows_nothing_of_the_machine_it_is_written_on() {
     let mut broken = Vec::new();
+    // Put together here, so that this file does not name them either.
+    let places = ["root", "home", "Users", "work"].map(|owner| format!("/{owner}/"));
     for file in files() {
         for (number, line) in file.text.lines().enumerate() {
-            for place in ["/work/", "/tmp/wt", "/root/"].iter().filter(|place| line.contains(**place)) {
+            for place in places.iter().filter(|place| line.contains(*place)) {
                 broken.push(format!("{}:{}: {place}", file.path, number + 1));
             }
         }

@@ -1,3 +1,6 @@
+//! Who the made-up people are, how they spread over habits, and that the same seed has the same people.
+//! The tail of `population`, kept apart for its length.
+
 use super::*;
 use crate::engine::time::Span;
 use std::collections::{BTreeMap, HashSet};

@@ -1,3 +1,6 @@
+//! What a scenario says and which mistakes in one are named.
+//! The tail of `scenario`, kept apart for its length.
+
 use super::*;
 
 fn read(text: &str) -> Scenario {
