@@ -136,29 +136,45 @@ impl Agent {
         Ok(attempts)
     }
 
-    /// Lets one notification stand for several that nobody was told of yet.
+    /// Lets one notification stand for several that nobody was told of yet, and parts those that hold what their
+    /// channel is not to be told.
     async fn fold(&self, live: &Live, channel: &str, now: Time) -> Result<(), StoreError> {
         let waiting = self.store.unfinished(channel, FOLD_WINDOW).await?;
-        if waiting.iter().filter(|row| !row.told).count() < 2 {
+        if waiting.iter().all(|row| row.told) {
             return Ok(());
         }
         let mut rows = Vec::with_capacity(waiting.len());
         for row in waiting {
-            let events = self.store.events(row.events).await?;
-            let mut episodes: Vec<String> = events.iter().map(|event| event.episode.clone()).collect();
-            episodes.dedup();
-            rows.push(Row {
-                id: row.id,
-                episodes,
-                events,
-                attempted: row.told,
-                due: row.next_attempt_at <= now,
-            });
+            let row = self.row(row, now).await?;
+            let unheard = match row.attempted || row.episodes.len() < 2 {
+                true => Vec::new(),
+                false => self.store.unheard(&row.id).await?,
+            };
+            match notify::part(channel, &row, &unheard) {
+                Some(parts) => {
+                    let parts = parts.iter().map(|notice| live.notification(notice, now)).collect();
+                    self.store.supersede(vec![row.id], parts).await?;
+                }
+                None => rows.push(row),
+            }
         }
-        for fold in notify::fold(channel, &rows) {
+        self.fold_rows(live, channel, &rows, now).await
+    }
+
+    /// A row of the outbox as `engine::notify` sees it.
+    async fn row(&self, due: Due, now: Time) -> Result<Row, StoreError> {
+        let events = self.store.events(due.events).await?;
+        let mut episodes: Vec<String> = events.iter().map(|event| event.episode.clone()).collect();
+        episodes.dedup();
+        let (attempted, is_due) = (due.told, due.next_attempt_at <= now);
+        Ok(Row { id: due.id, episodes, events, attempted, due: is_due })
+    }
+
+    async fn fold_rows(&self, live: &Live, channel: &str, rows: &[Row], now: Time) -> Result<(), StoreError> {
+        for fold in notify::fold(channel, rows) {
             let rendered = live.notification(&fold.notice, now);
             let id = &fold.notice.id;
-            if self.store.supersede(fold.superseded.clone(), rendered).await? {
+            if self.store.supersede(fold.superseded.clone(), vec![rendered]).await? {
                 tracing::info!(
                     channel,
                     notification = id,

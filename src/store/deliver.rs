@@ -209,13 +209,17 @@ fn crashed(c: &Connection, run: &str, now: Time) -> Result<Vec<(String, bool)>, 
     Ok(found)
 }
 
-/// False, and nothing written, if an attempt at one of `old` was begun meanwhile or it is finished, or if `new` is
-/// there already.
-fn supersede(c: &Connection, old: &[String], new: &NewNotification) -> Result<bool, StoreError> {
+/// False, and nothing written, if an attempt at one of `old` was begun meanwhile or it is finished, or if one of `new`
+/// is there already.
+fn supersede(c: &Connection, old: &[String], new: &[NewNotification]) -> Result<bool, StoreError> {
     let mut query =
         c.prepare_cached("SELECT 1 FROM notification WHERE id = ?1 AND state = 'pending' AND told = 0")?;
-    if c.prepare_cached("SELECT 1 FROM notification WHERE id = ?1")?.exists([&new.id])? {
-        return Ok(false);
+    let mut present = c.prepare_cached("SELECT 1 FROM notification WHERE id = ?1")?;
+    let Some(first) = new.first() else { return Ok(false) };
+    for new in new {
+        if present.exists([&new.id])? {
+            return Ok(false);
+        }
     }
     for id in old {
         if !query.exists([id])? {
@@ -225,9 +229,12 @@ fn supersede(c: &Connection, old: &[String], new: &NewNotification) -> Result<bo
     let update =
         "UPDATE notification SET state = 'superseded', superseded_by = ?2, finished_at = ?3 WHERE id = ?1";
     for id in old {
-        c.prepare_cached(update)?.execute(params![id, new.id, new.created_at.millis()])?;
+        c.prepare_cached(update)?.execute(params![id, first.id, first.created_at.millis()])?;
     }
-    outbox::insert(c, new)
+    for new in new {
+        outbox::insert(c, new)?;
+    }
+    Ok(true)
 }
 
 fn next_due(c: &Connection, channel: &str) -> Result<Option<Time>, StoreError> {
@@ -276,9 +283,14 @@ impl Store {
         self.write(move |c| crashed(c, &run, now))
     }
 
-    /// Puts `new` in the place of `old`, if none of them was ever attempted and `new` is not there yet; else false,
-    /// and nothing is changed.
-    pub fn supersede(&self, old: Vec<String>, new: NewNotification) -> Pending<bool> {
+    /// Puts `new` in the place of `old`, if none of them was ever attempted; else false, and nothing is changed.
+    pub fn supersede(&self, old: Vec<String>, new: Vec<NewNotification>) -> Pending<bool> {
         self.write(move |c| supersede(c, &old, &new))
+    }
+
+    /// The events of a notification that its channel is not to be told: ends of episodes whose *fired* is dead there.
+    pub fn unheard(&self, notification: &str) -> Pending<Vec<String>> {
+        let id = notification.to_owned();
+        self.read(move |c| outbox::unheard(c, &id))
     }
 }

@@ -122,6 +122,16 @@ pub(super) fn silence_ends(c: &Connection, channel: &str, now: Time) -> Result<(
     Ok(())
 }
 
+/// The ids of the events in a notification that are ends of episodes whose *fired* is dead.
+pub(super) fn unheard(c: &Connection, id: &str) -> Result<Vec<String>, StoreError> {
+    let query = format!(
+        "SELECT e.event FROM notification n JOIN notification_event e ON e.notification = n.no
+         WHERE n.id = ?1 AND e.kind = 'ended' AND {FIRED_IS_DEAD}"
+    );
+    let mut query = c.prepare_cached(&query)?;
+    Ok(query.query_map([id], |row| row.get(0))?.collect::<Result<_, _>>()?)
+}
+
 /// Adds a notification; one of the same id is there already and stays as it is. A disabled channel's rows wait.
 pub(super) fn insert(c: &Connection, new: &NewNotification) -> Result<bool, StoreError> {
     let disabled = "SELECT disabled FROM channel WHERE name = ?1";

@@ -289,6 +289,23 @@ async fn who_was_never_told_fired_is_not_told_ended() {
 }
 
 #[tokio::test]
+async fn an_end_that_nobody_is_told_does_not_travel_with_others() {
+    let world = World::new(&(counts("alice", "1 3 3 3 1 1") + &counts("bob", "1 1 3 3 1 1")), SHARED).await;
+    world.inboxes["soc"].answers(500);
+    world.live(0..2).await;
+    let notification = world.outbox(true)[0].id.clone();
+    assert!(world.act(Act::Drop { notification }).await.0);
+    world.inboxes["soc"].answers(200);
+    world.told("soc");
+    world.live(2..6).await;
+    assert_eq!(world.told("soc"), "fired shared bob\nended shared bob");
+    let states: Vec<_> = world.outbox(true).iter().map(|row| row.state).collect();
+    let (dead, sent, superseded) = (OutboxState::Dead, OutboxState::Sent, OutboxState::Superseded);
+    assert_eq!(states, [dead, sent, superseded, sent, superseded], "the end of both, bob's, alice's");
+    world.leaves("the dead row is the story");
+}
+
+#[tokio::test]
 async fn reminders_come_until_somebody_acknowledges() {
     let rules = format!("{SHARED}repeat = '5m'\n");
     let world = World::new(&people("3"), &rules).await;

@@ -104,6 +104,15 @@ impl Row {
     }
 }
 
+/// A row in two, where its channel is to be told only some of its events: what goes, and what stays `unheard`. None
+/// where there is nothing to part.
+pub fn part(channel: &str, row: &Row, unheard: &[String]) -> Option<[Notice; 2]> {
+    let (stays, goes): (Vec<Event>, Vec<Event>) =
+        row.events.iter().cloned().partition(|event| unheard.contains(&event.id));
+    let some = !row.attempted && !stays.is_empty() && !goes.is_empty();
+    some.then(|| [goes, stays].map(|events| Notice::new(channel, kind_of(&events), events)))
+}
+
 /// Rows that one new notification stands for from now on.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Fold {

@@ -98,13 +98,13 @@ fn a_retried_fold_does_not_wake_what_it_stands_for() {
     commit_events(&store, &[&fired, &ended], rows);
     let old = || vec!["ntf_a".to_owned(), "ntf_b".to_owned()];
     let fold = || notification("c", "mail", &[&fired, &ended]);
-    assert!(store.supersede(old(), fold()).wait().unwrap());
+    assert!(store.supersede(old(), vec![fold()]).wait().unwrap());
     let n = store.begin_attempt("ntf_c", "run", at(1)).wait().unwrap();
     finish(&store, "ntf_c", n, Answer::Rejected, Then::Dead, at(1));
     store.retry("ntf_c", at(9)).wait().unwrap();
     assert_eq!(ids(&due(&store, at(9))), ["ntf_c"]);
     assert_eq!(["ntf_a", "ntf_b"].map(|id| state(&store, id)), [OutboxState::Superseded; 2]);
-    assert!(!store.supersede(vec![], fold()).wait().unwrap(), "it is there already");
+    assert!(!store.supersede(vec![], vec![fold()]).wait().unwrap(), "it is there already");
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn only_what_was_never_attempted_is_folded() {
     let old = || vec!["ntf_a".to_owned(), "ntf_b".to_owned()];
     let folded = |id| notification(id, "mail", &[&fired, &ended]);
     let n = store.begin_attempt("ntf_a", "run", at(1)).wait().unwrap();
-    assert!(!store.supersede(old(), folded("c")).wait().unwrap());
+    assert!(!store.supersede(old(), vec![folded("c")]).wait().unwrap());
     finish(&store, "ntf_a", n, Answer::Sent, Then::Sent, at(1));
     assert_eq!(state(&store, "ntf_b"), OutboxState::Pending);
 
@@ -185,7 +185,7 @@ fn only_what_was_never_attempted_is_folded() {
     let rows = vec![notification("d", "mail", &[&fired]), notification("e", "mail", &[&ended])];
     commit_events(&store, &[&fired, &ended], rows);
     let old = vec!["ntf_d".to_owned(), "ntf_e".to_owned()];
-    assert!(store.supersede(old, notification("f", "mail", &[&fired, &ended])).wait().unwrap());
+    assert!(store.supersede(old, vec![notification("f", "mail", &[&fired, &ended])]).wait().unwrap());
     assert_eq!(ids(&due(&store, at(2))), ["ntf_b", "ntf_f"]);
     assert_eq!(state(&store, "ntf_d"), OutboxState::Superseded);
 }
