@@ -158,6 +158,20 @@ fn a_long_lock_of_another_program_delays_and_loses_nothing() {
 }
 
 #[test]
+fn a_holder_that_is_just_ending_is_waited_for() {
+    let world = World::new();
+    let (store, path) = (world.open(), world.path());
+    let (begin, begun) = std::sync::mpsc::channel();
+    let next = std::thread::spawn(move || {
+        begin.send(()).unwrap();
+        Store::open(&path, at(1)).map(drop)
+    });
+    begun.recv().unwrap();
+    drop(store);
+    assert_eq!(next.join().unwrap(), Ok(()));
+}
+
+#[test]
 fn a_reader_neither_creates_nor_changes() {
     let world = World::new();
     assert_eq!(kind(&Reader::open(&world.path()).unwrap_err()), "Missing");
