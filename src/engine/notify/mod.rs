@@ -105,12 +105,16 @@ impl Row {
 }
 
 /// A row in two, where its channel is to be told only some of its events: what goes, and what stays `unheard`. None
-/// where there is nothing to part.
+/// where there is nothing to part. Only rows that speak of nothing but ends: both parts go to the back of the queue,
+/// and behind an end there is nothing left to overtake.
 pub fn part(channel: &str, row: &Row, unheard: &[String]) -> Option<[Notice; 2]> {
+    if row.attempted || row.events.iter().any(|event| event.kind != EventKind::Ended) {
+        return None;
+    }
     let (stays, goes): (Vec<Event>, Vec<Event>) =
         row.events.iter().cloned().partition(|event| unheard.contains(&event.id));
-    let some = !row.attempted && !stays.is_empty() && !goes.is_empty();
-    some.then(|| [goes, stays].map(|events| Notice::new(channel, kind_of(&events), events)))
+    let both = !stays.is_empty() && !goes.is_empty();
+    both.then(|| [goes, stays].map(|events| Notice::new(channel, kind_of(&events), events)))
 }
 
 /// Rows that one new notification stands for from now on.

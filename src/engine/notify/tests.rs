@@ -146,6 +146,25 @@ fn many_become_a_digest_oldest_first() {
     check_fold("!1:fired:a 1:ended:a,2:fired:b 2:ended:b 3:fired:c", &[]);
 }
 
+#[test]
+fn only_ends_are_parted_so_that_nothing_is_overtaken() {
+    let parted = |text: &str| {
+        let row = row(text);
+        let unheard: Vec<String> = row
+            .events
+            .iter()
+            .filter(|event| event.episode.ends_with('a'))
+            .map(|event| event.id.clone())
+            .collect();
+        part("mail", &row, &unheard).map(|[goes, stays]| (show(&goes), show(&stays)))
+    };
+    let ends = |who: &str| format!("mail Alert(Ended) x:ended:{who}");
+    assert_eq!(parted("x:ended:a,x:ended:b"), Some((ends("b"), ends("a"))));
+    assert_eq!(parted("x:ended:a"), None, "the store silences those whole");
+    assert_eq!(parted("!x:ended:a,x:ended:b"), None, "it was attempted");
+    assert_eq!(parted("x:ended:a,x:fired:b"), None, "an end of b may wait behind it");
+}
+
 proptest! {
     /// Whatever waits, folding loses no event, doubles none, touches nothing attempted, reorders no episode, and
     /// what it makes waits for nobody.
