@@ -15,6 +15,7 @@ pub mod notify;
 pub mod outcome;
 pub mod own;
 pub mod own_alerts;
+mod peers;
 pub mod plan;
 pub mod reading;
 pub mod restore;

@@ -12,6 +12,7 @@ use super::event::{Subject, SubjectKind};
 use super::fleet::Names;
 use super::lang::Signal;
 use super::outcome::Alert;
+use super::peers::Peers;
 use super::reading::{Kind, Reading};
 use super::rule::{AbsentMeans, Mode, Per, Rule};
 use super::signals::{Needs, Signals, Totals, Track};
@@ -24,6 +25,7 @@ pub struct Plan {
     /// How long a value holds for this rule while readings are missing.
     pub(super) max_gap: Span,
     pub(super) subjects: Subjects,
+    pub(super) peers: Peers,
     /// By subject index: the slot of a user, or the number of a group.
     pub(super) alerts: BTreeMap<u32, Alert>,
 }
@@ -66,7 +68,8 @@ impl Plan {
                 Subjects::Groups(Groups { kind: SubjectKind::Group, names, members, totals })
             }
         };
-        Self { rule: Arc::clone(rule), max_gap, subjects, alerts: BTreeMap::new() }
+        let peers = Peers::new(&rule.signals());
+        Self { rule: Arc::clone(rule), max_gap, subjects, peers, alerts: BTreeMap::new() }
     }
 
     /// The plan of the same rule over other members than `old` had: its alerts go on, and so do its groups, in their
@@ -111,8 +114,15 @@ impl Plan {
 
     /// Adds up a poll that `users` has just observed.
     pub(super) fn observe(&mut self, users: &Signals, usable: bool) {
-        if let Subjects::Groups(Groups { members, totals, .. }) = &mut self.subjects {
-            totals.observe(users, members, usable);
+        match &mut self.subjects {
+            Subjects::Groups(Groups { members, totals, .. }) => totals.observe(users, members, usable),
+            Subjects::Users(_) if self.peers.are_asked() => {
+                let slots = 0..u32::try_from(users.len()).unwrap_or(u32::MAX);
+                let of = |slot| self.value(users.reading(slot));
+                let counts = slots.filter(|slot| self.covers(*slot)).filter_map(of).collect();
+                self.peers.observe(counts);
+            }
+            Subjects::Users(_) => {}
         }
     }
 

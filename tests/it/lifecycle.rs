@@ -227,6 +227,18 @@ fn absent_means_what_the_rule_says() {
 }
 
 #[test]
+fn peers_are_what_the_rules_users_have_now() {
+    // zed has 1 at every poll.
+    let fired = "  1 odd fired now 3 first 3 peak 3 since 1 blind 0s readings [3] ids 1
+  2 odd ended cleared now 2 first 3 peak 3 since 1 blind 0s readings [3 2] ids 2";
+    check(&rule("odd", "online > peers(0.5) + 1"), "2 3 2 _ -", fired);
+    check(&rule("odd", "online > peers(1) - 1 and online > 9"), "2 3 2", "");
+    let one = globset::Glob::new("alice").unwrap().compile_matcher();
+    let scope = Scope { users: vec![one], ..Scope::default() };
+    check(&Rule { scope, ..rule("odd", "online > peers(0.5)") }, "2 3 2", "");
+}
+
+#[test]
 fn k_of_n_polls_counts_polls() {
     let policy = Policy { hold: Hold::Polls { n: 3, of: 5 }, clear_hold: Hold::default() };
     check(

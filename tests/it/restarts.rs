@@ -77,6 +77,7 @@ fn rules() -> Vec<Rule> {
         Rule { absent: AbsentMeans::Breach, ..rule("missing", "absent_time > 2m") },
         rule("busy", "peak(10m) >= 4 and changes(5m) > 1 or low(4m) > 2 or mean(6m) > 3"),
         rule("leap", "online > previous + 2 or time_over(2, 10m) > 4m"),
+        rule("odd", "online > peers(0.5) + 1"),
         per(Per::Group, "crowd", "total > 5"),
         per(Per::Source, "seats", "total > 9 or silent_time > 3m or failed_share > 0.7"),
     ]

@@ -9,7 +9,7 @@ use std::ops::Range;
 use super::error::quote;
 use super::evaluate::Operation;
 use super::parse::{Binary, Kind, Literal, Node};
-use super::signal::{LONGEST_WINDOW, Make, NOT_YET, SHAPES, Shape, Signal, Type};
+use super::signal::{LONGEST_WINDOW, Make, Quantile, SHAPES, Shape, Signal, Type};
 use super::{LangError, print};
 use crate::engine::rule::Per;
 use crate::engine::time::Span;
@@ -251,9 +251,6 @@ const fn whose(per: Per) -> &'static str {
 
 fn unknown(text: &str, name: &Range<usize>, per: Per) -> LangError {
     let word = &text[name.clone()];
-    if NOT_YET.contains(&word) {
-        return LangError::new(name.clone(), format!("`{word}` is not available in this version"));
-    }
     let error = LangError::new(name.clone(), format!("there is no signal `{}`", quote(word)));
     if matches!(word, "true" | "false") {
         return error.hint("conditions compare signals, as in `online > 0`");
@@ -292,6 +289,10 @@ fn signal(
             Ok(above.zip(length).map(|(above, length)| make(above, length)))
         }
         (Make::Over(_), _) => wrong(format!("`{}` takes a number and a duration", shape.name)),
+        (Make::Share(make), Some([(found, at)])) => Ok(share(shape, *found, at)?.map(make)),
+        (Make::Share(_), _) => {
+            wrong(format!("`{}` takes one number from 0 to 1: which quantile", shape.name))
+        }
     }
 }
 
@@ -313,6 +314,26 @@ fn window(shape: &Shape, found: Option<Literal>, at: &Range<usize>) -> Result<Op
             Err(error.hint(format!("write the unit: `{number}m`")))
         }
     }
+}
+
+fn share(shape: &Shape, found: Option<Literal>, at: &Range<usize>) -> Result<Option<Quantile>, LangError> {
+    let value = match found {
+        None => return Ok(None),
+        Some(Literal::Number(value)) => value,
+        Some(Literal::Duration(_)) => f64::NAN,
+    };
+    if let Some(quantile) = Quantile::new(value) {
+        return Ok(Some(quantile));
+    }
+    let hint = format!("write `{}`", shape.example());
+    let message = if (2.0..=100.0).contains(&value) {
+        format!("`{}` needs a share from 0 to 1 here, not a percentage", shape.name)
+    } else if (0.0..=1.0).contains(&value) {
+        format!("`{}` takes a share of at most six decimals", shape.name)
+    } else {
+        format!("`{}` needs a share from 0 to 1 here", shape.name)
+    };
+    Err(LangError::new(at.clone(), message).hint(hint))
 }
 
 fn whole(shape: &Shape, found: Option<Literal>, at: &Range<usize>) -> Result<Option<u32>, LangError> {

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 pub use error::LangError;
 pub use evaluate::Truth;
-pub use signal::{Signal, Type};
+pub use signal::{Quantile, Signal, Type};
 
 use super::rule::Per;
 

@@ -24,6 +24,10 @@ pub enum Signal {
     TimeOver(u32, Span),
     Low(Span),
     Mean(Span),
+    /// What this user had at this hour of the past weeks.
+    Usual(Quantile),
+    /// What the rule's users have now.
+    Peers(Quantile),
     Total,
     UsersOnline,
     Members,
@@ -33,6 +37,35 @@ pub enum Signal {
     Known,
     /// Enabled there.
     Enabled,
+}
+
+/// A share from 0 to 1, exact to six decimals. The quantile of a list is its lowest value that this share of the list
+/// does not exceed; of 0 the lowest, of 1 the highest.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Quantile(u32);
+
+impl Quantile {
+    const WHOLE: u32 = 1_000_000;
+
+    /// None for what is not from 0 to 1 or has more than six decimals.
+    pub fn new(share: f64) -> Option<Self> {
+        let parts = (share * f64::from(Self::WHOLE)).round();
+        let exact = (0.0..=1.0).contains(&share) && parts / f64::from(Self::WHOLE) == share;
+        exact.then_some(Self(parts as u32))
+    }
+
+    /// How much of `whole` the quantile's value and all below it must be; at least 1, so that it is one that is there.
+    pub fn of(self, whole: u64) -> u64 {
+        let share = (u128::from(whole) * u128::from(self.0)).div_ceil(u128::from(Self::WHOLE));
+        u64::try_from(share).unwrap_or(u64::MAX).max(1)
+    }
+}
+
+impl fmt::Display for Quantile {
+    /// As a condition writes it: `0.95`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", f64::from(self.0) / f64::from(Self::WHOLE))
+    }
 }
 
 /// The three types of the language.
@@ -62,6 +95,7 @@ pub(super) enum Make {
     Plain(Signal),
     Window(fn(Span) -> Signal),
     Over(fn(u32, Span) -> Signal),
+    Share(fn(Quantile) -> Signal),
 }
 
 /// A name of the language.
@@ -90,6 +124,7 @@ impl Shape {
             Make::Plain(_) => self.name.to_owned(),
             Make::Window(_) => format!("{}(1h)", self.name),
             Make::Over(_) => format!("{}(2, 1h)", self.name),
+            Make::Share(_) => format!("{}(0.95)", self.name),
         }
     }
 }
@@ -102,6 +137,10 @@ const fn of_users(name: &'static str, signal: Signal, gives: Type, instead: &'st
     Shape { name, make: Make::Plain(signal), gives, user: true, group: false, instead }
 }
 
+const fn share_of_users(name: &'static str, make: fn(Quantile) -> Signal) -> Shape {
+    Shape { name, make: Make::Share(make), gives: Type::Number, user: true, group: false, instead: USER_ONLY }
+}
+
 const fn of_groups(name: &'static str, signal: Signal, gives: Type, instead: &'static str) -> Shape {
     Shape { name, make: Make::Plain(signal), gives, user: false, group: true, instead }
 }
@@ -110,7 +149,7 @@ const USER_ONLY: &str = "it is of users: leave `per` out";
 const GROUP_ONLY: &str = "it needs `per = \"group\"` or `per = \"source\"`";
 
 /// Every name, in the order in which they are documented.
-pub(super) static SHAPES: [Shape; 18] = [
+pub(super) static SHAPES: [Shape; 20] = [
     of_users("online", Signal::Online, Type::Number, "write `total`"),
     of_users("limit", Signal::Limit, Type::Number, "limits are of users: write the number itself"),
     shape("previous", Make::Plain(Signal::Previous), Type::Number),
@@ -122,6 +161,8 @@ pub(super) static SHAPES: [Shape; 18] = [
     shape("time_over", Make::Over(Signal::TimeOver), Type::Duration),
     shape("low", Make::Window(Signal::Low), Type::Number),
     shape("mean", Make::Window(Signal::Mean), Type::Number),
+    share_of_users("usual", Signal::Usual),
+    share_of_users("peers", Signal::Peers),
     of_groups(
         "total",
         Signal::Total,
@@ -136,9 +177,6 @@ pub(super) static SHAPES: [Shape; 18] = [
     of_users("enabled", Signal::Enabled, Type::Boolean, USER_ONLY),
 ];
 
-/// Names that are reserved and refused: they need what this version does not keep.
-pub(super) const NOT_YET: [&str; 2] = ["usual", "peers"];
-
 impl Signal {
     /// How far back it looks, where it takes a window.
     pub const fn window(self) -> Option<Span> {
@@ -147,6 +185,31 @@ impl Signal {
             Self::Online | Self::Limit | Self::Previous | Self::OnlineTime | Self::OfflineTime => None,
             Self::AbsentTime | Self::Total | Self::UsersOnline | Self::Members => None,
             Self::SilentTime | Self::FailedShare | Self::Known | Self::Enabled => None,
+            Self::Usual(_) | Self::Peers(_) => None,
+        }
+    }
+
+    /// Whether the value may change while the subject's own readings stay the same, because time passes: windows move
+    /// on, another hour of the week begins, exceptions end.
+    pub const fn depends_on_time(self) -> bool {
+        match self {
+            Self::Online | Self::Peers(_) | Self::Total | Self::UsersOnline | Self::Members => false,
+            Self::FailedShare | Self::Known | Self::Enabled => false,
+            Self::Limit | Self::Previous | Self::OnlineTime | Self::OfflineTime | Self::AbsentTime => true,
+            Self::Peak(_) | Self::Changes(_) | Self::TimeOver(..) | Self::Low(_) | Self::Mean(_) => true,
+            Self::Usual(_) | Self::SilentTime => true,
+        }
+    }
+
+    /// Whether the value may change while the subject's own readings stay the same, because something else was read:
+    /// other users, or the roster.
+    pub const fn depends_on_others(self) -> bool {
+        match self {
+            Self::Peers(_) | Self::Known | Self::Enabled => true,
+            Self::Total | Self::UsersOnline | Self::Members | Self::SilentTime | Self::FailedShare => true,
+            Self::Online | Self::Limit | Self::Previous | Self::OnlineTime | Self::OfflineTime => false,
+            Self::AbsentTime | Self::Peak(_) | Self::Changes(_) | Self::TimeOver(..) | Self::Low(_) => false,
+            Self::Mean(_) | Self::Usual(_) => false,
         }
     }
 
@@ -163,6 +226,8 @@ impl Signal {
             Self::TimeOver(n, d) => write!(f, "time_over({n}, {d})"),
             Self::Low(d) => write!(f, "low({d})"),
             Self::Mean(d) => write!(f, "mean({d})"),
+            Self::Usual(q) => write!(f, "usual({q})"),
+            Self::Peers(q) => write!(f, "peers({q})"),
             Self::Total => f.write_str("total"),
             Self::UsersOnline => f.write_str("users_online"),
             Self::Members => f.write_str("members"),

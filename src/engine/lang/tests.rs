@@ -87,6 +87,7 @@ fn spelling_does_not_change_a_condition() {
         "(not online > 2) and (online < 9 or offline_time >= 60m)",
         "not online > 2 and (online < 9 or offline_time >= 1h)",
     );
+    check_canonical("usual(0.950) > peers( 1 ) + usual(0)", "usual(0.95) > peers(1) + usual(0)");
     check_canonical("1-(2-3)<(4-5)-6", "1 - (2 - 3) < 4 - 5 - 6");
 }
 
@@ -148,8 +149,16 @@ const WRONG_FOR_USERS: &[&str] = &[
     "online > not 3",
     "total > 3",
     "users_online > 3",
-    "usual(0.95) < online",
-    "peers(0.5) < online",
+    "usual > 1",
+    "usual(95) < online",
+    "usual(0.1234567) < online",
+    "usual(50%) < online",
+    "peers(1.5) < online",
+    "peers(-0.5) < online",
+    "peers(200) < online",
+    "peers(1h) < online",
+    "peers(0.5, 1h) < online",
+    "usual(0.5) > 10m",
     "known > 1",
     "enabled + 1 > 2",
     "true",
@@ -158,7 +167,14 @@ const WRONG_FOR_USERS: &[&str] = &[
     "online > 3\nand limitt > 2\nor online < 3m",
 ];
 
-const WRONG_FOR_SOURCES: &[&str] = &["online > limit", "absent_time > 3m", "total > limit", "users > 3"];
+const WRONG_FOR_SOURCES: &[&str] = &[
+    "online > peers(0.5)",
+    "usual(0.5) > 1",
+    "online > limit",
+    "absent_time > 3m",
+    "total > limit",
+    "users > 3",
+];
 
 /// Every mistake above with its carets and hints, as an operator sees it.
 #[test]

@@ -95,7 +95,13 @@ impl Totals {
             Signal::SilentTime => {
                 out.fill(self.usable.map_or(f64::NAN, |usable| (self.clock - usable).millis() as f64));
             }
-            Signal::Online | Signal::Limit | Signal::AbsentTime | Signal::Known | Signal::Enabled => {
+            Signal::Online
+            | Signal::Limit
+            | Signal::AbsentTime
+            | Signal::Known
+            | Signal::Enabled
+            | Signal::Usual(_)
+            | Signal::Peers(_) => {
                 out.fill(f64::NAN);
             }
         }

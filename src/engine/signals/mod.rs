@@ -107,6 +107,7 @@ impl Signals {
             }
             Signal::Limit | Signal::Total | Signal::UsersOnline | Signal::Members => out.fill(f64::NAN),
             Signal::SilentTime | Signal::FailedShare | Signal::Known | Signal::Enabled => out.fill(f64::NAN),
+            Signal::Usual(_) | Signal::Peers(_) => out.fill(f64::NAN),
         }
     }
 

@@ -43,6 +43,7 @@ pub(super) fn value(known: &Known, slot: usize, signal: &Signal, clock: i64, gap
         Signal::Online | Signal::Limit | Signal::Previous | Signal::OnlineTime | Signal::OfflineTime => None,
         Signal::AbsentTime | Signal::Total | Signal::UsersOnline | Signal::Members => None,
         Signal::SilentTime | Signal::FailedShare | Signal::Known | Signal::Enabled => None,
+        Signal::Usual(_) | Signal::Peers(_) => None,
     }
 }
 
