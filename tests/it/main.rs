@@ -12,6 +12,7 @@ mod credentials;
 mod docs;
 mod emulator;
 mod evidence;
+mod faults;
 mod letters;
 mod lifecycle;
 mod mail;
