@@ -28,6 +28,7 @@ mod print;
 mod roster;
 mod rules;
 mod run;
+mod trials;
 mod users;
 mod when;
 

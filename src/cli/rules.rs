@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 use super::coverage::{self, Coverage, scope, subjects};
-use super::{Common, Exit, Failure, open, print, when};
+use super::{Common, Exit, Failure, open, print, trials, when};
 use crate::config::Config;
 use crate::engine::event::Severity;
 use crate::engine::lang::Signal;
@@ -25,6 +25,8 @@ pub(super) struct Args {
 enum Verb {
     /// Each rule with its condition, whom it covers, since when it can fire, how many alerts it has
     List,
+    /// Play the [[test]] tables: timelines of readings, and the alerts that are to be there
+    Test(trials::Args),
 }
 
 /// One object of `rules list --json`.
@@ -45,8 +47,9 @@ struct Listed {
 }
 
 pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
-    match args.verb {
+    match &args.verb {
         Verb::List => list(common),
+        Verb::Test(args) => trials::run(common, args),
     }
 }
 

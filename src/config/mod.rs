@@ -17,6 +17,7 @@ pub mod section;
 mod sources;
 #[cfg(test)]
 mod tests;
+mod trials;
 mod users;
 mod values;
 pub mod walk;
@@ -30,6 +31,7 @@ pub use agent::{Agent, Retention};
 pub use problem::{Problem, Problems};
 pub use section::Section;
 pub use sources::Source;
+pub use trials::Test;
 pub use walk::walk;
 
 use self::place::SecretUse;
@@ -51,6 +53,8 @@ pub struct Config {
     pub calendars: Vec<Arc<Calendar>>,
     pub rules: Vec<Rule>,
     pub channels: Vec<channel::Settings>,
+    /// What the rules are to do, as the file itself says.
+    pub tests: Vec<Test>,
     pub warnings: Vec<Problem>,
     secrets: Vec<SecretUse>,
     /// Where files are named.

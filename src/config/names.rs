@@ -24,6 +24,13 @@ impl Names {
         Self { kind, defined: BTreeMap::new(), used: RefCell::default() }
     }
 
+    /// Names that another file defines.
+    pub(super) fn given<'n>(kind: &'static str, names: impl IntoIterator<Item = &'n str>) -> Self {
+        let place = |name: &str| (name.to_owned(), Place { span: 0..0, key: String::new() });
+        let defined = names.into_iter().map(|name| (name.to_lowercase(), place(name))).collect();
+        Self { kind, defined, used: RefCell::default() }
+    }
+
     /// Takes up the name of `section`, and reports one that is there already.
     pub(super) fn define(&mut self, section: &Section<'_>) {
         let Some(name) = section.peek_string("name") else { return };

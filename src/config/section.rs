@@ -5,7 +5,6 @@
 //! A part of its own because serde's derive stops at the first mistake and forgets where things stood.
 //! A reader asks for *all* its keys before it gives up on a missing one: only keys asked for count as known.
 
-use std::collections::BTreeMap;
 use std::ops::{Range, RangeInclusive};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -22,7 +21,7 @@ use crate::engine::time::Span;
 pub struct Section<'d> {
     pub(super) text: &'d Text,
     pub(super) notes: &'d Notes,
-    table: &'d DeTable<'d>,
+    pub(super) table: &'d DeTable<'d>,
     span: Range<usize>,
     /// As problems name it: `rule "shared-account"`, `rule[0]`, `agent`.
     path: String,
@@ -30,7 +29,7 @@ pub struct Section<'d> {
     shape: String,
     asked: Vec<&'static str>,
     /// Any key may stand here.
-    open: bool,
+    pub(super) open: bool,
 }
 
 /// A value with its place in the file.
@@ -255,22 +254,6 @@ impl<'d> Section<'d> {
         sections
     }
 
-    /// Texts under names of the writer's own, such as labels. At most 64.
-    pub fn string_map(&mut self, key: &'static str) -> BTreeMap<String, String> {
-        let Some(table) = self.table(key) else { return BTreeMap::new() };
-        let mut map = BTreeMap::new();
-        for (name, value) in table.table {
-            match value.get_ref().as_str() {
-                Some(text) => _ = map.insert(name.get_ref().to_string(), text.to_owned()),
-                None => self.error_in(value.span(), key, "must be a text in quotes", None),
-            }
-        }
-        if map.len() > 64 {
-            self.error_at(key, "holds more than 64 entries", None);
-        }
-        map
-    }
-
     fn inner(&self, key: &str, index: Option<usize>, table: &'d DeTable<'d>, span: Range<usize>) -> Self {
         let named = table.get("name").and_then(|name| name.get_ref().as_str()).filter(|name| is_label(name));
         let path = match (index, named) {
@@ -386,7 +369,7 @@ pub fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len()) && name.bytes().all(fine)
 }
 
-fn shown(key: &str) -> String {
+pub(super) fn shown(key: &str) -> String {
     let bare = key.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-' || c == b'_');
     if bare && !key.is_empty() { key.to_owned() } else { format!("{key:?}") }
 }

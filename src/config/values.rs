@@ -1,13 +1,19 @@
-//! The readers of a section for values with a form of their own: secrets, lists, dates.
+//! The readers of a section for values with a form of their own: secrets, lists, names of the writer's own, dates.
 //!
 //! Neighbours: `section` reads plain values, `secret` says what a reference is. A part of its own because a secret
 //! in plain text is refused here, once for all tables.
 
+use std::collections::BTreeMap;
+
 use chrono::NaiveDate;
+use chrono_tz::Tz;
 use toml::de::DeValue;
+use toml::value::Offset;
 
 use super::place::Place;
-use super::section::{Section, Spanned, Value};
+use super::section::{Section, Spanned, Value, shown};
+use crate::engine::time::{Span, Time};
+use crate::engine::zone::{at_offset, first};
 use crate::secret::{Secret, SecretRef};
 
 const WAY_OUT: &str =
@@ -85,6 +91,31 @@ impl Section<'_> {
         None
     }
 
+    /// Texts under names of the writer's own, such as labels. At most 64.
+    pub fn string_map(&mut self, key: &'static str) -> BTreeMap<String, String> {
+        let Some(mut table) = self.table(key) else { return BTreeMap::new() };
+        let map: BTreeMap<_, _> =
+            table.texts().into_iter().map(|(name, text)| (name, text.into_inner())).collect();
+        if map.len() > 64 {
+            self.error_at(key, "holds more than 64 entries", None);
+        }
+        map
+    }
+
+    /// All keys of this table, which are names of the writer's own, with the texts under them.
+    pub(super) fn texts(&mut self) -> Vec<(String, Spanned<String>)> {
+        self.open = true;
+        let mut texts = Vec::with_capacity(self.table.len());
+        for (name, value) in self.table {
+            let name = name.get_ref().to_string();
+            match value.get_ref().as_str() {
+                Some(text) => texts.push((name, Spanned::new(value.span(), text.to_owned()))),
+                None => self.error_in(value.span(), &shown(&name), "must be a text in quotes", None),
+            }
+        }
+        texts
+    }
+
     /// A list of texts with their places; empty if the key is not there.
     pub fn strings(&mut self, key: &'static str) -> Vec<Spanned<String>> {
         self.items(key, "a list of texts, as in [\"a\", \"b\"]", |value| value.as_str().map(str::to_owned))
@@ -114,6 +145,14 @@ impl Section<'_> {
             .or_else(|| self.wrong_kind(key, value, "a date without quotes, as in 2026-10-01"))
     }
 
+    /// An instant: a date and time, local to `zone` where no offset is written.
+    pub fn moment(&mut self, key: &'static str, zone: Tz) -> Option<Time> {
+        let value = self.value(key)?;
+        moment(value.get_ref(), zone).or_else(|| {
+            self.wrong_kind(key, value, "a date and time without quotes, as in 2026-11-23T09:00:00")
+        })
+    }
+
     fn items<T>(
         &mut self,
         key: &'static str,
@@ -129,6 +168,20 @@ impl Section<'_> {
             None => self.wrong_kind(key, item, &format!("in {wanted}")),
         };
         list.iter().filter_map(read).collect()
+    }
+}
+
+/// A local time that a change of the clock skips is the change; one that comes twice is its first.
+fn moment(value: &DeValue<'_>, zone: Tz) -> Option<Time> {
+    let moment = value.as_datetime()?;
+    let (date, time) = (moment.date?, moment.time?);
+    let nanos = time.nanosecond.unwrap_or(0);
+    let local = NaiveDate::from_ymd_opt(i32::from(date.year), date.month.into(), date.day.into())?
+        .and_hms_nano_opt(time.hour.into(), time.minute.into(), time.second.unwrap_or(0).into(), nanos)?;
+    match moment.offset {
+        None => Some(first(zone, local)),
+        Some(Offset::Z) => Some(at_offset(local, Span::ZERO)),
+        Some(Offset::Custom { minutes }) => Some(at_offset(local, Span::from_mins(minutes.into()))),
     }
 }
 

@@ -15,7 +15,7 @@ use super::rules::Known;
 use super::scope::Crowd;
 use super::section::Section;
 use super::sources::{Source, check_load};
-use super::{Config, calendars, fleet, rules, sources};
+use super::{Config, calendars, fleet, rules, sources, trials};
 use crate::channel;
 use crate::engine::calendar::Calendar;
 use crate::engine::fleet::Fleet;
@@ -34,6 +34,7 @@ struct Tables<'d> {
     calendars: Vec<Section<'d>>,
     rules: Vec<Section<'d>>,
     channels: Vec<Section<'d>>,
+    tests: Vec<Section<'d>>,
 }
 
 /// What each kind of table is called.
@@ -57,6 +58,7 @@ pub(super) fn read(mut root: Section<'_>, now: Time) -> Config {
         calendars: root.tables("calendar"),
         rules: root.tables("rule"),
         channels: root.tables("channel"),
+        tests: root.tables("test"),
     };
     let defined = Defined {
         accounts: names("account", &tables.accounts),
@@ -83,13 +85,26 @@ pub(super) fn read(mut root: Section<'_>, now: Time) -> Config {
         calendars: calendars.values().cloned().collect(),
         rules: Vec::new(),
         channels,
+        tests: Vec::new(),
         warnings: Vec::new(),
         secrets: Vec::new(),
         files: Vec::new(),
         file: String::new(),
         asked: std::collections::BTreeSet::new(),
     };
+    let tests = std::mem::take(&mut tables.tests);
     reach(&mut config, tables, &defined, &calendars, now);
+    config.tests = trials::read_all(
+        tests,
+        &trials::Known {
+            rule_names: &defined.rules,
+            source_names: &defined.sources,
+            rules: &config.rules,
+            sources: &config.sources,
+            fleet: &config.fleet,
+            zone: config.agent.timezone,
+        },
+    );
     leftovers(&root, &defined, &config.agent);
     config.secrets = root.notes.secrets();
     config.files = root.notes.files();

@@ -16,7 +16,7 @@ use super::peers::Peers;
 use super::reading::{Kind, Reading};
 use super::rule::{AbsentMeans, Mode, Per, Rule};
 use super::signals::{Needs, Signals, Totals, Track};
-use super::time::Span;
+use super::time::{Span, Time};
 use super::watch::Setup;
 
 #[derive(Clone, Debug)]
@@ -173,6 +173,11 @@ impl Plan {
     /// The channels its alerts are told to; none while it runs in the shadow.
     pub(super) fn channels(&self) -> &[String] {
         if self.rule.mode == Mode::Shadow { &[] } else { &self.rule.notify }
+    }
+
+    /// Whether the rule looks at all at a poll of this instant.
+    pub(super) fn inside(&self, at: Time) -> bool {
+        self.rule.during.as_ref().is_none_or(|calendar| calendar.contains(at))
     }
 
     pub(super) fn put(&mut self, index: u32, alert: Alert) {

@@ -12,9 +12,9 @@ use super::reading::{Kind, Poll, Reading};
 use super::rule::AbsentMeans;
 use super::watch::{NO_LIMIT, Watch};
 
-/// What `judge` is to do with a subject's alert.
+/// What a rule says of a subject at a poll, and so what `judge` is to do with its alert.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Judged {
+pub enum Judged {
     Inside(Verdict),
     /// Outside the rule's `during`.
     Outside(Verdict),
@@ -27,7 +27,7 @@ const CHUNK: u32 = 1024;
 /// The verdicts that can change anything, in the order of subjects: every breach, and every verdict on a subject
 /// whose alert is kept. All others are clear, or unknown, for an alert that is `ok`.
 pub(super) fn of(watch: &Watch, plan: &Plan, poll: &Poll) -> Vec<(u32, Judged)> {
-    let inside = plan.rule.during.as_ref().is_none_or(|calendar| calendar.contains(poll.at));
+    let inside = plan.inside(poll.at);
     let width = plan.width(poll.readings.len());
     let mut found = Vec::new();
     let mut at = 0;
@@ -62,28 +62,27 @@ fn kept(
     inside: bool,
     found: &mut Vec<(u32, Judged)>,
 ) {
-    for index in plan.alerts.range(range).map(|(index, _)| *index) {
-        if !plan.covers(index) {
-            found.push((index, Judged::LeftScope));
-            continue;
-        }
-        if !tells(watch, plan, index) {
-            found.push((
-                index,
-                if inside { Judged::Inside(Verdict::Unknown) } else { outside(Truth::Unknown) },
-            ));
-            continue;
-        }
-        let one = |program: &Program| evaluate(watch, plan, program, index..index + 1)[0];
-        let absent = absent_breach(plan, poll, index);
-        let when = if absent { Truth::True } else { one(&plan.rule.when) };
-        let clear = match &plan.rule.clear_when {
-            Some(program) => one(program),
-            // Outside its window a rule without `clear_when` still clears by its own condition.
-            None => not(when),
-        };
-        found.push((index, if inside { Judged::Inside(verdict(when, clear)) } else { outside(clear) }));
+    let kept = plan.alerts.range(range).map(|(index, _)| *index);
+    found.extend(kept.map(|index| (index, one(watch, plan, poll, index, inside))));
+}
+
+/// The verdict on one subject, whatever its alert. `inside` says whether the rule looks at all at this poll.
+pub(super) fn one(watch: &Watch, plan: &Plan, poll: &Poll, index: u32, inside: bool) -> Judged {
+    if !plan.covers(index) {
+        return Judged::LeftScope;
     }
+    if !tells(watch, plan, index) {
+        return if inside { Judged::Inside(Verdict::Unknown) } else { outside(Truth::Unknown) };
+    }
+    let truth = |program: &Program| evaluate(watch, plan, program, index..index + 1)[0];
+    let absent = absent_breach(plan, poll, index);
+    let when = if absent { Truth::True } else { truth(&plan.rule.when) };
+    let clear = match &plan.rule.clear_when {
+        Some(program) => truth(program),
+        // Outside its window a rule without `clear_when` still clears by its own condition.
+        None => not(when),
+    };
+    if inside { Judged::Inside(verdict(when, clear)) } else { outside(clear) }
 }
 
 /// Outside the window nothing is a breach, and only the clear condition counts.

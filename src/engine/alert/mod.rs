@@ -29,6 +29,17 @@ pub enum Verdict {
     Unknown,
 }
 
+impl Verdict {
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Breach => "breach",
+            Self::Clear => "clear",
+            Self::Between => "between",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// When a step is taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Moment {

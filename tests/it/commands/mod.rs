@@ -4,6 +4,7 @@
 mod check;
 mod db;
 mod history;
+mod trials;
 mod users;
 
 use std::path::PathBuf;

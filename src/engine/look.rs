@@ -1,0 +1,52 @@
+//! What a rule says of one subject at the poll that was judged last, for people who ask.
+//!
+//! Neighbours: `verdict` decides the same for `judge`, over columns; tests of rules and `why` look here. A part of its
+//! own because judging passes over whatever cannot change anything, and a person asks about just that.
+
+use super::event::{Limit, Subject};
+use super::outcome::Alert;
+use super::plan::Plan;
+use super::reading::{Poll, Reading};
+use super::verdict::{self, Judged};
+use super::watch::Watch;
+
+/// One subject of one rule, after a poll was taken in.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Look {
+    /// What the poll said; for a group or a source its total, or *failed* where it has none.
+    pub reading: Reading,
+    pub judged: Judged,
+    /// Where the rule names a limit.
+    pub limit: Option<Limit>,
+    pub alert: Alert,
+}
+
+impl Judged {
+    /// For people: `breach`, `clear`, `between`, `unknown`, `outside` (the window), `not covered`.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Inside(verdict) => verdict.word(),
+            Self::Outside(_) => "outside",
+            Self::LeftScope => "not covered",
+        }
+    }
+}
+
+impl Watch {
+    /// What `rule` says of `subject` after `poll` was judged. None if there is no such rule or subject here.
+    pub fn look(&self, rule: &str, subject: &Subject, poll: &Poll) -> Option<Look> {
+        let plan = self.plan(rule)?;
+        let index = plan.index_of(subject, &self.names)?;
+        let inside = plan.inside(poll.at);
+        Some(Look {
+            reading: plan.reading(index, &self.signals),
+            judged: verdict::one(self, plan, poll, index, inside),
+            limit: self.limit(plan, index),
+            alert: plan.alerts.get(&index).cloned().unwrap_or_default(),
+        })
+    }
+
+    pub(super) fn plan(&self, rule: &str) -> Option<&Plan> {
+        self.plans.iter().find(|plan| plan.rule.name == rule)
+    }
+}

@@ -1,0 +1,147 @@
+//! `rules test`: what it says of tests that hold, that fail, and that are wrong themselves.
+//! Neighbours: the world in `mod`. A part of its own as each command's tests are.
+
+use super::{RULES, World};
+
+/// Tests that hold: each form of reading, of instant and of expectation, and each kind of subject.
+const GOOD: &str = r#"
+[[test]]
+name = "a breach fires once it has held, and the window of the test is local"
+source = "shanghai"
+start = 2026-11-23T09:00:00
+[test.readings]
+alice = "1 3x2 _ 1x2"
+ext-ann = "1 2 - ~ 2 0x2"
+[[test.expect]]
+at = "5m"
+rule = "shared-account"
+pending = ["alice", "ext-ann"]
+firing = []
+[[test.expect]]
+at = 2026-11-23T09:15:00
+rule = "shared-account"
+fired = ["alice"]
+pending = ["ext-ann"]
+[[test.expect]]
+at = 2026-11-23T01:20:00Z
+rule = "shared-account"
+fired = ["ext-ann"]
+firing = ["alice", "ext-ann"]
+[[test.expect]]
+at = "25m"
+rule = "shared-account"
+ended = ["alice", "ext-ann"]
+firing = []
+
+[[test]]
+name = "a silent source is told, and ends nobody"
+source = "shanghai"
+interval = "1h"
+timezone = "Europe/Berlin"
+start = 2026-10-25T01:00:00
+[test.readings]
+alice = "3x3 _x3 3"
+[[test.expect]]
+at = "6h"
+rule = "agent/source-silent"
+firing = ["shanghai"]
+[[test.expect]]
+at = 2026-10-25T06:00:00 # 7 hours by the wall clock less one it is put back
+rule = "shared-account"
+firing = ["alice"]
+"#;
+
+#[test]
+fn tests_that_hold() {
+    let world = World::new(&format!("{RULES}{GOOD}"));
+    let ran = world.run(&["rules", "test"]);
+    insta::assert_snapshot!("trials_good", ran.all());
+    assert_eq!(ran.code, Some(0));
+    let one = world.run(&["rules", "test", "--only", "silent", "--json"]);
+    insta::assert_snapshot!("trials_good_json", one.json());
+    assert!(!world.path("seatwatch.db").exists(), "a test needs no database");
+}
+
+#[test]
+fn a_test_that_fails_shows_every_poll() {
+    let failing = r#"
+[[test]]
+name = "too soon"
+source = "shanghai"
+[test.readings]
+alice = "1x3 3x4 _ 1x30 ~ 3x2"
+bob = "1x30"
+[[test.expect]]
+at = "25m"
+rule = "shared-account"
+fired = ["alice"]
+firing = ["alice", "bob"]
+[[test.expect]]
+at = "45m"
+rule = "shared-account"
+firing = ["alice"]
+"#;
+    let world = World::new(RULES);
+    std::fs::write(world.path("more.toml"), failing).unwrap();
+    let ran = world.run(&["rules", "test", "more.toml", "--junit", "out.xml"]);
+    assert_eq!(ran.code, Some(1));
+    insta::assert_snapshot!("trials_failing", ran.all());
+    insta::assert_snapshot!("trials_failing_junit", std::fs::read_to_string(world.path("out.xml")).unwrap());
+    insta::assert_snapshot!(
+        "trials_failing_json",
+        world.run(&["rules", "test", "more.toml", "--json"]).json()
+    );
+}
+
+#[test]
+fn every_mistake_of_a_test_is_told_at_its_place() {
+    let wrong = r#"
+[[test]]
+name = "one"
+source = "shanghi"
+start = "monday"
+interval = "0s"
+[test.readings]
+alice = "1 2.5 3xx"
+bob = 3
+[[test.expect]]
+at = "10m"
+rule = "shared-acount"
+firing = ["alice"]
+[[test]]
+name = "One"
+source = "shanghai"
+roster = { alice = "off" }
+[test.readings]
+alice = "1x5"
+[[test.expect]]
+at = "7m"
+rule = "shared-account"
+firing = ["alise"]
+[[test.expect]]
+at = "30m"
+rule = "seats"
+firing = ["alice"]
+[[test.expect]]
+at = "5m"
+rule = "seats"
+[[test]]
+name = "nothing"
+"#;
+    let world = World::new(&format!("{RULES}{wrong}"));
+    let ran = world.run(&["rules", "test"]);
+    assert_eq!(ran.code, Some(78));
+    insta::assert_snapshot!("trials_wrong", ran.all());
+    let world = World::new(RULES);
+    std::fs::write(world.path("more.toml"), wrong).unwrap();
+    let ran = world.run(&["rules", "test", "more.toml", "nowhere.toml"]);
+    assert_eq!(ran.code, Some(78));
+    insta::assert_snapshot!("trials_wrong_file", ran.all());
+}
+
+#[test]
+fn a_file_without_tests_says_so() {
+    let ran = World::new(RULES).run(&["rules", "test"]);
+    assert_eq!((ran.code, ran.out.as_str()), (Some(0), "0 tests: 0 passed, 0 failed\n"));
+    assert!(ran.err.contains("no test was played"), "{}", ran.err);
+}
