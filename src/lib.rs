@@ -32,7 +32,7 @@
 //! 9. A secret is never in a log line, an error, a message, a row or a backup.
 //!
 //! The one exception to 3 and 5: when the database itself fails, `agent/storage` is told from memory, once per outage
-//! and channel. The clock is `agent::clock`, secrets are in [`secret::Secret`].
+//! and channel. The clock is `agent::clock`, secrets are in [`secret::Secret`], names are looked up in `net`.
 //!
 //! Who may use whom: `main → cli → agent → {source, store, channel, config} → engine`; `aliyun` is for source, emulator
 //! and cli. The library exists so that `main` and the tests can drive the agent; its API promises nothing.
@@ -44,6 +44,7 @@ pub mod cli;
 pub mod config;
 pub mod emulator;
 pub mod engine;
+mod net;
 pub mod secret;
 pub mod source;
 pub mod store;

@@ -11,7 +11,7 @@ use super::codes::{self, Retry};
 use super::credentials::{Credentials, Held};
 use super::endpoint::Endpoint;
 use super::request::{self, Call, Prepared, Signature};
-use super::transport::{Answer, OpenError, Options, Transport, broken};
+use super::transport::{self, Answer, OpenError, Options, Transport, broken};
 use super::wire::{self, Malformed};
 use crate::engine::reading::{Fault, FaultClass};
 use crate::engine::time::{Span, Time};
@@ -325,8 +325,8 @@ fn judge<T>(
 fn unusable(answer: &Answer, request: &Prepared, why: &Malformed, secret: bool) -> Failure {
     let start = &answer.body[..answer.body.len().min(200)];
     let start = request.redact(&String::from_utf8_lossy(start));
-    let message = if secret { why.to_string() } else { format!("{why}; it starts with {start:?}") };
-    let fault = broken("malformed", message);
+    let quoted = if secret { String::new() } else { format!("; it starts with {start:?}") };
+    let fault = broken("malformed", format!("{}: {why}{quoted}", transport::place(request)));
     Failure { fault, retry: Retry::Later, wait: None }
 }
 
@@ -342,10 +342,20 @@ fn refusal(answer: &Answer, request: &Prepared, code: Option<&str>, message: Opt
     let said = request.redact(said);
     let stop = if said.is_empty() || said.ends_with(['.', '!', '?', '。']) { "" } else { "." };
     let status = answer.status;
-    let message = format!("{said}{stop} HTTP {status}: {advice}").trim_start().to_owned();
+    let elsewhere = redirect(answer).map(|host| format!(" to {host}")).unwrap_or_default();
+    let message = format!("{said}{stop} HTTP {status}{elsewhere}: {advice}").trim_start().to_owned();
     let code = code.map_or_else(|| format!("http-{status}"), |code| request.redact(code));
     let fault = Fault { class: meaning.class, code, message };
     Failure { fault, retry: meaning.retry, wait: asked_wait(answer) }
+}
+
+/// Where a redirect leads, the host alone: whoever sends it may have put a request's keys into the rest.
+fn redirect(answer: &Answer) -> Option<String> {
+    if !(300..400).contains(&answer.status) {
+        return None;
+    }
+    let url = url::Url::parse(answer.header("location")?).ok()?;
+    Some(crate::net::place(&url).chars().filter(|c| !c.is_control()).take(100).collect())
 }
 
 /// How long the vendor wants to be left alone: `x-acs-retry-after` in milliseconds, or `Retry-After` in seconds or

@@ -5,7 +5,6 @@
 //! are rendered once and stored; what an attempt adds (signature, timestamp) is named in each kind's file.
 
 pub mod email;
-mod net;
 mod note;
 mod tls;
 pub mod webhook;

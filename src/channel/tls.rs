@@ -66,28 +66,3 @@ fn read_roots(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let roots: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     roots.ok().filter(|roots| !roots.is_empty()).ok_or(TlsError::NoCertificate)
 }
-
-/// Whether TLS itself failed (a certificate, a version, bytes that are no TLS), as against the connection under it.
-pub(super) fn refused_by_tls<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e rustls::Error> {
-    find_cause::<rustls::Error>(error)
-}
-
-/// The first cause of type `E`. An `io::Error` hides what it wraps from `source`, so that is looked into too.
-pub(super) fn find_cause<'e, E: std::error::Error + 'static>(
-    error: &'e (dyn std::error::Error + 'static),
-) -> Option<&'e E> {
-    let mut next = Some(error);
-    // A chain of causes is a handful long; the bound is for one that bites its tail.
-    for _ in 0..32 {
-        let error = next?;
-        if let Some(found) = error.downcast_ref::<E>() {
-            return Some(found);
-        }
-        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        next = match inner {
-            Some(inner) => Some(inner),
-            None => error.source(),
-        };
-    }
-    None
-}

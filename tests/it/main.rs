@@ -16,6 +16,7 @@ mod faults;
 mod letters;
 mod lifecycle;
 mod mail;
+mod network;
 mod process;
 mod restarts;
 mod roster;

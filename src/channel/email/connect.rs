@@ -22,8 +22,11 @@ use tokio_rustls::client::TlsStream;
 
 use super::smtp::{Failure, Stage};
 use super::{Tls, bare};
-use crate::channel::{net, tls};
 use crate::engine::backoff::Answer;
+use crate::net::{self, Resolver};
+
+/// No address is waited for longer: another of the same server may answer.
+const LONGEST_CONNECT: Duration = Duration::from_secs(5);
 
 /// What a channel needs to know to reach its server.
 #[derive(Clone)]
@@ -33,6 +36,7 @@ pub(super) struct Route {
     pub(super) tls: Tls,
     pub(super) helo: Option<String>,
     pub(super) config: Arc<ClientConfig>,
+    pub(super) resolver: Resolver,
 }
 
 /// A stream whose banner was read, the name to say EHLO with, and what the way is called.
@@ -75,9 +79,8 @@ impl Route {
     }
 
     async fn connect(&self, limit: Duration) -> Result<TcpStream, Failure> {
-        let found = tokio::net::lookup_host((self.server.as_str(), self.port)).await;
-        let found: Vec<SocketAddr> = match found {
-            Ok(found) => found.collect(),
+        let found = match self.resolver.lookup(&self.server, self.port).await {
+            Ok(found) => found,
             Err(error) if net::unknown_host(&error.to_string()) => {
                 return Err(Failure::new(Answer::Misconfigured, None, format!("unknown host: {error}")));
             }
@@ -91,28 +94,32 @@ impl Route {
                 "tls = \"none\" is for a loopback address only, and the server has none; nothing was sent";
             return Err(Failure::tls(why));
         }
-        // One dead address must not use up the time of the others.
-        let share = limit / u32::try_from(found.len()).unwrap_or(u32::MAX).max(1);
-        let mut last = "no address answered in time".to_owned();
-        for address in found {
-            match tokio::time::timeout(share, TcpStream::connect(address)).await {
-                Ok(Ok(socket)) => return Ok(socket),
-                Ok(Err(error)) => last = error.to_string(),
-                Err(_) => {}
-            }
-        }
-        Err(Failure::transport(Stage::Connect, &last))
+        first_of(found, limit).await
     }
 
     async fn shake_hands(&self, socket: TcpStream) -> Result<TlsStream<TcpStream>, Failure> {
         let name = ServerName::try_from(self.server.clone());
         let name = name.map_err(|_| Failure::tls("the server's name cannot stand in a certificate"))?;
         let shaken = TlsConnector::from(self.config.clone()).connect(name, socket).await;
-        shaken.map_err(|error| match tls::refused_by_tls(&error) {
-            Some(refused) => Failure::tls(&refused.to_string()),
+        shaken.map_err(|error| match net::refused_by_tls(&error) {
+            Some(refused) => Failure::tls(&refused),
             None => Failure::transport(Stage::Tls, &error.to_string()),
         })
     }
+}
+
+/// A connection to the first address that answers. A dead one must not use up the time of the others.
+async fn first_of(found: Vec<SocketAddr>, limit: Duration) -> Result<TcpStream, Failure> {
+    let share = (limit / u32::try_from(found.len()).unwrap_or(u32::MAX).max(1)).min(LONGEST_CONNECT);
+    let mut last = "no address answered in time".to_owned();
+    for address in found {
+        match tokio::time::timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(socket)) => return Ok(socket),
+            Ok(Err(error)) => last = error.to_string(),
+            Err(_) => {}
+        }
+    }
+    Err(Failure::transport(Stage::Connect, &last))
 }
 
 fn greeted<S>(stream: S, peer: SocketAddr) -> Box<dyn AsyncTokioStream>
@@ -166,5 +173,28 @@ where
 {
     fn peer_addr(&self) -> io::Result<SocketAddr> {
         Ok(self.peer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_dead_address_is_passed_over() {
+        // Nobody accepts here, and once two wait, the third gets no answer at all.
+        let dead = tokio::net::TcpSocket::new_v4().unwrap();
+        dead.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let dead = dead.listen(1).unwrap();
+        let silent = dead.local_addr().unwrap();
+        let _full =
+            [std::net::TcpStream::connect(silent).unwrap(), std::net::TcpStream::connect(silent).unwrap()];
+        let good = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let refusing: SocketAddr = "[::1]:1".parse().unwrap();
+        let addresses = vec![refusing, silent, good.local_addr().unwrap()];
+        let found = first_of(addresses, Duration::from_secs(3)).await.unwrap();
+        assert_eq!(found.peer_addr().unwrap(), good.local_addr().unwrap());
+        let error = first_of(vec![silent], Duration::from_millis(50)).await.unwrap_err();
+        assert!(error.note.contains("no address answered in time"), "{}", error.note);
     }
 }

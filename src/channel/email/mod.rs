@@ -24,6 +24,7 @@ use crate::engine::backoff::Answer;
 use crate::engine::message::Message;
 use crate::engine::notify::Notice;
 use crate::engine::time::{Span, Time};
+use crate::net::Resolver;
 use crate::secret::Secret;
 
 pub use settings::{Settings, Tls};
@@ -63,6 +64,7 @@ impl Email {
             tls: settings.tls,
             helo: settings.helo.clone(),
             config: Arc::new(config.map_err(|e| fail("ca_file", e.to_string()))?),
+            resolver: Resolver::new(),
         };
         let (from, to) = (settings.from.clone(), settings.to.clone());
         Ok(Self { route, login, from, to, timeout: settings.timeout.to_std(), hidden })

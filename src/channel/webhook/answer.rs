@@ -9,11 +9,12 @@ use std::time::Duration;
 use reqwest::header::RETRY_AFTER;
 use reqwest::{Response, StatusCode};
 
+use super::super::Delivery;
 use super::super::note::Hidden;
-use super::super::{Delivery, net, tls};
 use super::Forbidden;
 use crate::engine::backoff::Answer;
 use crate::engine::time::{Span, Time};
+use crate::net;
 
 /// An answer's body is read this far, so that an endless one costs nothing; the status decides.
 const MAX_ANSWER: usize = 64 * 1024;
@@ -76,10 +77,10 @@ pub(super) fn too_slow(limit: Duration) -> Delivery {
 
 /// A request without an answer. The error's own text may hold the URL, so only its causes are told.
 pub(super) fn failure(error: &reqwest::Error, hidden: &Hidden) -> Delivery {
-    if let Some(refused) = tls::find_cause::<Forbidden>(error) {
+    if let Some(refused) = net::find_cause::<Forbidden>(error) {
         return forbidden(refused);
     }
-    if let Some(refused) = tls::refused_by_tls(error) {
+    if let Some(refused) = net::refused_by_tls(error) {
         return delivery(Answer::Misconfigured, format!("tls: {refused}"));
     }
     if error.is_timeout() {

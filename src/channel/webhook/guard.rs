@@ -8,6 +8,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
+use crate::net::Resolver;
+
 /// What kind of place an address is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Place {
@@ -51,12 +53,18 @@ impl Reach {
     }
 }
 
-impl Resolve for Reach {
-    /// Names by the system's resolver; addresses out of reach are taken out, and refused if none is left.
+/// Names by the system's resolver, as far as a channel may reach.
+pub(super) struct Guarded {
+    pub(super) reach: Reach,
+    pub(super) resolver: Resolver,
+}
+
+impl Resolve for Guarded {
+    /// Addresses out of reach are taken out, and refused if none is left.
     fn resolve(&self, name: Name) -> Resolving {
-        let reach = *self;
+        let (reach, resolver) = (self.reach, self.resolver.clone());
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let found = resolver.lookup(name.as_str(), 0).await?;
             let (mut allowed, mut refused) = (Vec::<SocketAddr>::new(), None);
             for address in found {
                 match reach.check(address.ip()) {

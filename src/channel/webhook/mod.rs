@@ -16,7 +16,7 @@ use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE};
 use reqwest::{Client, RequestBuilder, redirect};
 use url::{Host, Url};
 
-use self::guard::{Forbidden, Reach};
+use self::guard::{Forbidden, Guarded, Reach};
 use self::signing::Key;
 use super::note::Hidden;
 use super::{Delivery, Letter, OpenError, tls};
@@ -24,6 +24,7 @@ use crate::config::section::Section;
 use crate::engine::message::Message;
 use crate::engine::notify::Notice;
 use crate::engine::time::{Span, Time};
+use crate::net::{self, Resolver};
 use crate::secret::{Secret, SecretRef};
 
 /// Of the URL and its TLS; the whole attempt has the channel's `timeout`.
@@ -149,8 +150,7 @@ impl std::fmt::Debug for Webhook {
 
 /// What a URL is shown as: the rest of it may be a key.
 fn shown(url: &Url) -> String {
-    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    format!("{}://{}{port}/…", url.scheme(), url.host_str().unwrap_or_default())
+    format!("{}/…", net::place(url))
 }
 
 /// Checks what can be known before a connection; the message never holds more of the URL than scheme and host.
@@ -209,7 +209,7 @@ fn hide_url(hidden: &mut Hidden, secret: &Secret) {
 fn client(tls: rustls::ClientConfig, reach: Reach) -> reqwest::Result<Client> {
     Client::builder()
         .tls_backend_preconfigured(tls)
-        .dns_resolver(reach)
+        .dns_resolver(Guarded { reach, resolver: Resolver::new() })
         .redirect(redirect::Policy::none())
         .no_proxy()
         .referer(false)
