@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::engine::elapsed::{ClockReading, elapsed};
 use crate::engine::evidence::{attach, suspects};
 use crate::engine::judge::judge;
+use crate::engine::names::Asked;
 use crate::engine::outcome::{Outcome, PollRow};
 use crate::engine::reading::{Fault, Fetched, PollOutcome, Reading};
 use crate::engine::restore::{Past, replay_from};
@@ -65,16 +66,14 @@ impl Agent {
             fault = if has { None } else { under_way.first(from, &budget).await };
         }
         let roster = under_way.waiting.take();
-        let (asked, users) = {
+        let asked = {
             let mut held = watched.watch.lock().await;
             let watch = self.loaded(&mut held, &live, source).await?;
             roster.iter().for_each(|roster| watch.take_roster(roster));
-            let asked = watch.asked(clock.wall);
-            let users: Vec<Arc<str>> = asked.iter().map(|slot| Arc::clone(watch.names.name(*slot))).collect();
-            (asked, users)
+            watch.asked(clock.wall)
         };
         let started = std::time::Instant::now();
-        let mut fetched = from.fetch(&users, budget.now(), budget.left()).await;
+        let mut fetched = from.fetch(&asked, budget.now(), budget.left()).await;
         fetched.fault = fetched.fault.or(fault);
         let took = Span::from_std(started.elapsed());
         let taken = Taken { fetched, asked: &asked, at, took, clock };
@@ -146,7 +145,7 @@ impl Agent {
 /// What one fetch brought, and when.
 struct Taken<'a> {
     fetched: Fetched,
-    asked: &'a [u32],
+    asked: &'a Asked,
     at: Time,
     took: Span,
     clock: &'a ClockReading,
@@ -173,7 +172,7 @@ impl Taken<'_> {
     }
 
     /// Who will be suspected once this is judged; that is done on a copy, since it cannot be taken back.
-    fn suspects(&self, watch: &Watch) -> Vec<(u32, Arc<str>)> {
+    fn suspects(&self, watch: &Watch) -> Vec<(u32, String)> {
         let mut ahead = watch.clone();
         let taken = Taken { fetched: self.fetched.clone(), ..*self };
         let (outcome, _) = taken.judge(&mut ahead);

@@ -29,7 +29,7 @@ pub(super) fn is_wanted(setup: &Setup) -> bool {
 }
 
 /// The lists that came in time.
-pub(super) async fn ask(from: &Arc<Source>, users: Vec<(u32, Arc<str>)>, budget: &Budget<'_>) -> Lists {
+pub(super) async fn ask(from: &Arc<Source>, users: Vec<(u32, String)>, budget: &Budget<'_>) -> Lists {
     let most = budget.left().min(LONGEST);
     if users.is_empty() {
         return Lists::new();

@@ -48,7 +48,7 @@ pub fn setup(config: &Config, source: &config::Source, fleet: &Arc<Fleet>, insta
         fleet: Arc::clone(fleet),
         rules: rules.into_iter().cloned().map(Arc::new).collect(),
         elsewhere: others.into_iter().map(|rule| rule.name.clone()).collect(),
-        users: source.users.clone(),
+        users: Arc::clone(&source.users),
         roster: source.roster.is_some(),
         language: config.agent.language,
         own_notify: config.agent.notify.clone(),

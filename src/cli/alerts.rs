@@ -185,8 +185,7 @@ fn filter(config: &Config, args: &List) -> Result<EpisodeFilter, Failure> {
     }
     if let (None, Some(name)) = (&source, &user) {
         let all: Vec<_> = config.sources.iter().collect();
-        let several =
-            all.iter().filter(|source| source.users.iter().any(|user| **user == **name)).count() > 1;
+        let several = all.iter().filter(|source| source.users.contains(name)).count() > 1;
         if several {
             pick::user(&all, name)?;
         }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::agent::setup;
 use crate::config::{Config, Source};
 use crate::engine::event::Limit;
-use crate::engine::fleet::{Fleet, Names};
+use crate::engine::fleet::Fleet;
 use crate::engine::lang::Program;
 use crate::engine::plan::Plan;
 use crate::engine::rule::{Per, Rule};
@@ -52,9 +52,9 @@ pub(super) fn of_file(config: &Config, now: Time) -> Vec<Coverage<'_>> {
 fn of_source<'c>(config: &Config, source: &'c Source, fleet: &Arc<Fleet>, now: Time) -> Coverage<'c> {
     let today = now.to_utc().with_timezone(&config.agent.timezone).date_naive();
     let setup = setup(config, source, fleet, "");
-    let names = Names::new(source.users.iter().map(ToString::to_string));
+    let names = &source.users;
     let member = vec![true; names.len()];
-    let plans = setup.rules.iter().map(|rule| Plan::new(rule, &setup, &names, &member)).collect();
+    let plans = setup.rules.iter().map(|rule| Plan::new(rule, &setup, names, &member)).collect();
     let own = source.users.iter().map(|user| fleet.own_limit(&source.name, user, today)).collect();
     Coverage { source, plans, own }
 }

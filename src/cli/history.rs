@@ -106,7 +106,7 @@ fn find(
     }
     let mut found = BTreeSet::new();
     let mut look = |user: &str, only: Option<&str>| -> Result<(), StoreError> {
-        let listed = config.sources.iter().filter(|s| s.users.iter().any(|u| **u == *user));
+        let listed = config.sources.iter().filter(|s| s.users.contains(user));
         let sources = reader.sources_of(user)?.into_iter().chain(listed.map(|s| s.name.clone()));
         let wanted = |name: &String| only.is_none_or(|only| only == name);
         found.extend(sources.filter(wanted).map(|source| (source, user.to_owned())));
@@ -138,7 +138,7 @@ fn find(
 fn unknown(config: &Config, name: &str, source: Option<&str>) -> Failure {
     let user = name.rsplit('/').next().unwrap_or(name);
     let users = config.sources.iter().filter(|s| source.is_none_or(|source| source == s.name));
-    let near = suggest(user, users.flat_map(|s| s.users.iter().map(|user| &**user)));
+    let near = suggest(user, users.flat_map(|s| s.users.iter()));
     let hint = near.unwrap_or_else(|| "`seatwatch users` lists everybody".to_owned());
     let whose = source.map_or_else(|| "no source has".to_owned(), |source| format!("source {source} has no"));
     let a = if source.is_some() { "" } else { " a" };

@@ -3,8 +3,6 @@
 //! Neighbours: the commands that take such words. A part of its own so that a word nobody knows is answered the same
 //! way everywhere: by the nearest one, or by those there are.
 
-use std::sync::Arc;
-
 use super::Failure;
 use crate::config::section::suggest;
 use crate::config::{Config, Source};
@@ -54,9 +52,9 @@ pub(super) fn source<'c>(config: &'c Config, wanted: Option<&str>) -> Result<&'c
 }
 
 /// A `user`, or `source/user`, of one of `sources`. A name that two of them have must say which.
-pub(super) fn user<'c>(sources: &[&'c Source], wanted: &str) -> Result<(&'c Source, Arc<str>), Failure> {
-    let find = |source: &'c Source, name: &str| -> Option<(&'c Source, Arc<str>)> {
-        source.users.iter().find(|user| &***user == name).map(|user| (source, Arc::clone(user)))
+pub(super) fn user<'c>(sources: &[&'c Source], wanted: &str) -> Result<(&'c Source, &'c str), Failure> {
+    let find = |source: &'c Source, name: &str| -> Option<(&'c Source, &'c str)> {
+        source.users.slot(name).map(|slot| (source, source.users.name(slot)))
     };
     let mut found: Vec<_> = sources.iter().filter_map(|source| find(source, wanted)).collect();
     if found.len() > 1 {
@@ -68,6 +66,6 @@ pub(super) fn user<'c>(sources: &[&'c Source], wanted: &str) -> Result<(&'c Sour
     let in_source = wanted
         .split_once('/')
         .and_then(|(name, user)| find(sources.iter().find(|source| source.name == name)?, user));
-    let names = sources.iter().flat_map(|source| source.users.iter().map(|user| &**user));
+    let names = sources.iter().flat_map(|source| source.users.iter());
     found.pop().or(in_source).ok_or_else(|| unknown("user", wanted, names))
 }

@@ -14,6 +14,7 @@ use super::{Common, Exit, Failure, open, pick, print, roster, when};
 use crate::agent::clock;
 use crate::config::{self, Config, Problems};
 use crate::engine::message::clean;
+use crate::engine::names::{Asked, Names};
 use crate::engine::reading::{Fetched, Kind, Poll, PollOutcome};
 use crate::engine::time::{Span, Time};
 use crate::source::Source;
@@ -62,7 +63,7 @@ struct Trouble<'a> {
 }
 
 /// A source and whom to ask it about.
-type Wanted<'c> = (&'c config::Source, Vec<Arc<str>>);
+type Wanted<'c> = (&'c config::Source, Arc<Names>);
 
 pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
     let mut config = open::config(common)?;
@@ -76,7 +77,8 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
     for ((source, users), opened) in wanted.iter().zip(&opened) {
         let busy = Busy::with(format!("asking {} about {}", source.name, print::count(users.len(), "user")));
         let (now, started) = (clock::now(), Instant::now());
-        let fetched = open::block_on(async { Ok(opened.fetch(users, now, source.budget).await) });
+        let asked = Asked::all(Arc::clone(users));
+        let fetched = open::block_on(async { Ok(opened.fetch(&asked, now, source.budget).await) });
         drop(busy);
         let mut fetched = fetched?;
         fetched.fault = fetched.fault.or_else(|| faults.get(&source.name).cloned());
@@ -96,15 +98,14 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
 fn wanted<'c>(config: &'c Config, args: &Args) -> Result<Vec<Wanted<'c>>, Failure> {
     let sources = pick::sources(config, args.source.as_deref())?;
     if args.users.is_empty() {
-        return Ok(sources.into_iter().map(|source| (source, source.users.clone())).collect());
+        return Ok(sources.into_iter().map(|source| (source, Arc::clone(&source.users))).collect());
     }
     let mut wanted: Vec<Wanted<'c>> = Vec::new();
     for text in &args.users {
         let (source, user) = pick::user(&sources, text)?;
         match wanted.iter_mut().find(|(other, _)| other.name == source.name) {
-            Some((_, users)) if users.contains(&user) => {}
-            Some((_, users)) => users.push(user),
-            None => wanted.push((source, vec![user])),
+            Some((_, users)) => drop(Arc::make_mut(users).slot_or_add(user)),
+            None => wanted.push((source, Arc::new(Names::new([user])))),
         }
     }
     Ok(wanted)
@@ -145,13 +146,13 @@ fn poll(source: &str, users: usize, fetched: Fetched, at: Time, took: Span) -> P
     }
 }
 
-fn polled<'a>(users: &'a [Arc<str>], poll: &'a Poll) -> Polled<'a> {
+fn polled<'a>(users: &'a Names, poll: &'a Poll) -> Polled<'a> {
     let mut quarantined = Vec::new();
     let mut readings = Vec::with_capacity(users.len());
     for (slot, (user, reading)) in (0..).zip(users.iter().zip(&poll.readings)) {
         let batch = poll.batch(slot);
         match reading.kind() {
-            Kind::NotPolled => quarantined.push(&**user),
+            Kind::NotPolled => quarantined.push(user),
             Kind::Online(_) | Kind::Absent | Kind::Failed => readings.push(Row {
                 user,
                 reading: reading.word(),

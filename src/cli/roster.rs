@@ -3,7 +3,7 @@
 //! Neighbours: `open` adds those the database remembers, `poll` asks. A part of its own so that every command speaks of
 //! the users whom the agent watches.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::busy::Busy;
@@ -21,7 +21,7 @@ pub(super) fn remembered(config: &mut Config, reader: &Reader) -> Result<(), Sto
         let loaded = reader.load_source(&source.name)?;
         let roster = loaded.roster.unwrap_or_default();
         let on = loaded.names.iter().zip(&roster).filter(|(_, listed)| **listed != Listed::No);
-        add(source, on.map(|(name, _)| Arc::clone(name)));
+        add(source, on.map(|(name, _)| name));
     }
     Ok(())
 }
@@ -45,14 +45,16 @@ pub(super) fn asked(config: &mut Config, only: Option<&str>) -> Result<BTreeMap<
         drop(busy);
         let source = &mut config.sources[n];
         match came {
-            Ok(roster) => add(source, roster.users.into_iter().map(|(name, _)| name)),
+            Ok(roster) => add(source, roster.users.iter().map(|(name, _)| &**name)),
             Err(fault) => drop(faults.insert(source.name.clone(), fault)),
         }
     }
     Ok(faults)
 }
 
-fn add(source: &mut Source, names: impl Iterator<Item = Arc<str>>) {
-    let known: HashSet<Arc<str>> = source.users.iter().cloned().collect();
-    source.users.extend(names.filter(|name| !known.contains(name)));
+fn add<'a>(source: &mut Source, names: impl Iterator<Item = &'a str>) {
+    let users = Arc::make_mut(&mut source.users);
+    for name in names {
+        users.slot_or_add(name);
+    }
 }

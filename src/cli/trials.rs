@@ -15,6 +15,7 @@ use super::{Common, Exit, Failure, open, print, when};
 use crate::config::{Config, Test};
 use crate::engine::event::{Subject, SubjectKind};
 use crate::engine::fleet::Fleet;
+use crate::engine::names::Names;
 use crate::engine::own::Own;
 use crate::engine::rule::Per;
 use crate::engine::time::Time;
@@ -102,7 +103,7 @@ fn play<'t>(config: &Config, fleet: &Arc<Fleet>, test: &'t Test) -> Option<Playe
     let source = config.sources.iter().find(|source| source.name == test.source)?;
     let setup = Setup {
         interval: test.interval,
-        users: test.timelines.iter().map(|timeline| Arc::clone(&timeline.user)).collect(),
+        users: Arc::new(Names::new(test.timelines.iter().map(|timeline| &timeline.user))),
         roster: test.roster.is_some(),
         ..crate::agent::setup(config, source, fleet, "test")
     };

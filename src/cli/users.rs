@@ -94,12 +94,12 @@ fn of_source(
     let source = coverage.source.name.as_str();
     let loaded = reader.load_source(source)?;
     let readings = if loaded.memory.seq > 0 { reader.last_readings(source)? } else { Vec::new() };
-    let last: HashMap<&str, Reading> = loaded.names.iter().map(|name| &**name).zip(readings).collect();
+    let last: HashMap<&str, Reading> = loaded.names.iter().zip(readings).collect();
     let held: BTreeSet<&str> = loaded.memory.quarantine.iter().map(|q| q.user.as_str()).collect();
-    let users = (0u32..).zip(&coverage.source.users).filter(|(_, user)| wanted(user));
+    let users = (0u32..).zip(coverage.source.users.iter()).filter(|(_, user)| wanted(user));
     let listed = users.map(|(slot, user)| {
         // A name that the file gained since the last poll has no reading.
-        let reading = last.get(&**user).copied();
+        let reading = last.get(user).copied();
         Listed {
             source: source.to_owned(),
             user: user.to_string(),
@@ -109,7 +109,7 @@ fn of_source(
             limit: coverage.limit(slot),
             groups: fleet.groups_of(source, user).map(|group| group.name.clone()).collect(),
             rules: coverage.rules_of(slot).map(|rule| rule.name.clone()).collect(),
-            quarantined: held.contains(&**user),
+            quarantined: held.contains(user),
         }
     });
     Ok(listed.collect())

@@ -27,7 +27,7 @@ pub(super) struct Crowd<'c> {
 
 impl<'c> Crowd<'c> {
     pub(super) fn new(sources: &'c [Source], fleet: &Fleet) -> Self {
-        let names = sources.iter().map(|source| source.users.iter().map(|user| &**user).collect()).collect();
+        let names = sources.iter().map(|source| source.users.iter().collect()).collect();
         let mut crowd = Crowd { sources, names, sets: Vec::new(), members: Vec::new() };
         let mut index: HashMap<Vec<String>, u32> = HashMap::new();
         let excepted: HashSet<(&str, Option<&str>)> = fleet
@@ -38,7 +38,7 @@ impl<'c> Crowd<'c> {
             .collect();
         for source in sources {
             let mut members = Vec::with_capacity(source.users.len());
-            for user in &source.users {
+            for user in source.users.iter() {
                 let (mut set, mut limited) = (Vec::new(), false);
                 for group in fleet.groups_of(&source.name, user) {
                     limited |= group.limit.is_some();
@@ -87,11 +87,7 @@ impl<'c> Crowd<'c> {
         let pairs = self.sources.iter().zip(&self.members);
         let covered = pairs.filter(|(source, _)| rule.scope.covers_source(&source.name));
         let all = covered.flat_map(|(source, members)| {
-            source
-                .users
-                .iter()
-                .zip(members)
-                .map(move |(user, (set, limited))| (source, &**user, *set, *limited))
+            source.users.iter().zip(members).map(move |(user, (set, limited))| (source, user, *set, *limited))
         });
         all.filter(|(_, user, set, _)| rule.scope.covers_user(user, &self.sets[*set as usize]))
             .map(|(source, user, _, limited)| (source, user, limited))

@@ -11,6 +11,7 @@ use super::agent::zone;
 use super::names::Names;
 use super::section::Section;
 use super::users;
+use crate::engine;
 use crate::engine::schedule::Schedule;
 use crate::engine::time::{Span, Time};
 use crate::source;
@@ -30,7 +31,7 @@ pub struct Source {
     /// How long one poll may take; retries end there.
     pub budget: Span,
     /// Everybody to ask about, each once, in the order they are written.
-    pub users: Vec<Arc<str>>,
+    pub users: Arc<engine::names::Names>,
     /// How old the instance's own list of users may get, where it is asked for too.
     pub roster: Option<Span>,
     /// What its kind needs to know. Its own `account`, `schedule`, `users`… are the texts these fields came from.
@@ -50,7 +51,7 @@ pub(super) fn read(
     let zone = zone(section, "timezone").unwrap_or(zone_of_agent);
     let schedule = schedule(section, zone);
     let interval = schedule.as_ref().map_or(Span::MAX, |schedule| schedule.interval(now));
-    let users = users::read(section);
+    let users = Arc::new(users::read(section));
     if users.is_empty() && (section.has("users") || section.has("users_file")) {
         let key = if section.has("users_file") { "users_file" } else { "users" };
         section.warning_at(key, "holds no names; the source asks for nobody", None);

@@ -3,13 +3,12 @@
 //! Neighbours: `sources` asks for them. A part of its own because a list of a million names has other limits than
 //! the rules file, and its own lines to point at.
 
-use std::collections::HashMap;
 use std::io::Read as _;
 use std::path::Path;
-use std::sync::Arc;
 
 use super::place::{Place, Text};
 use super::section::Section;
+use crate::engine::names::Names;
 
 /// Users of one source.
 const MOST: usize = 1_000_000;
@@ -21,12 +20,11 @@ const LONGEST_NAME: usize = 256;
 const LONGEST_FILE: u64 = 64 * 1024 * 1024;
 
 /// The names of `users` and `users_file`, each once, in the order they are written.
-pub(super) fn read(section: &mut Section<'_>) -> Vec<Arc<str>> {
+pub(super) fn read(section: &mut Section<'_>) -> Names {
     let mut users = Users::default();
     for user in section.strings("users") {
         let span = user.span();
-        let line = format!("line {}", section.text.line(span.start));
-        match users.add(user.get_ref(), &line) {
+        match users.add(user.get_ref(), section.text.line(span.start), None) {
             Ok(()) => {}
             Err(Refused::Twice(message)) => section.warning_in(span, "users", &message, None),
             Err(Refused::Unfit(message)) => section.error_in(span, "users", message, None),
@@ -47,11 +45,11 @@ pub(super) fn read(section: &mut Section<'_>) -> Vec<Arc<str>> {
 
 #[derive(Default)]
 struct Users {
-    names: Vec<Arc<str>>,
-    /// Where each was first named.
-    first: HashMap<Arc<str>, Arc<str>>,
-    /// The last place given, shared by all names of one line.
-    place: Option<Arc<str>>,
+    names: Names,
+    /// The line on which each was first named.
+    lines: Vec<usize>,
+    /// How many of them the rules file itself names; they go first.
+    own: usize,
 }
 
 enum Refused {
@@ -60,21 +58,25 @@ enum Refused {
 }
 
 impl Users {
-    fn add(&mut self, name: &str, place: &str) -> Result<(), Refused> {
+    /// `file` is the file the line is in, if not the rules file.
+    fn add(&mut self, name: &str, line: usize, file: Option<&str>) -> Result<(), Refused> {
         if name.is_empty() || name.len() > LONGEST_NAME {
             return Err(Refused::Unfit("a user name has 1 to 256 bytes"));
         }
         if name.chars().any(char::is_control) {
             return Err(Refused::Unfit("a user name holds no control characters"));
         }
-        if let Some(first) = self.first.get(name) {
-            return Err(Refused::Twice(format!("{name:?} is listed twice, first in {first}")));
+        if let Some(slot) = self.names.slot(name) {
+            let (slot, mut message) = (slot as usize, format!("{name:?} is listed twice, first in line "));
+            message += &self.lines[slot].to_string();
+            if let Some(file) = file.filter(|_| slot >= self.own) {
+                message += &format!(" of {file}");
+            }
+            return Err(Refused::Twice(message));
         }
-        let name: Arc<str> = name.into();
-        let shared = self.place.take().filter(|last| &**last == place).unwrap_or_else(|| place.into());
-        self.place = Some(Arc::clone(&shared));
-        self.first.insert(Arc::clone(&name), shared);
-        self.names.push(name);
+        self.names.slot_or_add(name);
+        self.lines.push(line);
+        self.own += usize::from(file.is_none());
         Ok(())
     }
 }
@@ -93,7 +95,7 @@ fn read_file(section: &Section<'_>, path: &Path, users: &mut Users) {
         if name.is_empty() || name.starts_with('#') || users.names.len() > MOST {
             continue;
         }
-        let Err(refused) = users.add(name, &format!("line {} of {}", index + 1, text.file)) else { continue };
+        let Err(refused) = users.add(name, index + 1, Some(&text.file)) else { continue };
         let from = name.as_ptr() as usize - start;
         let place = Place { span: from..from + name.len(), key: String::new() };
         match refused {

@@ -4,7 +4,6 @@
 //! A part of its own because it changes nothing that was decided: a list that does not come is left out.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::event::{Event, OnlineClient, SubjectKind};
 use super::outcome::{Alert, Outcome, State};
@@ -17,7 +16,7 @@ const MOST_CLIENTS: usize = 100;
 
 /// Who is suspected or held firing by a rule with `evidence = "clients"` and has clients online, by slot: first whose
 /// alert has just fired, then pending ones, then those firing on.
-pub fn suspects(watch: &Watch, outcome: &Outcome) -> Vec<(u32, Arc<str>)> {
+pub fn suspects(watch: &Watch, outcome: &Outcome) -> Vec<(u32, String)> {
     let at = outcome.poll.as_ref().map(|row| row.poll.at);
     let urgency = |alert: &Alert| match alert.state {
         State::Firing if alert.episode.as_ref().is_some_and(|episode| Some(episode.fired_at) == at) => {
@@ -41,7 +40,7 @@ pub fn suspects(watch: &Watch, outcome: &Outcome) -> Vec<(u32, Arc<str>)> {
     let mut order: Vec<(u8, u32)> = found.into_iter().map(|(slot, urgency)| (urgency, slot)).collect();
     order.sort_unstable();
     order.truncate(MOST_SUSPECTS);
-    order.into_iter().map(|(_, slot)| (slot, Arc::clone(watch.names.name(slot)))).collect()
+    order.into_iter().map(|(_, slot)| (slot, watch.names.name(slot).to_owned())).collect()
 }
 
 /// Puts the lists that came into the outcome: into every event about the user under a rule that asked for them, and

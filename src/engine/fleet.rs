@@ -1,10 +1,9 @@
-//! Who is watched: groups, limits, exceptions, and the slots that names keep for ever.
+//! Who is watched: groups, limits, exceptions.
 //!
 //! Neighbours: `config` gives groups and exceptions, `judge` asks which rule covers whom with which limit. A part
 //! of its own because "which limit, and who says so" must have one answer for alerts, mails and commands.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
 use globset::GlobMatcher;
@@ -40,56 +39,6 @@ pub struct Exception {
 pub struct Fleet {
     pub groups: Vec<Group>,
     pub exceptions: Vec<Exception>,
-}
-
-/// The names of one source. A slot is a name's index; names are only ever added.
-#[derive(Clone, Debug, Default)]
-pub struct Names {
-    names: Vec<Arc<str>>,
-    slots: HashMap<Arc<str>, u32>,
-}
-
-impl Names {
-    /// From the store, in the order of their slots.
-    pub fn new(names: impl IntoIterator<Item = String>) -> Self {
-        let mut all = Self::default();
-        for name in names {
-            all.slot_or_add(&name);
-        }
-        all
-    }
-
-    pub fn len(&self) -> usize {
-        self.names.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.names.is_empty()
-    }
-
-    pub fn slot(&self, name: &str) -> Option<u32> {
-        self.slots.get(name).copied()
-    }
-
-    pub fn slot_or_add(&mut self, name: &str) -> u32 {
-        if let Some(slot) = self.slots.get(name) {
-            return *slot;
-        }
-        let slot = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
-        let name: Arc<str> = name.into();
-        self.names.push(Arc::clone(&name));
-        self.slots.insert(name, slot);
-        slot
-    }
-
-    /// Panics for a slot that was never given out: a bug, not bad input.
-    pub fn name(&self, slot: u32) -> &Arc<str> {
-        &self.names[slot as usize]
-    }
-
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.names.iter()
-    }
 }
 
 impl Fleet {
@@ -188,15 +137,5 @@ mod tests {
     fn an_exception_holds_through_its_last_day() {
         check("shanghai", "ext-kiosk", "2027-03-31", "6 exception:ext-kiosk");
         check("shanghai", "ext-kiosk", "2027-04-01", "1 group:contractors");
-    }
-
-    #[test]
-    fn names_are_compared_byte_for_byte_and_keep_their_slots() {
-        let mut names = Names::new(["alice".to_owned(), "Alice".to_owned(), "alice".to_owned()]);
-        assert_eq!((names.len(), names.slot("alice"), names.slot("Alice")), (2, Some(0), Some(1)));
-        assert_eq!((names.slot("ALICE"), names.slot_or_add("bob"), names.slot_or_add("alice")), (None, 2, 0));
-        assert_eq!(names.iter().map(|name| &**name).collect::<Vec<_>>(), ["alice", "Alice", "bob"]);
-        assert_eq!(&**names.name(2), "bob");
-        assert!(Names::default().is_empty());
     }
 }

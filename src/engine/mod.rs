@@ -12,6 +12,7 @@ pub mod judge;
 pub mod lang;
 pub mod look;
 pub mod message;
+pub mod names;
 pub mod notify;
 pub mod outcome;
 pub mod own;

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::event::{Event, EventReading, Finding, Limit, OnlineClient, Severity, Subject, Value};
+use super::names::NewNames;
 use super::reading::{Poll, Reading};
 use super::roster::Listed;
 use super::time::{Span, Time};
@@ -182,7 +183,7 @@ impl Outcome {
 pub struct PollRow {
     pub poll: Poll,
     /// Names that got the next free slots, in order.
-    pub new_names: Vec<String>,
+    pub new_names: NewNames,
     /// Slots whose reading is known (or *not polled*) and differs from the last such reading, ascending. A slot
     /// that no poll mentioned yet is *not polled*.
     pub changes: Vec<(u32, Reading)>,

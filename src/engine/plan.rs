@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use super::alert;
 use super::event::{Subject, SubjectKind};
-use super::fleet::Names;
 use super::lang::Signal;
+use super::names::Names;
 use super::outcome::Alert;
 use super::peers::Peers;
 use super::reading::{Kind, Reading};
@@ -286,7 +286,7 @@ fn rule_needs(rule: &Rule, max_gap: Span) -> Needs {
 /// The members a rule watches, by slot.
 fn covered(rule: &Rule, setup: &Setup, names: &Names, member: &[bool]) -> Vec<bool> {
     let by_group = !rule.scope.groups.is_empty();
-    let covers = |(name, member): (&Arc<str>, &bool)| {
+    let covers = |(name, member): (&str, &bool)| {
         let groups: Vec<String> = match by_group {
             true => setup.fleet.groups_of(&setup.source, name).map(|group| group.name.clone()).collect(),
             false => Vec::new(),
@@ -306,8 +306,8 @@ fn groups(rule: &Rule, setup: &Setup, names: &Names, member: &[bool]) -> Vec<(St
         let belongs = |slot: usize| {
             let name = names.name(u32::try_from(slot).unwrap_or(u32::MAX));
             member[slot]
-                && group.users.iter().any(|glob| glob.is_match(&**name))
-                && !rule.scope.except.iter().any(|glob| glob.is_match(&**name))
+                && group.users.iter().any(|glob| glob.is_match(name))
+                && !rule.scope.except.iter().any(|glob| glob.is_match(name))
         };
         let slots = slots_where(belongs, names.len());
         if !slots.is_empty() || rule.scope.groups.contains(&group.name) {

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::lang::Signal;
+use super::names::Names;
 use super::plan::Plan;
 use super::time::Time;
 use super::watch::Watch;
@@ -57,7 +58,7 @@ impl Watch {
     pub fn take_roster(&mut self, roster: &Roster) {
         let mut column = vec![Listed::No; self.names.len()];
         for (name, enabled) in &roster.users {
-            let slot = self.names.slot_or_add(name) as usize;
+            let slot = slot_of(&mut self.names, name);
             column.resize(self.names.len(), Listed::No);
             column[slot] = Listed::of(*enabled);
         }
@@ -109,18 +110,20 @@ impl Watch {
 }
 
 /// Who is to be asked about, by slot: the listed and those on the roster.
-pub(super) fn members(
-    listed: &[Arc<str>],
-    roster: Option<&[Listed]>,
-    names: &mut super::fleet::Names,
-) -> Vec<bool> {
+pub(super) fn members(listed: &Names, roster: Option<&[Listed]>, names: &mut Arc<Names>) -> Vec<bool> {
     let on = |listed: &Listed| *listed != Listed::No;
     let mut member: Vec<bool> = roster.unwrap_or_default().iter().map(on).collect();
     member.resize(names.len().max(member.len()), false);
-    for user in listed {
-        let slot = names.slot_or_add(user) as usize;
+    for user in listed.iter() {
+        let slot = slot_of(names, user);
         member.resize(names.len().max(member.len()), false);
         member[slot] = true;
     }
     member
+}
+
+/// Names are copied from those of the rules file when the first other one comes.
+fn slot_of(names: &mut Arc<Names>, name: &str) -> usize {
+    let known = names.slot(name);
+    known.unwrap_or_else(|| Arc::make_mut(names).slot_or_add(name)) as usize
 }

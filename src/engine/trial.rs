@@ -147,10 +147,10 @@ impl Trial {
         let asked = watch.asked(at);
         let reading = |slot: &u32| {
             let name = watch.names.name(*slot);
-            let timeline = self.timelines.iter().find(|timeline| timeline.user == *name);
+            let timeline = self.timelines.iter().find(|timeline| *timeline.user == *name);
             timeline.and_then(|timeline| timeline.readings.get(number)).copied().unwrap_or_default()
         };
-        let readings: Vec<Reading> = asked.iter().map(reading).collect();
+        let readings: Vec<Reading> = asked.slots().iter().map(reading).collect();
         let fetched = Fetched {
             batch_of: vec![0; readings.len()],
             readings,

@@ -10,8 +10,9 @@ use chrono::NaiveDate;
 use chrono_tz::Tz;
 
 use super::event::{Limit, OnlineClient, Subject, SubjectKind};
-use super::fleet::{Fleet, Names};
+use super::fleet::Fleet;
 use super::message::Language;
+use super::names::{Asked, Names, NewNames};
 use super::outcome::{Alert, AlertKey, Quarantined, SourceMemory};
 use super::own;
 use super::plan::Plan;
@@ -40,7 +41,7 @@ pub struct Setup {
     /// Names of the file's other rules: they cover other sources only.
     pub elsewhere: Vec<String>,
     /// The users to ask about.
-    pub users: Vec<Arc<str>>,
+    pub users: Arc<Names>,
     /// Whether those on the instance's roster are asked about as well.
     pub roster: bool,
     /// Of the words in own alerts.
@@ -62,7 +63,8 @@ pub(super) const NO_LIMIT: u32 = u32::MAX;
 #[derive(Clone, Debug)]
 pub struct Watch {
     pub setup: Arc<Setup>,
-    pub names: Names,
+    /// Those of the rules file are not copied while they are all there is.
+    pub names: Arc<Names>,
     /// How many of `names` the store knows; the rest are new with the next poll.
     saved_names: usize,
     /// Whether the rules file or the roster lists the slot's user.
@@ -105,8 +107,9 @@ impl Watch {
     /// Signals are empty until [`Self::restore`] or [`Self::replay`]; alerts of rules and subjects that are no longer
     /// there are left to `reconcile`, which ends them.
     pub fn new(setup: Arc<Setup>, remembered: Remembered) -> Self {
-        let mut names = remembered.names;
-        let saved_names = names.len();
+        let saved_names = remembered.names.len();
+        let same = saved_names == 0 || remembered.names == *setup.users;
+        let mut names = if same { Arc::clone(&setup.users) } else { Arc::new(remembered.names) };
         let roster = remembered.roster.filter(|_| setup.roster);
         let member = members(&setup.users, roster.as_deref(), &mut names);
         let mut last = remembered.last;
@@ -179,8 +182,8 @@ impl Watch {
         users
     }
 
-    /// The users to ask about at `now`, as slots in ascending order: members that are not in quarantine.
-    pub fn asked(&self, now: Time) -> Vec<u32> {
+    /// The users to ask about at `now`: members that are not in quarantine.
+    pub fn asked(&self, now: Time) -> Asked {
         let held: Vec<u32> = self
             .memory
             .quarantine
@@ -188,16 +191,13 @@ impl Watch {
             .filter(|q| q.retry_at > now)
             .filter_map(|q| self.names.slot(&q.user))
             .collect();
-        (0u32..)
-            .zip(&self.member)
-            .filter(|(slot, member)| **member && !held.contains(slot))
-            .map(|(s, _)| s)
-            .collect()
+        let asked = (0u32..).zip(&self.member).filter(|(slot, member)| **member && !held.contains(slot));
+        Asked::new(Arc::clone(&self.names), asked.map(|(slot, _)| slot).collect::<Vec<_>>())
     }
 
     /// Names the store does not know yet.
-    pub fn new_names(&self) -> Vec<String> {
-        self.names.iter().skip(self.saved_names).map(ToString::to_string).collect()
+    pub fn new_names(&self) -> NewNames {
+        NewNames { names: Arc::clone(&self.names), from: self.saved_names }
     }
 
     /// To be called once the poll that carried the new names, and the new roster, is committed.
@@ -206,13 +206,20 @@ impl Watch {
         self.roster_is_new = false;
     }
 
-    /// The poll that `fetched` makes, with columns by slot. `asked` are the slots it ran parallel to.
-    pub fn poll(&self, fetched: Fetched, asked: &[u32], when: When) -> Poll {
-        let mut readings = vec![Reading::NOT_POLLED; self.names.len()];
-        let mut batch_of = vec![NO_BATCH; self.names.len()];
-        for (index, slot) in asked.iter().enumerate() {
-            readings[*slot as usize] = fetched.readings.get(index).copied().unwrap_or(Reading::FAILED);
-            batch_of[*slot as usize] = fetched.batch_of.get(index).copied().unwrap_or(NO_BATCH);
+    /// The poll that `fetched` makes, with columns by slot. `asked` is what it ran parallel to.
+    pub fn poll(&self, mut fetched: Fetched, asked: &Asked, when: When) -> Poll {
+        fetched.readings.resize(asked.len(), Reading::FAILED);
+        fetched.batch_of.resize(asked.len(), NO_BATCH);
+        let (mut readings, mut batch_of) = (fetched.readings, fetched.batch_of);
+        // Whoever is asked about everybody has the columns already.
+        if asked.len() < self.names.len() {
+            let (asked_readings, asked_batches) = (readings, batch_of);
+            readings = vec![Reading::NOT_POLLED; self.names.len()];
+            batch_of = vec![NO_BATCH; self.names.len()];
+            for ((slot, reading), batch) in asked.slots().iter().zip(asked_readings).zip(asked_batches) {
+                readings[*slot as usize] = reading;
+                batch_of[*slot as usize] = batch;
+            }
         }
         Poll {
             source: self.setup.source.clone(),
@@ -231,11 +238,12 @@ impl Watch {
     }
 
     /// Takes refused names into quarantine, and out of it those that were asked again and accepted.
-    pub fn quarantine(&mut self, asked: &[u32], refused: &[u32], now: Time) {
+    pub fn quarantine(&mut self, asked: &Asked, refused: &[u32], now: Time) {
+        let asked = asked.slots();
         let refused: Vec<&str> = refused
             .iter()
             .filter_map(|i| asked.get(*i as usize))
-            .map(|slot| &**self.names.name(*slot))
+            .map(|slot| self.names.name(*slot))
             .collect();
         let since: BTreeMap<String, Time> =
             self.memory.quarantine.iter().map(|q| (q.user.clone(), q.since)).collect();
@@ -279,7 +287,7 @@ impl Watch {
         }
         self.today = Some(day);
         let (fleet, source) = (&self.setup.fleet, &self.setup.source);
-        let own = |name: &Arc<str>| fleet.own_limit(source, name, day).map_or(NO_LIMIT, |limit| limit.value);
+        let own = |name: &str| fleet.own_limit(source, name, day).map_or(NO_LIMIT, |limit| limit.value);
         self.own_limits = self.names.iter().map(own).collect();
     }
 

@@ -14,6 +14,7 @@ pub use crate::aliyun::account;
 use crate::aliyun::transport::OpenError;
 use crate::config::Section;
 use crate::engine::event::OnlineClient;
+use crate::engine::names::Asked;
 use crate::engine::reading::{Fault, Fetched};
 use crate::engine::roster::Roster;
 use crate::engine::time::{Span, Time};
@@ -113,10 +114,10 @@ impl Source {
         }
     }
 
-    /// One pass over `users`, done within `budget`. Whatever fails is in what comes back.
-    pub async fn fetch(&self, users: &[Arc<str>], now: Time, budget: Span) -> Fetched {
+    /// One pass over the users `asked` about, done within `budget`. Whatever fails is in what comes back.
+    pub async fn fetch(&self, asked: &Asked, now: Time, budget: Span) -> Fetched {
         match self {
-            Self::AliyunSag(source) => source.fetch(users, now, budget).await,
+            Self::AliyunSag(source) => source.fetch(asked, now, budget).await,
         }
     }
 

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::StoreError;
 use super::{Pending, Reader, Store, column, roster};
-use crate::engine::fleet::Names;
+use crate::engine::names::{Names, NewNames};
 use crate::engine::outcome::SourceMemory;
 use crate::engine::reading::Reading;
 use crate::engine::roster::Listed;
@@ -64,14 +64,14 @@ pub(super) fn remember(c: &Connection, name: &str, memory: &SourceMemory) -> Res
 }
 
 /// Names that the store holds already, at the slots they are given, are left alone.
-pub(super) fn add_names(c: &Connection, source: i64, new: &[String]) -> Result<(), StoreError> {
+pub(super) fn add_names(c: &Connection, source: i64, new: &NewNames) -> Result<(), StoreError> {
     if new.is_empty() {
         return Ok(());
     }
     let next = "SELECT coalesce(max(slot) + 1, 0) FROM user WHERE source = ?1";
     let first: i64 = c.query_row(next, [source], |row| row.get(0))?;
     let mut insert = c.prepare_cached("INSERT INTO user (source, slot, name) VALUES (?1, ?2, ?3)")?;
-    for (slot, name) in (first..).zip(new) {
+    for (slot, name) in (first..).zip(new.iter()) {
         insert.execute(params![source, slot, name])?;
     }
     Ok(())
@@ -98,8 +98,11 @@ pub(super) fn slot(c: &Connection, source: i64, user: &str) -> Result<Option<u32
 
 fn names(c: &Connection, source: i64) -> Result<Names, StoreError> {
     let mut query = c.prepare_cached("SELECT name FROM user WHERE source = ?1 ORDER BY slot")?;
-    let names = query.query_map([source], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
-    Ok(Names::new(names))
+    let (mut rows, mut names) = (query.query([source])?, Names::default());
+    while let Some(row) = rows.next()? {
+        names.slot_or_add(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?);
+    }
+    Ok(names)
 }
 
 fn load(c: &Connection, name: &str) -> Result<LoadedSource, StoreError> {

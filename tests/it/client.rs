@@ -13,6 +13,7 @@ use seatwatch::aliyun::request::Signature;
 use seatwatch::aliyun::sign::{Pairs, v1, v3};
 use seatwatch::aliyun::transport::Options;
 use seatwatch::config::walk;
+use seatwatch::engine::names::{Asked, Names};
 use seatwatch::engine::reading::{FaultClass, Fetched, Kind};
 use seatwatch::engine::time::{Span, Time};
 use seatwatch::secret::{Secret, SecretRef};
@@ -193,17 +194,17 @@ pub(crate) fn now() -> Time {
     NOW.parse().unwrap()
 }
 
-pub(crate) fn users(names: &[&str]) -> Vec<Arc<str>> {
-    names.iter().map(|name| Arc::from(*name)).collect()
+pub(crate) fn users(names: &[&str]) -> Asked {
+    Asked::all(Arc::new(Names::new(names)))
 }
 
-fn many(count: usize) -> Vec<Arc<str>> {
-    (0..count).map(|i| Arc::from(format!("user-{i:04}"))).collect()
+fn many(count: usize) -> Asked {
+    Asked::all(Arc::new(Names::new((0..count).map(|i| format!("user-{i:04}")))))
 }
 
 /// Fetches these users from a neighbour with this script.
 async fn fetched(
-    names: &[Arc<str>],
+    names: &Asked,
     script: impl Fn(&Seen, usize) -> Option<Vec<u8>> + Send + Sync + 'static,
 ) -> (Fetched, Vec<Seen>) {
     let neighbour = Neighbour::start(script).await;
@@ -440,7 +441,7 @@ async fn batches_are_of_fifty_and_fail_alone() {
 /// These of fifty names are refused: they are found, the others read, with at most so many requests.
 async fn check_bisect(bad: &[usize], at_most: usize) {
     let names = many(50);
-    let refused: HashSet<String> = bad.iter().map(|&at| names[at].to_string()).collect();
+    let refused: HashSet<String> = bad.iter().map(|&at| names.name(at).to_owned()).collect();
     let (fetched, seen) = fetched(&names, move |seen, _| {
         if seen.names().iter().any(|name| refused.contains(name)) {
             error(400, "ClientUser.NameInvalid", "The specified UserName is invalid.")

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use chrono_tz::Asia::Shanghai;
 use seatwatch::engine::calendar::Calendar;
 use seatwatch::engine::event::{Event, Limit, Severity};
-use seatwatch::engine::fleet::{Exception, Fleet, Names};
+use seatwatch::engine::fleet::{Exception, Fleet};
 use seatwatch::engine::judge::judge;
 use seatwatch::engine::lang::compile;
 use seatwatch::engine::message::Language;
+use seatwatch::engine::names::{Asked, Names};
 use seatwatch::engine::reading::{Batch, Fetched, Reading};
 use seatwatch::engine::restore::Past;
 use seatwatch::engine::rule::{AbsentMeans, Hold, Mode, OnLeave, Per, Policy, Rule, Scope};
@@ -56,7 +57,7 @@ fn setup(rules: Vec<Rule>, users: &[&str]) -> Arc<Setup> {
         fleet: Arc::new(Fleet::default()),
         rules: rules.into_iter().map(Arc::new).collect(),
         elsewhere: Vec::new(),
-        users: users.iter().map(|user| (*user).into()).collect(),
+        users: Arc::new(Names::new(users)),
         roster: false,
         language: Language::En,
         own_notify: vec!["soc".to_owned()],
@@ -91,7 +92,11 @@ fn play(watch: &mut Watch, timeline: &str, restart_at: Option<usize>) -> Vec<Eve
             batches: vec![Batch { fetched_at: at, request_id: Some(format!("R{n}")) }],
             ..Fetched::default()
         };
-        let poll = watch.poll(fetched, &[0, 1], When { at, elapsed, jump: None, took: Span::ZERO });
+        let poll = watch.poll(
+            fetched,
+            &Asked::all(Arc::clone(&watch.names)),
+            When { at, elapsed, jump: None, took: Span::ZERO },
+        );
         let (column, usable) = (poll.readings.clone(), true);
         let outcome = judge(watch, poll, at);
         watch.names_saved();
@@ -116,7 +121,7 @@ fn restarted(watch: &Watch, past: &[(u64, Span, Vec<Reading>, bool)]) -> Watch {
     let mut again = Watch::new(
         Arc::clone(&watch.setup),
         Remembered {
-            names: Names::new(watch.names.iter().map(ToString::to_string)),
+            names: Names::clone(&watch.names),
             last,
             memory: serde_json::from_str(&memory).unwrap(),
             alerts: serde_json::from_str(&alerts).unwrap(),

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use chrono_tz::Asia::Shanghai;
 use proptest::prelude::*;
 use seatwatch::engine::event::{Event, EventKind};
-use seatwatch::engine::fleet::{Fleet, Group, Names};
+use seatwatch::engine::fleet::{Fleet, Group};
 use seatwatch::engine::judge::judge;
 use seatwatch::engine::lang::compile;
 use seatwatch::engine::message::Language;
+use seatwatch::engine::names::{Asked, Names};
 use seatwatch::engine::reading::{Batch, Fault, FaultClass, Fetched, Reading};
 use seatwatch::engine::restore::Past;
 use seatwatch::engine::rule::{AbsentMeans, Hold, Per, Policy, Rule};
@@ -101,7 +102,7 @@ fn setup() -> Arc<Setup> {
         fleet: Arc::new(fleet),
         rules: rules().into_iter().map(Arc::new).collect(),
         elsewhere: Vec::new(),
-        users: USERS.iter().map(|user| (*user).into()).collect(),
+        users: Arc::new(Names::new(USERS)),
         language: Language::En,
         own_notify: vec!["soc".to_owned()],
         roster: false,
@@ -139,7 +140,7 @@ fn play(history: &[Moment], restarts: bool) -> Vec<Event> {
         at = at + moment.passed + moment.jump;
         let elapsed = if n == 0 { Span::ZERO } else { moment.passed };
         let jump = Some(moment.jump).filter(|jump| *jump != Span::ZERO);
-        let asked: Vec<u32> = (0..).take(USERS.len()).collect();
+        let asked = Asked::all(Arc::clone(&watch.names));
         let poll = watch.poll(fetched(moment, at, n), &asked, When { at, elapsed, jump, took: Span::ZERO });
         let usable = poll.outcome() != seatwatch::engine::reading::PollOutcome::Failed;
         let column = poll.readings.clone();
@@ -166,7 +167,7 @@ impl Kept {
         past: (u64, Span, Vec<Reading>, bool),
     ) {
         let row = outcome.poll.take().unwrap();
-        self.names.extend(row.new_names);
+        self.names.extend(row.new_names.iter().map(str::to_owned));
         self.last.resize(self.names.len(), Reading::NOT_POLLED);
         for (slot, reading) in row.changes {
             self.last[slot as usize] = reading;
@@ -183,7 +184,7 @@ impl Kept {
             (serde_json::from_str(key).unwrap(), serde_json::from_str(alert).unwrap())
         };
         let remembered = Remembered {
-            names: Names::new(self.names.iter().cloned()),
+            names: Names::new(&self.names),
             last: self.last.clone(),
             memory: serde_json::from_str(&self.memory).unwrap(),
             alerts: self.alerts.iter().map(read).collect(),

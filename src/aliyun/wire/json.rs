@@ -174,6 +174,7 @@ fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Malformed> {
 fn text(raw: Option<&RawValue>) -> Option<Cow<'_, str>> {
     let raw = raw?.get();
     match raw.as_bytes().first()? {
+        b'"' if !raw.contains('\\') => Some(Cow::Borrowed(&raw[1..raw.len() - 1])),
         b'"' => serde_json::from_str::<String>(raw).ok().map(Cow::Owned),
         b'n' => None,
         _ => Some(Cow::Borrowed(raw)),
@@ -186,13 +187,11 @@ pub(super) fn envelope(body: &str) -> Result<Envelope, Malformed> {
     Ok(Envelope { request_id: owned(head.request_id), code: owned(head.code), message: owned(head.message) })
 }
 
-pub(super) fn statistics(body: &str) -> Result<Vec<Entry>, Malformed> {
+pub(super) fn statistics(body: &str) -> Result<Vec<Entry<'_>>, Malformed> {
     let reply: Statistics<'_> = read(body)?;
-    let entry = |one: Statistic<'_>| Entry {
-        count: text(one.online_count).and_then(|text| count(&text)),
-        name: one.user_name.into_owned(),
-    };
-    Ok(reply.user_statistics.0.statistics.0.into_iter().map(entry).collect())
+    let all = reply.user_statistics.0.statistics.0.into_iter();
+    let count = |raw| text(raw).and_then(|text| count(&text));
+    Ok(all.map(|one| Entry { count: count(one.online_count), name: one.user_name }).collect())
 }
 
 pub(super) fn clients(body: &str) -> Result<Vec<OnlineClient>, Malformed> {

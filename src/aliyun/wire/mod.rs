@@ -10,6 +10,8 @@
 mod json;
 mod xml;
 
+use std::borrow::Cow;
+
 use crate::engine::event::OnlineClient;
 use crate::engine::reading::MOST_ONLINE;
 use crate::engine::time::Time;
@@ -33,8 +35,8 @@ pub struct Envelope {
 
 /// One entry of the statistics: a name, and its count if it is one.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Entry {
-    pub name: String,
+pub struct Entry<'a> {
+    pub name: Cow<'a, str>,
     pub count: Option<u32>,
 }
 
@@ -72,7 +74,7 @@ pub fn envelope(body: &[u8]) -> Result<Envelope, Malformed> {
 }
 
 /// The reply of `DescribeUserOnlineClientStatistics`.
-pub fn statistics(body: &[u8]) -> Result<Vec<Entry>, Malformed> {
+pub fn statistics(body: &[u8]) -> Result<Vec<Entry<'_>>, Malformed> {
     either(body, json::statistics, xml::statistics)
 }
 
@@ -98,10 +100,10 @@ fn malformed<T>(why: impl Into<String>) -> Result<T, Malformed> {
 }
 
 /// Reads the body as what its first character says it is.
-fn either<T>(
-    body: &[u8],
-    json: fn(&str) -> Result<T, Malformed>,
-    xml: fn(&str) -> Result<T, Malformed>,
+fn either<'a, T>(
+    body: &'a [u8],
+    json: fn(&'a str) -> Result<T, Malformed>,
+    xml: fn(&'a str) -> Result<T, Malformed>,
 ) -> Result<T, Malformed> {
     let Ok(text) = std::str::from_utf8(body) else {
         return malformed("the reply is not UTF-8 text");

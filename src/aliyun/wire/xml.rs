@@ -119,10 +119,10 @@ pub(super) fn envelope(body: &str) -> Result<Envelope, Malformed> {
     })
 }
 
-pub(super) fn statistics(body: &str) -> Result<Vec<Entry>, Malformed> {
+pub(super) fn statistics(body: &str) -> Result<Vec<Entry<'_>>, Malformed> {
     let root = parse(body)?;
     let entry = |one: &Element| {
-        let name = one.needed("UserName")?.text.clone();
+        let name = one.needed("UserName")?.text.clone().into();
         Ok(Entry { name, count: one.text_of("OnlineCount")?.and_then(count) })
     };
     root.needed("UserStatistics")?.all("Statistics").map(entry).collect()

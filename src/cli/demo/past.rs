@@ -12,6 +12,7 @@ use crate::cli::{Failure, print};
 use crate::engine::fleet::Fleet;
 use crate::engine::judge::judge;
 use crate::engine::message::Language;
+use crate::engine::names::Names;
 use crate::engine::reading::{Batch, Fetched, Reading};
 use crate::engine::time::{Span, Time};
 use crate::engine::watch::{Remembered, Setup, Watch, When};
@@ -23,7 +24,6 @@ const EVERY: Span = Span::from_mins(5);
 /// Fills `store` with polls every five minutes from two weeks before `now`. No rule looks at them: nothing fires for
 /// the past.
 pub(super) async fn write(store: &Store, cast: &Cast, now: Time) -> Result<(), Failure> {
-    let users: Vec<Arc<str>> = cast.users.iter().map(|user| user.as_str().into()).collect();
     let setup = Setup {
         install: store.install_id().to_owned(),
         source: "demo".to_owned(),
@@ -32,7 +32,7 @@ pub(super) async fn write(store: &Store, cast: &Cast, now: Time) -> Result<(), F
         fleet: Arc::new(Fleet::default()),
         rules: Vec::new(),
         elsewhere: Vec::new(),
-        users,
+        users: Arc::new(Names::new(&cast.users)),
         roster: false,
         language: Language::En,
         own_notify: Vec::new(),

@@ -5,19 +5,19 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::Inner;
 use crate::aliyun::wire::{self, Entry};
 use crate::aliyun::{Deadline, codes};
+use crate::engine::names::Asked;
 use crate::engine::reading::{Batch, Fault, FaultClass, NO_BATCH, Reading};
 use crate::engine::time::Span;
 
 /// Calls beyond one a batch that a poll may spend on finding refused names.
 pub(super) const MOST_EXTRA_CALLS: u32 = 100;
 
-/// What a batch brought: parallel to its names, with the batch's own replies.
+/// What a batch brought: parallel to its users, with the batch's own replies.
 #[derive(Debug, Default)]
 pub(super) struct Part {
     pub readings: Vec<Reading>,
@@ -31,8 +31,8 @@ pub(super) struct Part {
     pub skew: Option<Span>,
 }
 
-/// How one call for some of the names went.
-enum Asked {
+/// How one call for some of the users went.
+enum Came {
     Answered,
     NameRefused,
     Failed,
@@ -41,7 +41,9 @@ enum Asked {
 /// Asks for one batch; a part comes back whatever happens.
 pub(super) struct Asking<'a> {
     pub inner: &'a Inner,
-    pub names: &'a [Arc<str>],
+    pub asked: &'a Asked,
+    /// The batch, as places among all who are asked about.
+    pub places: Range<usize>,
     pub deadline: &'a Deadline,
     /// What is left of [`MOST_EXTRA_CALLS`], for all batches of the poll.
     pub extra_calls: &'a AtomicU32,
@@ -50,9 +52,9 @@ pub(super) struct Asking<'a> {
 
 impl Asking<'_> {
     pub(super) async fn run(mut self) -> Part {
-        self.part.readings = vec![Reading::FAILED; self.names.len()];
-        self.part.reply_of = vec![NO_BATCH; self.names.len()];
-        if let Asked::NameRefused = self.ask(0..self.names.len()).await {
+        self.part.readings = vec![Reading::FAILED; self.places.len()];
+        self.part.reply_of = vec![NO_BATCH; self.places.len()];
+        if let Came::NameRefused = self.ask(0..self.places.len()).await {
             self.isolate().await;
         }
         self.part
@@ -61,7 +63,7 @@ impl Asking<'_> {
     /// Halves what is known to hold a refused name. The smaller half is asked first; if that one is good, the other
     /// one is known to be bad without asking.
     async fn isolate(&mut self) {
-        let mut open = vec![(0..self.names.len(), true)];
+        let mut open = vec![(0..self.places.len(), true)];
         while let Some((range, bad)) = open.pop() {
             if bad && range.len() == 1 {
                 self.refuse(range.start);
@@ -74,13 +76,13 @@ impl Asking<'_> {
                 return;
             }
             match self.ask(asked.clone()).await {
-                Asked::Answered => open.extend((!rest.is_empty()).then_some((rest, true))),
-                Asked::NameRefused => {
+                Came::Answered => open.extend((!rest.is_empty()).then_some((rest, true))),
+                Came::NameRefused => {
                     open.extend((!rest.is_empty()).then_some((rest, false)));
                     open.push((asked, true));
                 }
                 // Nothing is known of the rest any more, and what failed would fail again.
-                Asked::Failed => return,
+                Came::Failed => return,
             }
         }
     }
@@ -104,50 +106,64 @@ impl Asking<'_> {
         self.part.refused.push(at);
     }
 
-    async fn ask(&mut self, range: Range<usize>) -> Asked {
+    /// The user at a place of this batch.
+    fn name(&self, at: usize) -> &str {
+        self.asked.name(self.places.start + at)
+    }
+
+    async fn ask(&mut self, range: Range<usize>) -> Came {
         let mut params = self.inner.params();
-        let names = &self.names[range.clone()];
-        params.extend(
-            names.iter().enumerate().map(|(i, name)| (format!("UserNames.{}", i + 1), name.to_string())),
-        );
+        let names = range.clone().map(|at| self.name(at).to_owned());
+        params.extend((1..).zip(names).map(|(n, name)| (format!("UserNames.{n}"), name)));
         let action = "DescribeUserOnlineClientStatistics";
-        let called = self.inner.client.call(action, &params, self.deadline, wire::statistics).await;
+        let read = |body: &[u8]| Ok(self.joined(range.clone(), &wire::statistics(body)?));
+        let called = self.inner.client.call(action, &params, self.deadline, read).await;
         self.part.requests += called.tries;
         self.part.skew = called.skew.or(self.part.skew);
         match called.result {
             Ok(reply) => {
                 let batch = Batch { fetched_at: reply.fetched_at, request_id: reply.request_id };
                 self.take(range, reply.value, batch);
-                Asked::Answered
+                Came::Answered
             }
-            Err(fault) if codes::refuses_name(&fault.code) => Asked::NameRefused,
+            Err(fault) if codes::refuses_name(&fault.code) => Came::NameRefused,
             Err(fault) => {
                 self.part.faults.push(fault);
-                Asked::Failed
+                Came::Failed
             }
         }
     }
 
-    /// Joins a reply to the names by their bytes.
-    fn take(&mut self, range: Range<usize>, entries: Vec<Entry>, batch: Batch) {
-        let number = u32::try_from(self.part.replies.len()).unwrap_or(NO_BATCH);
-        self.part.replies.push(batch);
-        let names = &self.names[range.clone()];
-        let places: HashMap<&str, usize> = names.iter().map(|n| &**n).zip(range.clone()).collect();
-        for at in range {
-            self.part.readings[at] = Reading::ABSENT;
-            self.part.reply_of[at] = number;
-        }
-        for entry in entries {
-            let Some(&at) = places.get(entry.name.as_str()) else {
-                self.part.extra += 1;
+    /// Joins a reply to the names by their bytes: the readings of `range`, and how many names nobody asked for.
+    fn joined(&self, range: Range<usize>, entries: &[Entry<'_>]) -> (Vec<Reading>, u32) {
+        let (mut readings, mut extra) = (vec![Reading::ABSENT; range.len()], 0);
+        let mut by_name: Option<HashMap<&str, usize>> = None;
+        for (nth, entry) in entries.iter().enumerate() {
+            // Most replies keep the order of the request.
+            let in_order = nth < range.len() && *self.name(range.start + nth) == *entry.name;
+            let places = || range.clone().zip(0..).map(|(at, place)| (self.name(at), place)).collect();
+            let place = match in_order {
+                true => Some(nth),
+                false => by_name.get_or_insert_with(places).get(&*entry.name).copied(),
+            };
+            let Some(place) = place else {
+                extra += 1;
                 continue;
             };
             let reading = entry.count.map_or(Reading::FAILED, Reading::online);
-            let before = self.part.readings[at];
+            let before = readings[place];
             // A name twice with different counts: neither is believed.
             let agreed = before == Reading::ABSENT || before == reading;
-            self.part.readings[at] = if agreed { reading } else { Reading::FAILED };
+            readings[place] = if agreed { reading } else { Reading::FAILED };
         }
+        (readings, extra)
+    }
+
+    fn take(&mut self, range: Range<usize>, (readings, extra): (Vec<Reading>, u32), batch: Batch) {
+        let number = u32::try_from(self.part.replies.len()).unwrap_or(NO_BATCH);
+        self.part.replies.push(batch);
+        self.part.readings[range.clone()].copy_from_slice(&readings);
+        self.part.reply_of[range].fill(number);
+        self.part.extra += extra;
     }
 }

@@ -1,16 +1,17 @@
-//! One poll of many users: batches of 50, a few under way at once, joined in order.
+//! One poll of many users: batches of 50, a few under way at once, each written into the poll's columns as it comes.
 //!
 //! Neighbours: `batch` asks for one of them. A part of its own because it decides when to stop asking: what one
 //! refused key or missing instance tells is true for all batches, and a vendor must not be hammered with it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::task::JoinSet;
 
 use super::Inner;
 use super::batch::{Asking, MOST_EXTRA_CALLS, Part};
 use crate::aliyun::{Deadline, codes};
+use crate::engine::names::Asked;
 use crate::engine::reading::{Fault, FaultClass, Fetched, NO_BATCH, Reading};
 
 /// The vendor takes no more names in one request.
@@ -21,32 +22,49 @@ const WORKERS: usize = 4;
 /// What the workers of one poll share.
 struct Work {
     inner: Arc<Inner>,
-    names: Vec<Arc<str>>,
+    asked: Asked,
     deadline: Deadline,
     next: AtomicUsize,
     stopped: AtomicBool,
     extra_calls: AtomicU32,
+    gathered: Mutex<Gathered>,
+}
+
+/// What has come so far.
+#[derive(Default)]
+struct Gathered {
+    fetched: Fetched,
+    batches: usize,
+    /// The gravest fault, with the number of its batch: of equally grave ones the first is the cause of the others.
+    fault: Option<(usize, Fault)>,
 }
 
 impl Work {
-    /// Takes the next batch, until there is none or it is no use; parts come with their number.
-    async fn run(&self, at_most: usize) -> Vec<(usize, Part)> {
-        let mut parts = Vec::new();
-        while parts.len() < at_most
-            && !self.stopped.load(Ordering::Relaxed)
-            && !self.deadline.left().is_zero()
-        {
+    /// Takes the next batch, until there is none or it is no use.
+    async fn run(&self, at_most: usize) {
+        for _ in 0..at_most {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
-            let Some(names) = self.names.chunks(BATCH).nth(number) else { break };
-            let (inner, deadline, extra_calls) = (&*self.inner, &self.deadline, &self.extra_calls);
-            let asking = Asking { inner, names, deadline, extra_calls, part: Part::default() };
-            let part = asking.run().await;
+            let start = number.saturating_mul(BATCH);
+            if start >= self.asked.len()
+                || self.stopped.load(Ordering::Relaxed)
+                || self.deadline.left().is_zero()
+            {
+                return;
+            }
+            let places = start..(start + BATCH).min(self.asked.len());
+            let (inner, asked, deadline) = (&*self.inner, &self.asked, &self.deadline);
+            let extra_calls = &self.extra_calls;
+            let part = Asking { inner, asked, places, deadline, extra_calls, part: Part::default() };
+            let part = part.run().await;
             if part.faults.iter().any(concerns_all) {
                 self.stopped.store(true, Ordering::Relaxed);
             }
-            parts.push((number, part));
+            self.gathered().take(number, part);
         }
-        parts
+    }
+
+    fn gathered(&self) -> MutexGuard<'_, Gathered> {
+        self.gathered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -59,62 +77,67 @@ fn concerns_all(fault: &Fault) -> bool {
     }
 }
 
-pub(super) async fn fetch(inner: &Arc<Inner>, users: &[Arc<str>], deadline: Deadline) -> Fetched {
+pub(super) async fn fetch(inner: &Arc<Inner>, asked: &Asked, deadline: Deadline) -> Fetched {
+    // Users of a batch that is never asked are *failed*.
+    let readings = vec![Reading::FAILED; asked.len()];
+    let fetched = Fetched { readings, batch_of: vec![NO_BATCH; asked.len()], ..Fetched::default() };
     let work = Arc::new(Work {
         inner: Arc::clone(inner),
-        names: users.to_vec(),
+        asked: asked.clone(),
         deadline,
         next: AtomicUsize::new(0),
         stopped: AtomicBool::new(false),
         extra_calls: AtomicU32::new(MOST_EXTRA_CALLS),
+        gathered: Mutex::new(Gathered { fetched, ..Gathered::default() }),
     });
     // The first batch goes alone: a refused key costs one request, not one of each worker.
-    let mut parts = work.run(1).await;
+    work.run(1).await;
     let mut workers = JoinSet::new();
-    let batches = users.len().div_ceil(BATCH);
-    for _ in 0..WORKERS.min(batches.saturating_sub(parts.len())) {
+    let batches = asked.len().div_ceil(BATCH);
+    for _ in 0..WORKERS.min(batches.saturating_sub(1)) {
         let work = Arc::clone(&work);
         workers.spawn(async move { work.run(usize::MAX).await });
     }
-    for done in workers.join_all().await {
-        parts.extend(done);
-    }
-    parts.sort_by_key(|(number, _)| *number);
-    join(users.len(), parts)
+    workers.join_all().await;
+    let gathered = std::mem::take(&mut *work.gathered());
+    gathered.whole(batches)
 }
 
-/// Parts in the order of their batches; users of a batch that was never asked are *failed*.
-fn join(users: usize, parts: Vec<(usize, Part)>) -> Fetched {
-    let mut fetched = Fetched {
-        readings: vec![Reading::FAILED; users],
-        batch_of: vec![NO_BATCH; users],
-        ..Fetched::default()
-    };
-    let index = |number: usize| u32::try_from(number).unwrap_or(NO_BATCH);
-    let asked = parts.len();
-    let mut faults = Vec::new();
-    for (number, part) in parts {
+impl Gathered {
+    /// Writes a batch's readings to their places.
+    fn take(&mut self, number: usize, part: Part) {
+        let index = |number: usize| u32::try_from(number).unwrap_or(NO_BATCH);
+        let fetched = &mut self.fetched;
         let (start, first) = (number * BATCH, index(fetched.batches.len()));
-        for (at, reading) in part.readings.into_iter().enumerate() {
-            fetched.readings[start + at] = reading;
-            fetched.batch_of[start + at] = match part.reply_of[at] {
-                NO_BATCH => NO_BATCH,
-                reply => first + reply,
-            };
+        let places = start..start + part.readings.len();
+        fetched.readings[places.clone()].copy_from_slice(&part.readings);
+        for (batch, reply) in fetched.batch_of[places].iter_mut().zip(part.reply_of) {
+            *batch = if reply == NO_BATCH { NO_BATCH } else { first + reply };
         }
         fetched.batches.extend(part.replies);
         fetched.refused.extend(part.refused.into_iter().map(|at| index(start + at)));
         fetched.extra += part.extra;
         fetched.requests += part.requests;
         fetched.skew = part.skew.or(fetched.skew);
-        faults.extend(part.faults);
+        self.batches += 1;
+        for fault in part.faults {
+            let graver = |(other, so_far): &(usize, Fault)| {
+                fault.class > so_far.class || (fault.class == so_far.class && number < *other)
+            };
+            if self.fault.as_ref().is_none_or(graver) {
+                self.fault = Some((number, fault));
+            }
+        }
     }
-    fetched.refused.sort_unstable();
-    if asked < users.div_ceil(BATCH) && faults.is_empty() {
-        let message = "the poll's budget was used up before every user was asked about".to_owned();
-        faults.push(Fault { class: FaultClass::Transport, code: "budget".into(), message });
+
+    fn whole(self, batches: usize) -> Fetched {
+        let Self { mut fetched, batches: came, fault } = self;
+        fetched.refused.sort_unstable();
+        fetched.fault = fault.map(|(_, fault)| fault);
+        if came < batches && fetched.fault.is_none() {
+            let message = "the poll's budget was used up before every user was asked about".to_owned();
+            fetched.fault = Some(Fault { class: FaultClass::Transport, code: "budget".into(), message });
+        }
+        fetched
     }
-    // Of equally grave faults the first one: it is the cause of later ones.
-    fetched.fault = faults.into_iter().rev().max_by_key(|fault| fault.class);
-    fetched
 }

@@ -17,6 +17,7 @@ use crate::aliyun::sign::Pairs;
 use crate::aliyun::transport::{OpenError, Options};
 use crate::aliyun::{Account, Client, Deadline, wire};
 use crate::engine::event::OnlineClient;
+use crate::engine::names::Asked;
 use crate::engine::reading::{Fault, FaultClass, Fetched};
 use crate::engine::roster::Roster;
 use crate::engine::time::{Span, Time};
@@ -78,9 +79,9 @@ impl AliyunSag {
         self.inner.params()
     }
 
-    /// Asks for all users; see [`crate::source::Source::fetch`].
-    pub async fn fetch(&self, users: &[Arc<str>], now: Time, budget: Span) -> Fetched {
-        fetch::fetch(&self.inner, users, Deadline::new(now, budget)).await
+    /// Asks for all of them; see [`crate::source::Source::fetch`].
+    pub async fn fetch(&self, asked: &Asked, now: Time, budget: Span) -> Fetched {
+        fetch::fetch(&self.inner, asked, Deadline::new(now, budget)).await
     }
 
     /// Asks for one user's connections.

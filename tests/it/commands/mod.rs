@@ -14,6 +14,7 @@ use std::sync::Arc;
 use seatwatch::agent::setup;
 use seatwatch::config::Config;
 use seatwatch::engine::judge::judge;
+use seatwatch::engine::names::Asked;
 use seatwatch::engine::reading::{Batch, Fetched, Reading};
 use seatwatch::engine::time::{Span, Time};
 use seatwatch::engine::watch::{Remembered, Watch, When};
@@ -174,6 +175,7 @@ impl World {
                 requests: 1,
                 ..Fetched::default()
             };
+            let asked = Asked::new(Arc::clone(&watch.names), asked);
             watch.quarantine(&asked, &refused, at);
             let poll = watch.poll(fetched, &asked, When { at, elapsed, jump: None, took: Span::ZERO });
             store.commit(judge(&mut watch, poll, at)).wait().unwrap();

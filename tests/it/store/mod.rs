@@ -6,8 +6,10 @@ mod outbox;
 mod readings;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use seatwatch::engine::event::{Event, EventKind, Severity, Subject, SubjectKind, episode_id, event_id};
+use seatwatch::engine::names::{Names, NewNames};
 use seatwatch::engine::outcome::{NewNotification, Outcome, PollRow, SourceMemory};
 use seatwatch::engine::reading::{Batch, Kind, NO_BATCH, Poll, Reading};
 use seatwatch::engine::time::{Span, Time};
@@ -47,7 +49,9 @@ struct Timeline {
 
 impl Timeline {
     fn poll(&mut self, readings: &[Reading], keyframe: bool) -> PollRow {
-        let new_names = (self.kept.len()..readings.len()).map(|n| format!("user-{n}")).collect();
+        let width = self.kept.len().max(readings.len());
+        let names = Arc::new(Names::new((0..width).map(|n| format!("user-{n}"))));
+        let new_names = NewNames { names, from: self.kept.len() };
         self.kept.resize(readings.len().max(self.kept.len()), Reading::NOT_POLLED);
         let (mut changes, mut failed) = (Vec::new(), Vec::<std::ops::Range<u32>>::new());
         for (slot, &reading) in readings.iter().enumerate() {

@@ -2,6 +2,9 @@
 //! Timelines are random; the columns they were made of are what every way of reading is compared with.
 
 use proptest::prelude::*;
+use std::sync::Arc;
+
+use seatwatch::engine::names::{Names, NewNames};
 use seatwatch::engine::outcome::Outcome;
 use seatwatch::engine::reading::Reading;
 use seatwatch::engine::time::Span;
@@ -198,12 +201,12 @@ fn hostile_names_come_back_byte_for_byte() {
     let world = World::new();
     let (store, mut timeline) = (world.open(), Timeline::default());
     let mut row = timeline.poll(&[Reading::online(1); 8], false);
-    row.new_names = names.map(str::to_owned).to_vec();
+    row.new_names = NewNames { names: Arc::new(Names::new(names)), from: 0 };
     commit_poll(&store, row);
     drop(store);
     let store: Store = world.open();
     let loaded = store.load_source("shanghai").wait().unwrap();
-    assert!(loaded.names.iter().map(|n| &**n).eq(names));
+    assert!(loaded.names.iter().eq(names));
     for name in names {
         let history = store.reader().unwrap().history("shanghai", name, at(0), at(9)).unwrap();
         assert_eq!(history.len(), 1, "{name:?}");
