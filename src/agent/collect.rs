@@ -11,7 +11,7 @@ use crate::engine::evidence::{attach, suspects};
 use crate::engine::judge::judge;
 use crate::engine::names::Asked;
 use crate::engine::outcome::{Outcome, PollRow};
-use crate::engine::reading::{Fault, Fetched, PollOutcome, Reading};
+use crate::engine::reading::{Fault, Fetched, PollOutcome};
 use crate::engine::restore::{Past, replay_from};
 use crate::engine::tend::reconcile;
 use crate::engine::time::{Span, Time};
@@ -22,6 +22,7 @@ use crate::store::{Reader, Store, StoreError};
 use super::evidence::Lists;
 use super::roster::Budget;
 use super::story::Story;
+use super::usual::each_column;
 use super::{Agent, Live, evidence};
 
 /// A poll that was committed, in short.
@@ -82,6 +83,7 @@ impl Agent {
             let mut held = watched.watch.lock().await;
             let watch = self.loaded(&mut held, &live, source).await?;
             roster.iter().for_each(|roster| watch.take_roster(roster));
+            self.have_usual(watch, at).await?;
             let suspects = taken.suspects(watch);
             // Whoever tends must not wait for a server.
             drop(held);
@@ -91,6 +93,7 @@ impl Agent {
         let watch = self.loaded(&mut held, &live, source).await?;
         // Again, in case the watch was read from the store meanwhile.
         roster.iter().for_each(|roster| watch.take_roster(roster));
+        self.have_usual(watch, at).await?;
         match self.take(watch, &live, taken, lists).await {
             Ok((collected, sum)) => {
                 let last = watch.memory.roster_at;
@@ -227,32 +230,10 @@ fn read(reader: &Reader, setup: Arc<Setup>) -> Result<Watch, StoreError> {
     for poll in reader.polls(&source, from)? {
         clock = clock - poll?.elapsed;
     }
-    let mut column: Option<Vec<Reading>> = None;
-    for poll in reader.polls(&source, from)? {
-        let poll = poll?;
+    each_column(reader, &source, from, memory.seq, |poll, column| {
         clock = clock + poll.elapsed;
-        let column = match &mut column {
-            Some(column) => {
-                apply(column, &poll.changes);
-                column
-            }
-            None => column.insert(reader.column_at(&source, poll.seq)?),
-        };
-        let mut said = column.clone();
-        for range in &poll.failed {
-            said.resize(said.len().max(range.end as usize), Reading::NOT_POLLED);
-            said[range.start as usize..range.end as usize].fill(Reading::FAILED);
-        }
         let usable = poll.outcome != PollOutcome::Failed;
-        watch.replay(&Past { seq: poll.seq, clock, column: &said, usable });
-    }
+        watch.replay(&Past { seq: poll.seq, clock, column, usable });
+    })?;
     Ok(watch)
-}
-
-fn apply(column: &mut Vec<Reading>, changes: &[(u32, Reading)]) {
-    for (slot, reading) in changes {
-        let slot = *slot as usize;
-        column.resize(column.len().max(slot + 1), Reading::NOT_POLLED);
-        column[slot] = *reading;
-    }
 }

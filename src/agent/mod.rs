@@ -14,6 +14,7 @@ mod roster;
 mod run;
 mod story;
 mod tend;
+pub mod usual;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};

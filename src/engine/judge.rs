@@ -26,6 +26,7 @@ const CHECKPOINT_EVERY: u64 = 64;
 /// if it cannot be, drop it and load it again. Events still need their notifications.
 pub fn judge(watch: &mut Watch, poll: Poll, now: Time) -> Outcome {
     watch.set_day(poll.at);
+    watch.set_hour(poll.at);
     let usable = poll.outcome() != PollOutcome::Failed;
     count(watch, &poll, usable);
     let gaps = Gaps::before(watch);

@@ -17,6 +17,7 @@ use super::reading::{Kind, Reading};
 use super::rule::{AbsentMeans, Mode, Per, Rule};
 use super::signals::{Needs, Signals, Totals, Track};
 use super::time::{Span, Time};
+use super::usual::Usual;
 use super::watch::Setup;
 
 #[derive(Clone, Debug)]
@@ -26,6 +27,7 @@ pub struct Plan {
     pub(super) max_gap: Span,
     pub(super) subjects: Subjects,
     pub(super) peers: Peers,
+    pub(super) usual: Usual,
     /// By subject index: the slot of a user, or the number of a group.
     pub(super) alerts: BTreeMap<u32, Alert>,
 }
@@ -69,7 +71,14 @@ impl Plan {
             }
         };
         let peers = Peers::new(&rule.signals());
-        Self { rule: Arc::clone(rule), max_gap, subjects, peers, alerts: BTreeMap::new() }
+        Self {
+            rule: Arc::clone(rule),
+            max_gap,
+            subjects,
+            peers,
+            usual: Usual::default(),
+            alerts: BTreeMap::new(),
+        }
     }
 
     /// The plan of the same rule over other members than `old` had: its alerts go on, and so do its groups, in their
@@ -89,6 +98,7 @@ impl Plan {
             }
             new.totals = old.totals;
         }
+        self.usual = old.usual;
         self.alerts = old.alerts;
         self
     }

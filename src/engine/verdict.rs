@@ -148,6 +148,7 @@ fn evaluate(watch: &Watch, plan: &Plan, program: &Program, range: Range<u32>) ->
         (Signal::Known | Signal::Enabled, Subjects::Users(_)) => {
             watch.fill_roster(*signal, range.clone(), out);
         }
+        (Signal::Usual(q), _) => plan.usual.fill(*q, range.clone(), out),
         (Signal::Peers(q), _) => out.fill(plan.peers.value(*q)),
         (_, Subjects::Users(_)) => watch.signals.fill(signal, track, max_gap, range.clone(), out),
         (_, Subjects::Groups(groups)) => groups.totals.fill(signal, track, max_gap, range.clone(), out),

@@ -11,6 +11,7 @@ use chrono_tz::Tz;
 
 use super::event::{Limit, OnlineClient, Subject, SubjectKind};
 use super::fleet::Fleet;
+use super::hour::Hour;
 use super::message::Language;
 use super::names::{Asked, Names, NewNames};
 use super::outcome::{Alert, AlertKey, Quarantined, SourceMemory};
@@ -86,6 +87,8 @@ pub struct Watch {
     pub(super) own: BTreeMap<String, Alert>,
     /// Kept alerts whose rule or subject is no longer in the rules file.
     pub(super) orphans: Vec<(AlertKey, Alert)>,
+    /// The hour that the plans' `usual` is of.
+    pub(super) hour: Option<Hour>,
     /// The day `own_limits` was made for.
     today: Option<NaiveDate>,
     /// The limit of each slot's exception or smallest group, or [`NO_LIMIT`].
@@ -133,6 +136,7 @@ impl Watch {
             signals,
             plans,
             own: BTreeMap::new(),
+            hour: None,
             today: None,
             own_limits: Vec::new(),
             setup,

@@ -68,7 +68,7 @@ fn readings(c: &Connection) -> Result<Vec<String>, StoreError> {
         }
         let mut next = first.cast_unsigned();
         loop {
-            match polls::page(c, id, next) {
+            match polls::page(c, id, next..=i64::MAX.unsigned_abs()) {
                 Ok(page) => match page.back() {
                     Some(poll) => next = poll.seq + 1,
                     None => break,

@@ -29,6 +29,7 @@ mod retention;
 mod roster;
 mod source;
 mod stats;
+mod stretches;
 #[cfg(test)]
 mod tests;
 

@@ -4,7 +4,7 @@
 //! [`Polls`]. A part of its own because a (user, poll) reading must come out exactly as it went in.
 
 use std::collections::VecDeque;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
@@ -157,10 +157,17 @@ fn read(row: &Row<'_>) -> Result<StoredPoll, StoreError> {
 /// Polls read at a time, so that memory does not follow history.
 const PAGE: i64 = 256;
 
-pub(super) fn page(c: &Connection, source: i64, from: u64) -> Result<VecDeque<StoredPoll>, StoreError> {
-    let query = format!("SELECT {COLUMNS} FROM poll WHERE source = ?1 AND seq >= ?2 ORDER BY seq LIMIT ?3");
+pub(super) fn page(
+    c: &Connection,
+    source: i64,
+    wanted: RangeInclusive<u64>,
+) -> Result<VecDeque<StoredPoll>, StoreError> {
+    let query = format!(
+        "SELECT {COLUMNS} FROM poll WHERE source = ?1 AND seq BETWEEN ?2 AND ?3 ORDER BY seq LIMIT ?4"
+    );
     let mut query = c.prepare_cached(&query)?;
-    let mut rows = query.query(params![source, from.cast_signed(), PAGE])?;
+    let (first, last) = wanted.into_inner();
+    let mut rows = query.query(params![source, first.cast_signed(), last.cast_signed(), PAGE])?;
     let mut page = VecDeque::new();
     while let Some(row) = rows.next()? {
         page.push_back(read(row)?);
@@ -174,8 +181,17 @@ pub struct Polls<'a> {
     reader: &'a Reader,
     source: i64,
     next: u64,
+    last: u64,
     page: VecDeque<StoredPoll>,
     done: bool,
+}
+
+impl Polls<'_> {
+    /// Only up to this number.
+    #[must_use]
+    pub fn until(self, last: u64) -> Self {
+        Self { last, ..self }
+    }
 }
 
 impl Iterator for Polls<'_> {
@@ -183,7 +199,7 @@ impl Iterator for Polls<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.page.is_empty() && !self.done {
-            match self.reader.run(|c| page(c, self.source, self.next)) {
+            match self.reader.run(|c| page(c, self.source, self.next..=self.last)) {
                 Ok(page) => {
                     self.done = (page.len() as i64) < PAGE;
                     self.page = page;
@@ -250,7 +266,14 @@ impl Reader {
     pub fn polls(&self, source: &str, from_seq: u64) -> Result<Polls<'_>, StoreError> {
         let row = self.run(|c| source::expect(c, source))?;
         let next = from_seq.max(row.first_seq);
-        Ok(Polls { reader: self, source: row.id, next, page: VecDeque::new(), done: false })
+        Ok(Polls {
+            reader: self,
+            source: row.id,
+            next,
+            last: i64::MAX.unsigned_abs(),
+            page: VecDeque::new(),
+            done: false,
+        })
     }
 
     /// What each poll with `from <= at < to` said of a user. [`StoreError::NotFound`] for an unknown user or source.

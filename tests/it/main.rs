@@ -24,5 +24,6 @@ mod sdk;
 mod store;
 mod support;
 mod tidy;
+mod usual;
 mod webhook;
 mod world;
