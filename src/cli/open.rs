@@ -64,15 +64,15 @@ pub(super) fn reader_if_any(common: &Common) -> Result<(Config, Option<Reader>),
 pub(super) fn may_use(database: &Path) -> Result<(), Failure> {
     let Ok(found) = std::fs::metadata(database) else { return Ok(()) };
     let us = rustix::process::geteuid().as_raw();
-    if us == 0 || us == found.uid() {
+    Ok(owned(database, found.uid(), found.mode() & 0o777, us)?)
+}
+
+fn owned(database: &Path, owner: u32, mode: u32, us: u32) -> Result<(), StoreError> {
+    if us == 0 || us == owner {
         return Ok(());
     }
-    Err(Failure::usage(format!(
-        "{} belongs to user {} (mode {:o}); run this command as that user or as root",
-        database.display(),
-        found.uid(),
-        found.mode() & 0o777
-    )))
+    let reason = format!("user {owner} owns it, mode {mode:o}, and this is user {us}");
+    Err(StoreError::Exposed { path: database.to_owned(), reason })
 }
 
 /// Who asks, for the record: the login name's number, since names can change.
@@ -80,4 +80,23 @@ pub(super) fn operator() -> String {
     crate::secret::variable("SUDO_USER")
         .or_else(|| crate::secret::variable("USER"))
         .unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Exit;
+
+    #[test]
+    fn only_the_owner_and_root_may_use_a_database() {
+        let check = |us| owned(Path::new("/var/lib/seatwatch/seatwatch.db"), 998, 0o600, us);
+        assert_eq!((check(998), check(0)), (Ok(()), Ok(())));
+        let failure = Failure::from(check(1000).unwrap_err());
+        // A service whose database was put back under another owner is started again until somebody mended that.
+        assert_eq!(failure.exit(), Exit::Storage);
+        let Failure::Store(error) = failure else { panic!("{failure:?}") };
+        let said = error.to_string();
+        assert!(said.contains("/seatwatch.db") && said.contains("user 998 owns it, mode 600"), "{said}");
+        assert!(said.contains("as its owner or as root"), "{said}");
+    }
 }

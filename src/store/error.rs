@@ -29,8 +29,8 @@ pub enum StoreError {
     #[error("{} cannot be written ({reason}): give the user who runs Seatwatch write permission on the file and \
              its directory", path.display())]
     ReadOnly { path: PathBuf, reason: String },
-    #[error("{} may be opened by others ({reason}): `chmod 600` it and make the user who runs Seatwatch its \
-             owner", path.display())]
+    #[error("{} is not ours alone ({reason}): run this as its owner or as root, or make the user who runs Seatwatch \
+             its owner and `chmod 600` it", path.display())]
     Exposed { path: PathBuf, reason: String },
     #[error("the disk that holds {} is full: free some space; nothing was written, and work goes on by itself \
              when there is room", path.display())]

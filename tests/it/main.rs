@@ -9,6 +9,7 @@ mod client;
 mod commands;
 mod commands_act;
 mod credentials;
+mod dist;
 mod docs;
 mod emulator;
 mod evidence;
