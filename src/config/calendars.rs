@@ -3,14 +3,66 @@
 //! Neighbours: `engine::calendar` says what the words mean, rules name a calendar in `during`. A part of its own
 //! because each table of the file has one file here.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use chrono_tz::Tz;
 
 use super::agent::zone;
+use super::names::Names;
 use super::section::{Section, Spanned};
 use crate::engine::calendar::Calendar;
 
+/// Reads all calendars. Those that are the rest of another come after it, wherever they stand.
+pub(super) fn read_all(
+    sections: Vec<Section<'_>>,
+    names: &Names,
+    agent_zone: Tz,
+) -> BTreeMap<String, Arc<Calendar>> {
+    let mut calendars: BTreeMap<String, Arc<Calendar>> = BTreeMap::new();
+    let (rests, plain): (Vec<_>, Vec<_>) = sections.into_iter().partition(|section| section.peek("outside"));
+    for mut section in plain {
+        section.has("outside");
+        let calendar = read(&mut section, agent_zone);
+        calendars.extend(calendar.map(|calendar| (calendar.name().to_owned(), Arc::new(calendar))));
+        section.finish();
+    }
+    let mut found = Vec::with_capacity(rests.len());
+    for mut section in rests {
+        found.extend(rest(&mut section, names, &calendars));
+        section.finish();
+    }
+    calendars.extend(found.into_iter().map(|calendar| (calendar.name().to_owned(), Arc::new(calendar))));
+    calendars
+}
+
+/// Reads a calendar that is all the time another one is not.
+fn rest(
+    section: &mut Section<'_>,
+    names: &Names,
+    calendars: &BTreeMap<String, Arc<Calendar>>,
+) -> Option<Calendar> {
+    let name = section.label("name");
+    let inner = section.spanned_string("outside")?;
+    for key in ["timezone", "days", "hours", "holidays", "workdays"] {
+        if section.has(key) {
+            let hint = "leave it out: they are those of the other calendar";
+            section.error_at(key, "cannot stand beside outside", Some(hint));
+        }
+    }
+    if !names.check(section, "outside", inner.span(), inner.get_ref()) {
+        return None;
+    }
+    let Some(calendar) = calendars.get(inner.get_ref()) else {
+        let hint = "name one with days or hours of its own, if that has no mistake";
+        section.error_at("outside", &format!("{:?} has no hours of its own", inner.get_ref()), Some(hint));
+        return None;
+    };
+    Some(Calendar::outside(&name?, calendar))
+}
+
 /// Reads one calendar; without a zone of its own it follows the agent's.
-pub(super) fn read(section: &mut Section<'_>, agent_zone: Tz) -> Option<Calendar> {
+fn read(section: &mut Section<'_>, agent_zone: Tz) -> Option<Calendar> {
     let name = section.label("name");
     let zone = zone(section, "timezone").unwrap_or(agent_zone);
     let days = section.strings("days");

@@ -7,6 +7,7 @@
 
 mod agent;
 mod calendars;
+mod defaults;
 mod fleet;
 mod names;
 pub mod place;

@@ -8,20 +8,16 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::fleet::{globs, limit};
+use super::defaults::Defaults;
+use super::fleet::globs;
 use super::names::Names;
 use super::section::Section;
 use crate::engine::calendar::Calendar;
-use crate::engine::event::Severity;
 use crate::engine::lang::{self, Program};
-use crate::engine::rule::{AbsentMeans, Hold, Mode, OnLeave, Per, Policy, Rule, Scope};
-use crate::engine::time::Span;
+use crate::engine::rule::{Mode, Per, Policy, Rule, Scope};
 
 /// Names beginning so are the agent's own.
 const RESERVED: &str = "agent/";
-
-/// The longest `for`, `repeat` or `max_gap`.
-const LONGEST: Span = Span::from_days(400);
 
 /// What rules refer to.
 #[derive(Debug)]
@@ -36,35 +32,18 @@ pub(super) struct Known<'n> {
 }
 
 /// Reads one rule; None if it cannot run.
-pub(super) fn read(section: &mut Section<'_>, known: &Known<'_>) -> Option<Rule> {
+pub(super) fn read(section: &mut Section<'_>, known: &Known<'_>, defaults: &Defaults) -> Option<Rule> {
     let name = section.label("name").filter(|name| !reserved(section, name));
     let pers = [("user", Per::User), ("group", Per::Group), ("source", Per::Source)];
     let per = section.choice("per", &pers).unwrap_or_default();
     let when =
         section.has("when").then(|| condition(section, "when", per)).or_else(|| section.missing("when"));
     let clear = section.has("clear_when").then(|| condition(section, "clear_when", per));
-    let limit = limit(section);
-    let policy = Policy {
-        hold: hold(section, "for").unwrap_or_default(),
-        clear_hold: hold(section, "clear_for").unwrap_or_default(),
-    };
-    let severities = [
-        ("info", Severity::Info),
-        ("low", Severity::Low),
-        ("medium", Severity::Medium),
-        ("high", Severity::High),
-        ("critical", Severity::Critical),
-    ];
-    let severity = section.choice("severity", &severities).unwrap_or_default();
-    let notify = notify(section, known);
-    let repeat = section.duration_in("repeat", Span::from_mins(1)..=LONGEST);
-    let max_gap = section.duration_in("max_gap", Span::from_secs(1)..=LONGEST);
-    let means = [("hold", AbsentMeans::Hold), ("zero", AbsentMeans::Zero), ("breach", AbsentMeans::Breach)];
-    let absent = section.choice("absent", &means).unwrap_or_default();
+    let own = Defaults::read(section, known.channels).or(defaults);
+    let silent = own.notify.is_none();
+    let notify = own.notify.unwrap_or_else(|| known.notify.to_vec());
+    let mode = own.mode.unwrap_or_default();
     let during = during(section, known);
-    let leave = [("hold", OnLeave::Hold), ("end", OnLeave::End)];
-    let on_leave = section.choice("on_leave", &leave).unwrap_or_default();
-    let mode = section.choice("mode", &[("live", Mode::Live), ("shadow", Mode::Shadow)]).unwrap_or_default();
     let evidence_clients = section.choice("evidence", &[("clients", true)]).unwrap_or_default();
     if evidence_clients && per != Per::User {
         let hint = "leave it out, or write a rule about users";
@@ -75,13 +54,15 @@ pub(super) fn read(section: &mut Section<'_>, known: &Known<'_>) -> Option<Rule>
         );
     }
     let scope = scope(section, known);
-    if mode == Mode::Live && notify.is_empty() && !section.has("notify") {
+    if mode == Mode::Live && notify.is_empty() && silent {
         let place = section.own_place();
         let hint = "name channels in notify, here or in [agent]";
         section.notes.warning(section.text, &place, "tells nobody", Some(hint));
     }
     let (when_text, when) = when??;
     let (clear_when_text, clear_when) = optional(clear)?;
+    let policy =
+        Policy { hold: own.hold.unwrap_or_default(), clear_hold: own.clear_hold.unwrap_or_default() };
     let mut rule = Rule {
         name: name?,
         version: String::new(),
@@ -90,15 +71,15 @@ pub(super) fn read(section: &mut Section<'_>, known: &Known<'_>) -> Option<Rule>
         clear_when_text,
         when,
         clear_when,
-        limit,
+        limit: own.limit,
         policy,
-        severity,
+        severity: own.severity.unwrap_or_default(),
         notify,
-        repeat,
-        max_gap,
-        absent,
+        repeat: own.repeat,
+        max_gap: own.max_gap,
+        absent: own.absent.unwrap_or_default(),
         during,
-        on_leave,
+        on_leave: own.on_leave.unwrap_or_default(),
         mode,
         evidence_clients,
         scope,
@@ -142,35 +123,6 @@ fn condition(section: &mut Section<'_>, key: &'static str, per: Per) -> Conditio
             None
         }
     }
-}
-
-/// `10m`, or `3 of 5 polls`.
-fn hold(section: &mut Section<'_>, key: &'static str) -> Option<Hold> {
-    let text = section.peek_string(key).unwrap_or_default();
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let [n, "of", of, "polls"] = words[..] else {
-        return section.duration_in(key, Span::ZERO..=LONGEST).map(Hold::For);
-    };
-    section.has(key);
-    match (n.parse::<u8>(), of.parse::<u8>()) {
-        (Ok(n), Ok(of)) if (1..=of).contains(&n) && of <= 64 => Some(Hold::Polls { n, of }),
-        _ => {
-            let hint = "write \"n of m polls\" with n from 1 to m and m up to 64, as in \"3 of 5 polls\"";
-            section.error_at(key, &format!("{text:?} cannot be met or counted"), Some(hint));
-            None
-        }
-    }
-}
-
-fn notify(section: &mut Section<'_>, known: &Known<'_>) -> Vec<String> {
-    if !section.has("notify") {
-        return known.notify.to_vec();
-    }
-    let names = section.strings("notify");
-    if names.is_empty() {
-        section.warning_at("notify", "tells nobody", Some("name a channel, or use mode = \"shadow\""));
-    }
-    known.channels.check_all(section, "notify", names)
 }
 
 fn during(section: &mut Section<'_>, known: &Known<'_>) -> Option<Arc<Calendar>> {

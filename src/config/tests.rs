@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::*;
-use crate::engine::rule::Hold;
+use crate::engine::event::Severity;
+use crate::engine::rule::{Hold, Mode};
 use crate::engine::time::Span;
 
 fn now() -> Time {
@@ -272,6 +273,47 @@ fn every_mistake_is_shown_at_once() {
     let json = serde_json::to_value(&problems).unwrap();
     let keys: BTreeSet<&str> = json["errors"][0].as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(keys, BTreeSet::from(["file", "line", "column", "key", "message", "hint"]));
+}
+
+#[test]
+fn a_rule_says_for_itself_what_the_defaults_say_for_all() {
+    let defaults = "[defaults]\nseverity = \"high\"\nfor = \"3 of 5 polls\"\nlimit = 7\nrepeat = \"4h\"\nmode = \"shadow\"\n";
+    let own = BASE.replace("[[rule]]", "[[rule]]\nname = \"own\"\nwhen = \"online > 1\"\nseverity = \"low\"\nfor = \"1m\"\nmode = \"live\"\n[[rule]]");
+    let rules = parse(&format!("{own}\n{defaults}")).unwrap().rules;
+    let told = |name: &str| {
+        let rule = rules.iter().find(|rule| rule.name == name).unwrap();
+        (rule.severity, rule.policy.hold, rule.limit, rule.repeat, rule.mode)
+    };
+    let four = Some(Span::from_hours(4));
+    assert_eq!(told("own"), (Severity::Low, Hold::For(Span::from_mins(1)), Some(7), four, Mode::Live));
+    let other = rules.iter().find(|rule| rule.name != "own").unwrap().name.clone();
+    let (severity, _, _, repeat, mode) = told(&other);
+    assert_eq!((severity, repeat, mode), (Severity::High, four, Mode::Shadow));
+    let wrong =
+        parse(&format!("{BASE}\n[defaults]\nwhen = \"online > 1\"\nfor = \"7 of 5 polls\"")).unwrap_err();
+    let keys: Vec<&str> = wrong.errors.iter().map(|problem| problem.key.as_str()).collect();
+    assert_eq!(keys, ["defaults.when", "defaults.for"]);
+}
+
+#[test]
+fn a_calendar_is_the_rest_of_another() {
+    let calendars = "[[calendar]]\nname = \"closed\"\noutside = \"office\"\n[[calendar]]\nname = \"office\"\nhours = [\"09:00-18:00\"]\n";
+    let config = parse(&format!("{BASE}\n{calendars}")).unwrap();
+    let find = |name: &str| config.calendars.iter().find(|calendar| calendar.name() == name).unwrap();
+    for hour in 0..48 {
+        let at = now() + Span::from_hours(hour);
+        assert_ne!(find("office").contains(at), find("closed").contains(at), "{at}");
+    }
+    let wrong = |more: &str| {
+        let problems = parse(&format!("{BASE}\n{calendars}[[calendar]]\nname = \"x\"\n{more}")).unwrap_err();
+        problems.errors.iter().map(|p| format!("{}: {}", p.key, p.message)).collect::<Vec<_>>()
+    };
+    assert_eq!(wrong("outside = \"offce\""), ["calendar \"x\".outside: no calendar is called \"offce\""]);
+    assert_eq!(wrong("outside = \"closed\""), ["calendar \"x\".outside: \"closed\" has no hours of its own"]);
+    assert_eq!(
+        wrong("outside = \"office\"\nhours = [\"01:00-02:00\"]"),
+        ["calendar \"x\".hours: cannot stand beside outside"]
+    );
 }
 
 const EXAMPLE: &str = include_str!("../../rules.example.toml");

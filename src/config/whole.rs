@@ -9,6 +9,7 @@ use std::sync::Arc;
 use chrono_tz::Tz;
 
 use super::agent::{self, Agent};
+use super::defaults::Defaults;
 use super::fleet::Exceptions;
 use super::names::Names;
 use super::rules::Known;
@@ -50,6 +51,7 @@ struct Defined {
 /// Reads everything under `root`. What it returns counts only if no error was noted.
 pub(super) fn read(mut root: Section<'_>, now: Time) -> Config {
     let mut agent_table = root.table("agent");
+    let defaults = root.table("defaults");
     let mut tables = Tables {
         accounts: root.tables("account"),
         sources: root.tables("source"),
@@ -76,7 +78,8 @@ pub(super) fn read(mut root: Section<'_>, now: Time) -> Config {
     let channels = channels(std::mem::take(&mut tables.channels));
     let accounts = accounts(std::mem::take(&mut tables.accounts));
     let sources = sources(std::mem::take(&mut tables.sources), &defined, &accounts, agent.timezone, now);
-    let calendars = calendars(std::mem::take(&mut tables.calendars), agent.timezone);
+    let calendars =
+        calendars::read_all(std::mem::take(&mut tables.calendars), &defined.calendars, agent.timezone);
     let mut config = Config {
         agent,
         accounts,
@@ -93,7 +96,7 @@ pub(super) fn read(mut root: Section<'_>, now: Time) -> Config {
         asked: std::collections::BTreeSet::new(),
     };
     let tests = std::mem::take(&mut tables.tests);
-    reach(&mut config, tables, &defined, &calendars, now);
+    reach(&mut config, defaults, tables, &defined, &calendars, now);
     config.tests = trials::read_all(
         tests,
         &trials::Known {
@@ -162,19 +165,10 @@ fn sources(
     read
 }
 
-fn calendars(sections: Vec<Section<'_>>, zone: Tz) -> BTreeMap<String, Arc<Calendar>> {
-    let mut calendars = BTreeMap::new();
-    for mut section in sections {
-        let calendar = calendars::read(&mut section, zone);
-        calendars.extend(calendar.map(|calendar| (calendar.name().to_owned(), Arc::new(calendar))));
-        section.finish();
-    }
-    calendars
-}
-
 /// Groups, exceptions and rules, and whom they reach.
 fn reach(
     config: &mut Config,
+    defaults: Option<Section<'_>>,
     tables: Tables<'_>,
     defined: &Defined,
     calendars: &BTreeMap<String, Arc<Calendar>>,
@@ -204,8 +198,13 @@ fn reach(
     };
     let crowd = Crowd::new(&config.sources, &config.fleet);
     let today = now.to_utc().with_timezone(&config.agent.timezone).date_naive();
+    let of_all = defaults.map_or_else(Defaults::default, |mut section| {
+        let of_all = Defaults::read(&mut section, known.channels);
+        section.finish();
+        of_all
+    });
     for mut section in tables.rules {
-        let rule = rules::read(&mut section, &known);
+        let rule = rules::read(&mut section, &known, &of_all);
         if let Some(rule) = &rule {
             crowd.check_rule(&section, rule);
         }

@@ -34,6 +34,8 @@ pub struct Calendar {
     /// Sorted, each date once.
     holidays: Vec<NaiveDate>,
     workdays: Vec<NaiveDate>,
+    /// All the rest of time instead.
+    outside: bool,
 }
 
 const DAY: u16 = 24 * 60;
@@ -88,7 +90,12 @@ impl Calendar {
             dates
         };
         let (holidays, workdays) = (sorted(holidays), sorted(workdays));
-        Ok(Self { name: name.to_owned(), zone, days: open, windows, holidays, workdays })
+        Ok(Self { name: name.to_owned(), zone, days: open, windows, holidays, workdays, outside: false })
+    }
+
+    /// All the time that `inner` is not: nights, weekends and holidays, where `inner` are the hours of an office.
+    pub fn outside(name: &str, inner: &Self) -> Self {
+        Self { name: name.to_owned(), outside: !inner.outside, ..inner.clone() }
     }
 
     pub fn name(&self) -> &str {
@@ -107,7 +114,8 @@ impl Calendar {
             let minute = minute(date);
             self.is_workday(date) && self.windows.iter().any(|w| (w.0.into()..w.1.into()).contains(&minute))
         };
-        inside(shown.date()) || shown.date().pred_opt().is_some_and(inside)
+        let within = inside(shown.date()) || shown.date().pred_opt().is_some_and(inside);
+        within != self.outside
     }
 
     /// The first instant after `at` at which [`Calendar::contains`] turns; None if it never does, or not within ten
@@ -142,7 +150,8 @@ impl Calendar {
         let windows: Vec<String> = self.windows.iter().map(|(start, end)| format!("{start}-{end}")).collect();
         let dates = |all: &[NaiveDate]| all.iter().map(NaiveDate::to_string).collect::<Vec<_>>().join(",");
         let (holidays, workdays) = (dates(&self.holidays), dates(&self.workdays));
-        format!("{} {days} {} holidays {holidays} workdays {workdays}", self.zone, windows.join(","))
+        let outside = if self.outside { "outside " } else { "" };
+        format!("{outside}{} {days} {} holidays {holidays} workdays {workdays}", self.zone, windows.join(","))
     }
 
     fn is_workday(&self, date: NaiveDate) -> bool {

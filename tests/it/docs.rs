@@ -179,6 +179,35 @@ fn rules_files_load_without_a_warning() {
     }
 }
 
+/// What stands above a rule of the example, and what tests speak of it.
+#[test]
+fn ready_made_rules_say_what_they_find_and_carry_tests() {
+    let example = include_str!("../../rules.example.toml");
+    let config = parse(example).unwrap_or_else(|e| panic!("{}", e.draw(false)));
+    assert!(config.rules.len() >= 11, "{}", config.rules.len());
+    for rule in &config.rules {
+        let above = example.split(&format!("name = \"{}\"", rule.name)).next().unwrap();
+        let comment: Vec<&str> =
+            above.lines().rev().skip(1).take_while(|line| line.starts_with("# ")).collect();
+        let said: Vec<&str> = comment.iter().rev().filter_map(|line| line[2..].split(':').next()).collect();
+        assert_eq!(said, ["finds", "wrongly", "tune"], "{}", rule.name);
+        let wanted = |some: bool| {
+            let expected = config.tests.iter().flat_map(|test| &test.expected);
+            let of_rule = expected.filter(|expected| expected.rule == rule.name);
+            of_rule.filter(|expected| !expected.subjects.is_empty() == some).count()
+        };
+        assert!(wanted(true) > 0, "no test sees {} fire", rule.name);
+    }
+    let output = Command::new(env!("CARGO_BIN_EXE_seatwatch"))
+        .args(["rules", "test", "-c", concat!(env!("CARGO_MANIFEST_DIR"), "/rules.example.toml")])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    let summary = format!("{0} tests: {0} passed, 0 failed", config.tests.len());
+    assert_eq!(text.lines().last(), Some(summary.as_str()));
+}
+
 #[test]
 fn own_alerts_stand_as_they_are() {
     let word = |value: &dyn erased::Word| value.word();
