@@ -12,7 +12,7 @@ use crate::engine::judge::judge;
 use crate::engine::names::Asked;
 use crate::engine::outcome::{Outcome, PollRow};
 use crate::engine::reading::{Fault, Fetched, PollOutcome};
-use crate::engine::restore::{Past, replay_from};
+use crate::engine::restore::replay_from;
 use crate::engine::tend::reconcile;
 use crate::engine::time::{Span, Time};
 use crate::engine::total;
@@ -232,8 +232,7 @@ fn read(reader: &Reader, setup: Arc<Setup>) -> Result<Watch, StoreError> {
     }
     each_column(reader, &source, from, memory.seq, |poll, column| {
         clock = clock + poll.elapsed;
-        let usable = poll.outcome != PollOutcome::Failed;
-        watch.replay(&Past { seq: poll.seq, clock, column, usable });
+        watch.replay_turned(column, clock, poll.seq, poll.outcome != PollOutcome::Failed);
     })?;
     Ok(watch)
 }

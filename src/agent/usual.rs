@@ -3,7 +3,7 @@
 //! Neighbours: `engine::usual` says what is wanted and takes it, `collect` asks before each poll, and whoever plays
 //! history over does as well. A part of its own because it reads polls long gone while a poll is under way.
 
-use crate::engine::reading::Reading;
+use crate::engine::past::Column;
 use crate::engine::time::Time;
 use crate::engine::usual::{Lesson, Raised};
 use crate::engine::watch::Watch;
@@ -21,7 +21,7 @@ pub fn study(reader: &Reader, source: &str, last: u64, lesson: &mut Lesson) -> R
         for polls in reader.stretches(source, &past.time, lesson.reach(), last)? {
             lesson.begin(&past);
             each_column(reader, source, *polls.start(), *polls.end(), |poll, column| {
-                lesson.poll(poll.at, poll.elapsed, column);
+                lesson.poll(poll.at, poll.elapsed, &column.readings());
             })?;
         }
     }
@@ -65,38 +65,19 @@ pub(super) fn each_column(
     source: &str,
     first: u64,
     last: u64,
-    mut take: impl FnMut(&StoredPoll, &[Reading]),
+    mut take: impl FnMut(&StoredPoll, &Column),
 ) -> Result<(), StoreError> {
-    let mut column: Option<Vec<Reading>> = None;
+    let mut column: Option<Column> = None;
     for poll in reader.polls(source, first)?.until(last) {
         let poll = poll?;
         let column = match &mut column {
-            Some(column) => {
-                apply(column, &poll.changes);
-                column
-            }
-            None => column.insert(reader.column_at(source, poll.seq)?),
+            Some(column) => column,
+            None => column.insert(Column::new(reader.column_at(source, poll.seq)?)),
         };
-        if poll.failed.is_empty() {
-            take(&poll, column);
-            continue;
-        }
-        let mut said = column.clone();
-        for range in &poll.failed {
-            said.resize(said.len().max(range.end as usize), Reading::NOT_POLLED);
-            said[range.start as usize..range.end as usize].fill(Reading::FAILED);
-        }
-        take(&poll, &said);
+        column.turn(&poll.changes, &poll.failed);
+        take(&poll, column);
     }
     Ok(())
-}
-
-fn apply(column: &mut Vec<Reading>, changes: &[(u32, Reading)]) {
-    for (slot, reading) in changes {
-        let slot = *slot as usize;
-        column.resize(column.len().max(slot + 1), Reading::NOT_POLLED);
-        column[slot] = *reading;
-    }
 }
 
 impl Agent {

@@ -29,15 +29,15 @@ pub fn judge(watch: &mut Watch, poll: Poll, now: Time) -> Outcome {
     watch.set_hour(poll.at);
     let usable = poll.outcome() != PollOutcome::Failed;
     count(watch, &poll, usable);
-    let gaps = Gaps::before(watch);
-    let (changes, failed) = take_readings(watch, &poll.readings);
-    watch.observe(&poll.readings, watch.memory.clock, poll.seq, usable);
+    let turned = watch.signals.turned(&poll.readings);
+    let (changes, failed) = take_readings(watch, &poll.readings, &turned);
+    watch.observe(&turned, poll.readings.len(), watch.memory.clock, poll.seq, usable);
 
     let mut plans = std::mem::take(&mut watch.plans);
-    let mut pass = Pass { watch, poll: &poll, gaps, outcome: Outcome::default(), evidence: Vec::new() };
-    for (number, plan) in plans.iter_mut().enumerate() {
+    let mut pass = Pass { watch, poll: &poll, outcome: Outcome::default(), evidence: Vec::new() };
+    for plan in &mut plans {
         for (index, judged) in verdict::of(pass.watch, plan, &poll) {
-            pass.advance(number, plan, index, judged);
+            pass.advance(plan, index, judged);
         }
     }
     pass.own(usable);
@@ -79,53 +79,66 @@ fn count(watch: &mut Watch, poll: &Poll, usable: bool) {
 }
 
 /// Moves the column of last readings on; returns what changed and what failed.
-fn take_readings(watch: &mut Watch, readings: &[Reading]) -> (Vec<(u32, Reading)>, Vec<Range<u32>>) {
-    let (mut changes, mut failed) = (Vec::new(), Vec::<Range<u32>>::new());
-    watch.last.resize(watch.last.len().max(readings.len()), Reading::NOT_POLLED);
-    for (slot, (last, reading)) in (0u32..).zip(watch.last.iter_mut().zip(readings)) {
-        if *reading == Reading::FAILED {
-            match failed.last_mut().filter(|range| range.end == slot) {
-                Some(range) => range.end = slot + 1,
-                None => failed.push(slot..slot + 1),
-            }
-        } else if reading != last {
-            changes.push((slot, *reading));
-            *last = *reading;
+fn take_readings(
+    watch: &mut Watch,
+    readings: &[Reading],
+    turned: &[(u32, Reading)],
+) -> (Vec<(u32, Reading)>, Vec<Range<u32>>) {
+    let last = &mut watch.last;
+    last.resize(last.len().max(readings.len()), Reading::NOT_POLLED);
+    let mut changes = Vec::new();
+    let mut take = |slot: u32, reading: Reading| {
+        let Some(last) = last.get_mut(slot as usize) else { return };
+        if reading != Reading::FAILED && reading != *last {
+            changes.push((slot, reading));
+            *last = reading;
         }
+    };
+    let before = watch.failed.take();
+    match before {
+        Some(_) => turned.iter().for_each(|(slot, reading)| take(*slot, *reading)),
+        // What this watch remembers of readings need not be what its signals do.
+        None => (0..).zip(readings).for_each(|(slot, reading)| take(slot, *reading)),
     }
+    let failed = match before {
+        Some(none) if none.is_empty() && turned.iter().all(|(_, r)| *r != Reading::FAILED) => none,
+        Some(_) | None => failed(readings),
+    };
+    watch.failed = Some(failed.clone());
     (changes, failed)
 }
 
-/// For every alert that is kept: how long ago its subject was last known, before this poll.
-struct Gaps(Vec<std::collections::BTreeMap<u32, Span>>);
-
-impl Gaps {
-    fn before(watch: &Watch) -> Self {
-        let of = |plan: &Plan| {
-            let known = |index: &u32| Some((*index, plan.last_known(*index, &watch.signals)?));
-            plan.alerts.keys().filter_map(known).collect()
-        };
-        Self(watch.plans.iter().map(of).collect())
+/// The slots that failed, as ranges.
+fn failed(readings: &[Reading]) -> Vec<Range<u32>> {
+    let mut failed = Vec::<Range<u32>>::new();
+    for (slot, _) in (0u32..).zip(readings).filter(|(_, reading)| **reading == Reading::FAILED) {
+        match failed.last_mut().filter(|range| range.end == slot) {
+            Some(range) => range.end = slot + 1,
+            None => failed.push(slot..slot + 1),
+        }
     }
+    failed
 }
 
 /// One poll being judged.
 struct Pass<'a> {
     watch: &'a mut Watch,
     poll: &'a Poll,
-    gaps: Gaps,
     outcome: Outcome,
     evidence: Vec<u32>,
 }
 
 impl Pass<'_> {
     /// One verdict for one subject: steps its alert, and notes what is to be written.
-    fn advance(&mut self, number: usize, plan: &mut Plan, index: u32, judged: Judged) {
-        let before = plan.alerts.get(&index).cloned().unwrap_or_default();
+    fn advance(&mut self, plan: &mut Plan, index: u32, judged: Judged) {
+        let kept = plan.alerts.get(&index);
+        // How long ago the subject of an alert that is kept was last known.
+        let last = kept.and_then(|_| plan.known_before(index, &self.watch.signals));
+        let before = kept.cloned().unwrap_or_default();
         let reading = plan.reading(index, &self.watch.signals);
         let clock = self.watch.memory.clock;
         let max_gap = plan.max_gap;
-        let gap = self.gaps.0[number].get(&index).map_or(Span::ZERO, |last| clock - *last);
+        let gap = last.map_or(Span::ZERO, |last| clock - last);
         let known = plan.known(reading);
         let moment = Moment { at: self.poll.at, clock, seq: self.poll.seq, hole: known && gap > max_gap };
         let (mut after, step) = self.step(plan, &before, judged, &moment);

@@ -1,6 +1,7 @@
 //! The deciding half of the program: readings in, outcomes out. No I/O, no clock, no waiting, and evaluation
 //! cannot fail; only parsing text returns errors. Everything else in the crate may use it, it uses nothing else.
 
+mod absentees;
 pub mod alert;
 pub mod backoff;
 pub mod calendar;
@@ -18,6 +19,7 @@ pub mod notify;
 pub mod outcome;
 pub mod own;
 pub mod own_alerts;
+pub mod past;
 mod peers;
 pub mod plan;
 pub mod reading;

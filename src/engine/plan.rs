@@ -169,13 +169,12 @@ impl Plan {
         }
     }
 
-    /// The clock at which the subject was last known.
-    pub(super) fn last_known(&self, index: u32, users: &Signals) -> Option<Span> {
-        let known = known_track(self.rule.absent);
+    /// The clock at which the subject was last known, before the last poll.
+    pub(super) fn known_before(&self, index: u32, users: &Signals) -> Option<Span> {
         match &self.subjects {
-            Subjects::Users(_) => users.last_on(index, known).map(|(_, clock)| clock),
+            Subjects::Users(_) => users.known_before(index, known_track(self.rule.absent)),
             Subjects::Groups(Groups { totals, .. }) => {
-                totals.last_known_clock(index, track(self.rule.absent), self.max_gap)
+                totals.known_before(index, track(self.rule.absent), self.max_gap)
             }
         }
     }

@@ -3,7 +3,9 @@
 //! Neighbours: `judge` writes a checkpoint now and then, the agent hands back the newest with the polls since. A part
 //! of its own because a restarted agent must go on exactly as one that never stopped.
 
+use super::absentees::Absentees;
 use super::outcome::SourceMemory;
+use super::past::Column;
 use super::plan::{Groups, Plan, Subjects};
 use super::reading::Reading;
 use super::signals::{Needs, Signals, Totals};
@@ -32,7 +34,7 @@ impl Watch {
             bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
             bytes.extend_from_slice(part);
         };
-        put(&self.absent_runs);
+        put(&self.absentees.encode());
         put(&self.signals.encode());
         for plan in &self.plans {
             if let Subjects::Groups(groups) = &plan.subjects {
@@ -50,7 +52,7 @@ impl Watch {
 
     fn decode(&mut self, bytes: &[u8]) -> Option<()> {
         let mut rest = bytes;
-        let absent_runs = take(&mut rest)?.to_vec();
+        let absent_runs = take(&mut rest)?;
         let mut needs = Needs::default();
         self.plans.iter().for_each(|plan| plan.add_needs(&mut needs));
         let signals = Signals::decode(take(&mut rest)?, &needs)?;
@@ -71,13 +73,20 @@ impl Watch {
                 groups.totals = totals;
             }
         }
-        (self.absent_runs, self.signals) = (absent_runs, signals);
+        self.absentees = Absentees::decode(absent_runs, |slot| signals.reading(slot));
+        self.signals = signals;
         Some(())
     }
 
     /// Takes in a poll that was judged before; nothing but what counts over polls changes.
     pub fn replay(&mut self, past: &Past<'_>) {
-        self.observe(past.column, past.clock, past.seq, past.usable);
+        let turned = self.signals.turned(past.column);
+        self.observe(&turned, past.column.len(), past.clock, past.seq, past.usable);
+    }
+
+    /// The same for the poll that `column` has come to.
+    pub fn replay_turned(&mut self, column: &Column, clock: Span, seq: u64, usable: bool) {
+        self.observe(column.turned(), column.len(), clock, seq, usable);
     }
 }
 

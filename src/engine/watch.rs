@@ -4,11 +4,13 @@
 //! its own because restart, reload and live polls must build the very same thing.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 
+use super::absentees::Absentees;
 use super::event::{Limit, OnlineClient, Subject, SubjectKind};
 use super::fleet::Fleet;
 use super::hour::Hour;
@@ -17,7 +19,7 @@ use super::names::{Asked, Names, NewNames};
 use super::outcome::{Alert, AlertKey, Quarantined, SourceMemory};
 use super::own;
 use super::plan::Plan;
-use super::reading::{Fetched, Kind, NO_BATCH, Poll, Reading};
+use super::reading::{Fetched, NO_BATCH, Poll, Reading};
 use super::roster::{Listed, members};
 use super::rule::Rule;
 use super::signals::{Needs, Signals};
@@ -79,8 +81,9 @@ pub struct Watch {
     /// The last reading that was not *failed*.
     pub(super) last: Vec<Reading>,
     pub memory: SourceMemory,
-    /// Good replies in a row without the name, per slot; counts to 255.
-    pub(super) absent_runs: Vec<u8>,
+    /// Slots that failed at the last poll that was judged; None before the first.
+    pub(super) failed: Option<Vec<Range<u32>>>,
+    pub(super) absentees: Absentees,
     pub(super) signals: Signals,
     pub(super) plans: Vec<Plan>,
     /// Own alerts whose subject is this source, by rule name.
@@ -131,7 +134,8 @@ impl Watch {
             clients: BTreeMap::new(),
             last,
             memory: remembered.memory,
-            absent_runs: Vec::new(),
+            failed: None,
+            absentees: Absentees::default(),
             orphans: Vec::new(),
             signals,
             plans,
@@ -160,28 +164,27 @@ impl Watch {
         }
     }
 
-    /// Takes one poll's readings into everything that counts over polls; `judge` and [`Self::replay`] both do.
-    pub(super) fn observe(&mut self, readings: &[Reading], clock: Span, seq: u64, usable: bool) {
-        self.signals.observe(readings, clock, seq);
+    /// Takes what turned at one poll of `len` slots into everything that counts over polls; `judge` and
+    /// [`Self::replay`] both do.
+    pub(super) fn observe(
+        &mut self,
+        turned: &[(u32, Reading)],
+        len: usize,
+        clock: Span,
+        seq: u64,
+        usable: bool,
+    ) {
+        self.signals.take(turned, len, clock, seq);
         for plan in &mut self.plans {
             plan.observe(&self.signals, usable);
         }
-        self.absent_runs.resize(self.absent_runs.len().max(readings.len()), 0);
-        for (run, reading) in self.absent_runs.iter_mut().zip(readings) {
-            *run = match reading.kind() {
-                Kind::Absent => run.saturating_add(1),
-                Kind::Failed => *run,
-                Kind::Online(_) | Kind::NotPolled => 0,
-            };
-        }
+        self.absentees.observe(turned);
     }
 
     /// Users whom several good replies in a row left out, by name.
     pub(super) fn long_absent(&self) -> Vec<String> {
-        let long = |run: &u8| u32::from(*run) >= own::ABSENT_REPLIES;
-        let slots =
-            (0u32..).zip(&self.absent_runs).filter(|(slot, run)| long(run) && self.member[*slot as usize]);
-        let mut users: Vec<String> = slots.map(|(slot, _)| self.names.name(slot).to_string()).collect();
+        let slots = self.absentees.long().filter(|slot| self.member[*slot as usize]);
+        let mut users: Vec<String> = slots.map(|slot| self.names.name(slot).to_string()).collect();
         users.sort();
         users
     }

@@ -3,6 +3,7 @@
 //! Neighbours: `signals` feeds it whole polls, `groups` asks it whether a member was ever there. A part of its own
 //! because absence is counted in good replies and no track of known readings sees those alone.
 
+use super::known::NOW;
 use crate::engine::reading::{Kind, Reading};
 use crate::engine::time::Span;
 
@@ -12,7 +13,10 @@ pub(super) const NEVER: i64 = i64::MIN;
 #[derive(Clone, Debug)]
 pub(super) struct Absence {
     pub(super) gaps: Vec<Span>,
-    /// The clock at the last good reply.
+    /// The clock at the last poll, and at the one before it.
+    pub(super) now: i64,
+    pub(super) then: i64,
+    /// The clock at the last good reply, or [`NOW`].
     pub(super) good: Vec<i64>,
     /// For each gap: since when it is absent.
     pub(super) since: Vec<Vec<i64>>,
@@ -21,37 +25,50 @@ pub(super) struct Absence {
 impl Absence {
     pub(super) fn new(gaps: Vec<Span>) -> Self {
         let since = vec![Vec::new(); gaps.len()];
-        Self { gaps, good: Vec::new(), since }
+        Self { gaps, now: 0, then: 0, good: Vec::new(), since }
     }
 
-    pub(super) fn observe(&mut self, readings: &[Reading], len: usize, clock: i64) {
-        self.good.resize(len, NEVER);
-        for (since, gap) in self.since.iter_mut().zip(&self.gaps) {
-            since.resize(len, NEVER);
-            for ((since, good), reading) in since.iter_mut().zip(&self.good).zip(readings) {
-                match reading.kind() {
-                    Kind::Online(_) => *since = NEVER,
-                    Kind::Absent if *since == NEVER || clock - *good > gap.millis() => *since = clock,
-                    Kind::Absent | Kind::Failed | Kind::NotPolled => {}
-                }
-            }
+    pub(super) fn grow(&mut self, len: usize) {
+        self.good.resize(len.max(self.good.len()), NEVER);
+        for since in &mut self.since {
+            since.resize(len.max(since.len()), NEVER);
         }
-        for (good, reading) in self.good.iter_mut().zip(readings) {
-            match reading.kind() {
-                Kind::Online(_) | Kind::Absent => *good = clock,
-                Kind::Failed | Kind::NotPolled => {}
+    }
+
+    /// A poll at `clock` follows: [`Self::take`] is called for each slot whose reading turned; after a pause that
+    /// matters, for every slot.
+    pub(super) fn begin(&mut self, clock: i64) {
+        (self.then, self.now) = (self.now, clock);
+    }
+
+    pub(super) fn take(&mut self, slot: u32, reading: Reading) {
+        let slot = slot as usize;
+        let good = if self.good[slot] == NOW { self.then } else { self.good[slot] };
+        match reading.kind() {
+            Kind::Online(_) => {
+                self.since.iter_mut().for_each(|since| since[slot] = NEVER);
+                self.good[slot] = NOW;
             }
+            Kind::Absent => {
+                for (since, gap) in self.since.iter_mut().zip(&self.gaps) {
+                    if since[slot] == NEVER || self.now - good > gap.millis() {
+                        since[slot] = self.now;
+                    }
+                }
+                self.good[slot] = NOW;
+            }
+            Kind::Failed | Kind::NotPolled => self.good[slot] = good,
         }
     }
 
     /// Zero when the last good reply had the name; none when it is more than `gap` old.
-    pub(super) fn time(&self, slot: usize, clock: i64, gap: i64) -> Option<f64> {
+    pub(super) fn time(&self, slot: usize, gap: i64) -> Option<f64> {
         let good = *self.good.get(slot)?;
-        if good == NEVER || clock - good > gap {
+        if good == NEVER || (good != NOW && self.now - good > gap) {
             return None;
         }
         let at = self.gaps.iter().position(|g| g.millis() == gap)?;
         let since = self.since[at][slot];
-        Some(if since == NEVER { 0.0 } else { (clock - since) as f64 })
+        Some(if since == NEVER { 0.0 } else { (self.now - since) as f64 })
     }
 }

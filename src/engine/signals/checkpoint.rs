@@ -10,14 +10,14 @@ use sha2::{Digest, Sha256};
 
 use super::absence::{Absence, NEVER};
 use super::groups::View;
-use super::known::{Known, NONE, Stretch};
+use super::known::{Before, Known, NONE, NOW, Stretch};
 use super::needs::Kept;
 use super::{Needs, Signals, Totals, Track};
 use crate::engine::reading::{Kind, Reading};
 use crate::engine::time::Span;
 
-const USERS: &[u8] = b"seatwatch signals 1\n";
-const GROUPS: &[u8] = b"seatwatch totals 1\n";
+const USERS: &[u8] = b"seatwatch signals 2\n";
+const GROUPS: &[u8] = b"seatwatch totals 2\n";
 
 impl Signals {
     /// Everything [`Signals::decode`] needs to go on as if it had never stopped.
@@ -115,6 +115,14 @@ impl Writer {
         self.number(u64::try_from(now - clock).unwrap_or(0));
     }
 
+    /// The same, or that it is so at `now`; numbers below `base` mean something else.
+    fn since(&mut self, now: i64, clock: i64, base: u64) {
+        match clock {
+            NOW => self.number(base),
+            clock => self.number(base + 1 + u64::try_from(now - clock).unwrap_or(0)),
+        }
+    }
+
     fn signals(&mut self, signals: &Signals) {
         let now = signals.clock.millis();
         self.span(signals.clock);
@@ -135,8 +143,9 @@ impl Writer {
         self.number(u64::from(signals.absence.is_some()));
         if let Some(absence) = &signals.absence {
             self.list(&absence.gaps, |out, gap| out.span(*gap));
-            let maybe = |out: &mut Self, clock: &i64| {
-                out.number(if *clock == NEVER { 0 } else { 1 + u64::try_from(now - clock).unwrap_or(0) });
+            let maybe = |out: &mut Self, clock: &i64| match *clock {
+                NEVER => out.number(0),
+                clock => out.since(now, clock, 1),
             };
             self.list(&absence.good, maybe);
             self.list(&absence.since, |out, since| out.list(since, maybe));
@@ -147,12 +156,13 @@ impl Writer {
         self.span(known.kept.horizon);
         self.span(known.kept.least_gap);
         self.list(&known.kept.run_gaps, |out, gap| out.span(*gap));
-        self.number(u64::from(known.kept.previous));
+        self.ago(now, known.then);
         self.list(&known.value, |out, value| out.value(*value));
-        self.list(&known.clock, |out, clock| out.ago(now, *clock));
-        self.list(&known.before, |out, (value, clock)| {
-            out.value(*value);
-            out.ago(now, *clock);
+        self.list(&known.clock, |out, clock| out.since(now, *clock, 0));
+        self.list(&known.before, |out, before| {
+            out.number(u64::from(before.slot));
+            out.value(before.value);
+            out.ago(now, before.clock);
         });
         self.list(&known.since, |out, since| out.ago(now, *since));
         self.list(&known.runs, |out, run| out.list(run, |out, since| out.ago(now, *since)));
@@ -224,6 +234,13 @@ impl<'a> Reader<'a> {
         now.checked_sub(i64::try_from(self.number()?).ok()?)
     }
 
+    fn since(&mut self, now: i64, base: u64) -> Option<i64> {
+        match self.number()?.checked_sub(base)? {
+            0 => Some(NOW),
+            n => now.checked_sub(i64::try_from(n - 1).ok()?),
+        }
+    }
+
     /// Every item takes a byte at least, so a wrong length cannot ask for much memory.
     fn list<T>(&mut self, mut item: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
         let len = usize::try_from(self.number()?).ok().filter(|len| *len <= self.0.len())?;
@@ -263,11 +280,17 @@ impl<'a> Reader<'a> {
     fn known(&mut self, now: i64, len: usize) -> Option<Known> {
         let (horizon, least_gap) = (self.span()?, self.span()?);
         let run_gaps = self.list(Self::span)?;
-        let previous = self.flag()?;
-        let mut known = Known::new(Kept { horizon, least_gap, run_gaps, previous });
+        let mut known = Known::new(Kept { horizon, least_gap, run_gaps });
+        (known.now, known.then) = (now, self.ago(now)?);
         known.value = self.list(Self::value)?;
-        known.clock = self.list(|from| from.ago(now))?;
-        known.before = self.list(|from| Some((from.value()?, from.ago(now)?)))?;
+        known.clock = self.list(|from| from.since(now, 0))?;
+        known.before = self.list(|from| {
+            Some(Before {
+                slot: u32::try_from(from.number()?).ok()?,
+                value: from.value()?,
+                clock: from.ago(now)?,
+            })
+        })?;
         known.since = self.list(|from| from.ago(now))?;
         known.runs = self.list(|from| from.list(|from| from.ago(now)))?;
         known.logs = self.list(|from| {
@@ -280,21 +303,22 @@ impl<'a> Reader<'a> {
         })?;
         let windows = if horizon > Span::ZERO { len } else { 0 };
         let sizes = [known.value.len() == len, known.clock.len() == len, known.since.len() == windows];
-        let more = [known.logs.len() == windows, known.before.len() == if previous { len } else { 0 }];
+        let more = [known.logs.len() == windows, known.before.is_sorted_by_key(|before| before.slot)];
         let runs = known.runs.len() == known.kept.run_gaps.len() && known.runs.iter().all(|r| r.len() == len);
         (runs && sizes.iter().chain(&more).all(|fits| *fits)).then_some(known)
     }
 
     fn absence(&mut self, now: i64) -> Option<Absence> {
-        let maybe = |from: &mut Self| match from.number()? {
-            0 => Some(NEVER),
-            n => now.checked_sub(i64::try_from(n - 1).ok()?),
+        let maybe = |from: &mut Self| match from.0.first() {
+            Some(0) => from.number().map(|_| NEVER),
+            _ => from.since(now, 1),
         };
         let gaps = self.list(Self::span)?;
         let good = self.list(maybe)?;
         let since = self.list(|from| from.list(maybe))?;
         let fits = since.len() == gaps.len() && since.iter().all(|column| column.len() == good.len());
-        fits.then_some(Absence { gaps, good, since })
+        // What lay before is not asked for again: the next poll comes after `now`.
+        fits.then_some(Absence { gaps, now, then: now, good, since })
     }
 }
 
@@ -303,13 +327,10 @@ impl Known {
     fn fitted(mut self, kept: Kept) -> Option<Self> {
         let windows = kept.horizon > Span::ZERO;
         let short = kept.horizon > self.kept.horizon || (windows && kept.least_gap < self.kept.least_gap);
-        if short || (kept.previous && !self.kept.previous) {
+        if short {
             return None;
         }
         self.runs = columns(&self.kept.run_gaps, self.runs, &kept.run_gaps)?;
-        if !kept.previous {
-            self.before = Vec::new();
-        }
         if !windows {
             (self.since, self.logs) = (Vec::new(), Vec::new());
         }

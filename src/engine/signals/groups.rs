@@ -107,10 +107,10 @@ impl Totals {
         }
     }
 
-    /// The clock at the last poll at which the total was known.
-    pub fn last_known_clock(&self, group: u32, track: Track, max_gap: Span) -> Option<Span> {
+    /// The clock at which the total was last known, before the last poll.
+    pub fn known_before(&self, group: u32, track: Track, max_gap: Span) -> Option<Span> {
         let view = self.views.iter().find(|view| (view.track, view.max_gap) == (track, max_gap))?;
-        view.totals.last_known_clock(group)
+        view.totals.known_before(group, Track::AbsentHeld)
     }
 
     /// The total at the last poll observed, where it is known.

@@ -12,6 +12,9 @@ use crate::engine::time::Span;
 /// No reading yet.
 pub(super) const NONE: u32 = u32::MAX;
 
+/// The clock of whatever was so at the last poll observed: what goes on need not be written anew at each poll.
+pub(super) const NOW: i64 = i64::MAX;
+
 /// The most stretches kept of one slot. Beyond, the oldest is forgotten: peaks, changes and times stay lower
 /// bounds, lows and means lose their value until enough of the window is known again.
 pub(super) const MOST_STRETCHES: usize = 2048;
@@ -31,14 +34,26 @@ pub(super) struct Stretch {
 /// Past stretches of a slot, oldest first.
 pub(super) type Log = Option<Box<VecDeque<Stretch>>>;
 
+/// What was known of a slot before the last poll, where that is not simply what the poll before said.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Before {
+    pub(super) slot: u32,
+    /// Or [`NONE`].
+    pub(super) value: u32,
+    pub(super) clock: i64,
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Known {
     pub(super) kept: Kept,
+    /// The clock at the last poll, and at the one before it.
+    pub(super) now: i64,
+    pub(super) then: i64,
     pub(super) value: Vec<u32>,
-    /// The clock at the last known reading.
+    /// The clock at the last known reading, or [`NOW`].
     pub(super) clock: Vec<i64>,
-    /// The known reading before the last; empty unless needed.
-    pub(super) before: Vec<(u32, i64)>,
+    /// Slots that turned at the last poll, ascending.
+    pub(super) before: Vec<Before>,
     /// Since when the last value stands without a gap that matters; empty without windows.
     pub(super) since: Vec<i64>,
     pub(super) logs: Vec<Log>,
@@ -51,7 +66,7 @@ impl Known {
     pub(super) fn new(kept: Kept) -> Self {
         let runs = vec![Vec::new(); kept.run_gaps.len()];
         let (value, clock, before, since) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { kept, value, clock, before, since, logs: Vec::new(), runs, swept: 0 }
+        Self { kept, now: 0, then: 0, value, clock, before, since, logs: Vec::new(), runs, swept: 0 }
     }
 
     pub(super) fn grow(&mut self, len: usize) {
@@ -60,9 +75,6 @@ impl Known {
         }
         self.value.resize(len, NONE);
         self.clock.resize(len, 0);
-        if self.kept.previous {
-            self.before.resize(len, (NONE, 0));
-        }
         if self.kept.horizon > Span::ZERO {
             self.since.resize(len, 0);
             self.logs.resize(len, None);
@@ -72,21 +84,40 @@ impl Known {
         }
     }
 
-    /// A known reading at `clock`.
-    pub(super) fn learn(&mut self, slot: usize, value: u32, clock: i64) {
-        let (old, last) = (self.value[slot], self.clock[slot]);
-        if let Some(before) = self.before.get_mut(slot) {
-            *before = (old, last);
+    /// A poll at `clock` follows: [`Self::learn`] or [`Self::lose`] is called for each slot whose reading turned, in
+    /// order; after a pause that matters, for every slot.
+    pub(super) fn begin(&mut self, clock: i64) {
+        (self.then, self.now) = (self.now, clock);
+        // Polls at which all turn are rare, and lists of that length not for keeping.
+        self.before.clear();
+        self.before.shrink_to(self.value.len() / 16);
+    }
+
+    /// A known reading at this poll.
+    pub(super) fn learn(&mut self, slot: u32, value: u32) {
+        let at = slot as usize;
+        let old = self.value[at];
+        let last = if self.clock[at] == NOW { self.then } else { self.clock[at] };
+        if (old, last) != (value, self.then) {
+            self.before.push(Before { slot, value: old, clock: last });
         }
-        if value != old || clock - last > self.kept.least_gap.millis() {
-            self.turn(slot, value, clock);
+        if value != old || self.now - last > self.kept.least_gap.millis() {
+            self.turn(at, value, last);
         }
-        self.clock[slot] = clock;
+        self.clock[at] = NOW;
+    }
+
+    /// No known reading at this poll.
+    pub(super) fn lose(&mut self, slot: u32) {
+        let clock = &mut self.clock[slot as usize];
+        if *clock == NOW {
+            *clock = self.then;
+        }
     }
 
     /// The reading differs from the last one, or comes after a gap that matters to somebody.
-    fn turn(&mut self, slot: usize, value: u32, clock: i64) {
-        let (old, last) = (self.value[slot], self.clock[slot]);
+    fn turn(&mut self, slot: usize, value: u32, last: i64) {
+        let (old, clock) = (self.value[slot], self.now);
         for (run, gap) in self.runs.iter_mut().zip(&self.kept.run_gaps) {
             if old == NONE || (old > 0) != (value > 0) || clock - last > gap.millis() {
                 run[slot] = clock;
@@ -120,11 +151,11 @@ impl Known {
     }
 
     /// Slots that went quiet give their lists back in time: some of them at every poll.
-    pub(super) fn sweep(&mut self, clock: i64) {
+    pub(super) fn sweep(&mut self) {
         let len = self.logs.len();
         let end = (self.swept + len / SWEEP + 1).min(len);
         for slot in self.swept..end {
-            self.forget(slot, clock);
+            self.forget(slot, self.now);
         }
         self.swept = if end == len { 0 } else { end };
     }
@@ -132,23 +163,36 @@ impl Known {
     /// The last known value and the clock at it.
     pub(super) fn last(&self, slot: usize) -> Option<(u32, i64)> {
         let value = *self.value.get(slot)?;
-        (value != NONE).then(|| (value, self.clock[slot]))
+        let clock = self.clock[slot];
+        (value != NONE).then_some((value, if clock == NOW { self.now } else { clock }))
     }
 
-    /// The value that holds at `clock`: none before the first reading and none more than `gap` after the last.
-    pub(super) fn held(&self, slot: usize, clock: i64, gap: i64) -> Option<u32> {
-        self.last(slot).filter(|(_, last)| clock - last <= gap).map(|(value, _)| value)
+    /// Whether the last poll had a known reading.
+    pub(super) fn is_known(&self, slot: usize) -> bool {
+        self.clock.get(slot) == Some(&NOW)
+    }
+
+    /// What was known before the last poll, and the clock at that.
+    pub(super) fn before(&self, slot: usize) -> Option<(u32, i64)> {
+        if !self.is_known(slot) {
+            return self.last(slot);
+        }
+        let found = self.before.binary_search_by_key(&slot, |before| before.slot as usize);
+        let (value, clock) = match found {
+            Ok(at) => (self.before[at].value, self.before[at].clock),
+            Err(_) => (self.value[slot], self.then),
+        };
+        (value != NONE).then_some((value, clock))
+    }
+
+    /// The value that holds now: none before the first reading and none more than `gap` after the last.
+    pub(super) fn held(&self, slot: usize, gap: i64) -> Option<u32> {
+        self.last(slot).filter(|(_, last)| self.now - last <= gap).map(|(value, _)| value)
     }
 
     /// The known reading before this poll's, if it still held when this poll came.
-    pub(super) fn previous(&self, slot: usize, known_now: bool, clock: i64, gap: i64) -> Option<f64> {
-        let &(value, last) = self.before.get(slot)?;
-        let value = if known_now {
-            (value != NONE && clock - last <= gap).then_some(value)
-        } else {
-            self.held(slot, clock, gap)
-        };
-        value.map(f64::from)
+    pub(super) fn previous(&self, slot: usize, gap: i64) -> Option<f64> {
+        self.before(slot).filter(|(_, last)| self.now - last <= gap).map(|(value, _)| f64::from(value))
     }
 
     /// The column of runs that start over after `gap`.
@@ -158,16 +202,9 @@ impl Known {
     }
 
     /// How long it has been online (or offline): 0 in the other state.
-    pub(super) fn run_time(
-        &self,
-        run: &[i64],
-        slot: usize,
-        online: bool,
-        clock: i64,
-        gap: i64,
-    ) -> Option<f64> {
-        let value = self.held(slot, clock, gap)?;
-        let length = if (value > 0) == online { clock - run[slot] } else { 0 };
+    pub(super) fn run_time(&self, run: &[i64], slot: usize, online: bool, gap: i64) -> Option<f64> {
+        let value = self.held(slot, gap)?;
+        let length = if (value > 0) == online { self.now - run[slot] } else { 0 };
         Some(length as f64)
     }
 }

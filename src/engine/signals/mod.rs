@@ -25,6 +25,9 @@ use super::time::Span;
 use absence::Absence;
 use known::Known;
 
+/// Slots compared at a time.
+const CHUNK: usize = 64;
+
 /// The signals of one column of subjects: the users of a source, by slot. A subject whose reading stays the same
 /// costs a comparison per poll and a few bytes; every change within the longest window asked for costs 24 more.
 #[derive(Clone, Debug)]
@@ -52,33 +55,74 @@ impl Signals {
     /// Takes up a poll. `readings` are by slot; slots beyond them are *not polled*, new ones may appear at any
     /// poll. `clock` is the sum of `elapsed` over all polls to this one and never goes back.
     pub fn observe(&mut self, readings: &[Reading], clock: Span, seq: u64) {
+        let turned = self.turned(readings);
+        self.take(&turned, readings.len(), clock, seq);
+    }
+
+    /// The slots of which a poll says something else than the poll before, ascending, with what it says.
+    pub fn turned(&self, readings: &[Reading]) -> Vec<(u32, Reading)> {
+        let mut turned = Vec::new();
+        let mut first = 0;
+        // Most chunks have not changed, and a chunk without branches is compared many slots at a time.
+        for (new, old) in readings.chunks(CHUNK).zip(self.now.chunks(CHUNK)) {
+            if new.iter().zip(old).fold(false, |differ, (new, old)| differ | (new != old)) {
+                let both = (first..).zip(new.iter().zip(old));
+                turned.extend(both.filter(|(_, (new, old))| new != old).map(|(slot, (new, _))| (slot, *new)));
+            }
+            first += CHUNK as u32;
+        }
+        let seen = self.now.len().min(readings.len());
+        let more = readings[seen..].iter().copied();
+        let gone = &self.now[seen..];
+        let is = |reading: &Reading| *reading != Reading::NOT_POLLED;
+        let slots = seen as u32..;
+        turned.extend(slots.clone().zip(more).filter(|(_, reading)| is(reading)));
+        turned
+            .extend(slots.zip(gone).filter(|(_, old)| is(old)).map(|(slot, _)| (slot, Reading::NOT_POLLED)));
+        turned
+    }
+
+    /// As [`Self::observe`], of a poll that has `len` slots and differs from the one before in `turned`, ascending.
+    /// Slots that did not turn may be among them.
+    pub fn take(&mut self, turned: &[(u32, Reading)], len: usize, clock: Span, seq: u64) {
+        let paused = clock - self.clock;
         self.clock = clock.max(self.clock);
         self.seq = seq;
-        let len = self.now.len().max(readings.len());
-        self.now.clear();
-        self.now.extend_from_slice(readings);
+        let len = self.now.len().max(len);
         self.now.resize(len, Reading::NOT_POLLED);
-        let clock = self.clock.millis();
-        self.held.grow(len);
-        for (slot, reading) in readings.iter().enumerate() {
-            if let Kind::Online(count) = reading.kind() {
-                self.held.learn(slot, count, clock);
-            }
+        for (slot, reading) in turned {
+            self.now[*slot as usize] = *reading;
         }
-        self.held.sweep(clock);
-        if let Some(zero) = &mut self.zero {
-            zero.grow(len);
-            for (slot, reading) in readings.iter().enumerate() {
-                match reading.kind() {
-                    Kind::Online(count) => zero.learn(slot, count, clock),
-                    Kind::Absent => zero.learn(slot, 0, clock),
-                    Kind::Failed | Kind::NotPolled => {}
+        let gaps = self.absence.iter().flat_map(|absence| &absence.gaps).copied();
+        let known = [Some(&self.held), self.zero.as_ref()].into_iter().flatten();
+        // After a pause that is a gap to somebody, what goes on begins anew for everybody.
+        if known.map(|known| known.kept.least_gap).chain(gaps).any(|gap| paused > gap) {
+            let all: Vec<(u32, Reading)> = (0..).zip(self.now.iter().copied()).collect();
+            self.feed(&all, len);
+        } else {
+            self.feed(turned, len);
+        }
+    }
+
+    fn feed(&mut self, turned: &[(u32, Reading)], len: usize) {
+        let clock = self.clock.millis();
+        let tracks = [(Some(&mut self.held), Track::AbsentHeld), (self.zero.as_mut(), Track::AbsentZero)];
+        for (known, track) in tracks {
+            let Some(known) = known else { continue };
+            known.grow(len);
+            known.begin(clock);
+            for (slot, reading) in turned {
+                match count_on(*reading, track) {
+                    Some(count) => known.learn(*slot, count),
+                    None => known.lose(*slot),
                 }
             }
-            zero.sweep(clock);
+            known.sweep();
         }
         if let Some(absence) = &mut self.absence {
-            absence.observe(readings, len, clock);
+            absence.grow(len);
+            absence.begin(clock);
+            turned.iter().for_each(|(slot, reading)| absence.take(*slot, *reading));
         }
     }
 
@@ -86,24 +130,22 @@ impl Signals {
     /// `max_gap` is how long a value holds without a known reading. No value at all for `limit`, for signals of
     /// groups, and for what was not among the needs.
     pub fn fill(&self, signal: &Signal, track: Track, max_gap: Span, slots: Range<u32>, out: &mut [f64]) {
-        let (gap, clock) = (max_gap.millis(), self.clock.millis());
+        let gap = max_gap.millis();
         let known = self.known(track);
         match *signal {
             Signal::Online => each(slots, out, |slot| self.value_now(slot, track).map(f64::from)),
-            Signal::Previous => {
-                each(slots, out, |slot| known?.previous(slot, self.known_now(slot, track), clock, gap));
-            }
+            Signal::Previous => each(slots, out, |slot| known?.previous(slot, gap)),
             Signal::OnlineTime | Signal::OfflineTime => {
                 let (run, online) = (known.and_then(|k| k.run(gap)), *signal == Signal::OnlineTime);
-                each(slots, out, |slot| known?.run_time(run?, slot, online, clock, gap));
+                each(slots, out, |slot| known?.run_time(run?, slot, online, gap));
             }
-            Signal::AbsentTime => each(slots, out, |slot| self.absence.as_ref()?.time(slot, clock, gap)),
+            Signal::AbsentTime => each(slots, out, |slot| self.absence.as_ref()?.time(slot, gap)),
             Signal::Peak(_)
             | Signal::Changes(_)
             | Signal::TimeOver(..)
             | Signal::Low(_)
             | Signal::Mean(_) => {
-                each(slots, out, |slot| window::value(known?, slot, signal, clock, gap));
+                each(slots, out, |slot| window::value(known?, slot, signal, gap));
             }
             Signal::Limit | Signal::Total | Signal::UsersOnline | Signal::Members => out.fill(f64::NAN),
             Signal::SilentTime | Signal::FailedShare | Signal::Known | Signal::Enabled => out.fill(f64::NAN),
@@ -135,19 +177,10 @@ impl Signals {
         self.now.get(slot as usize).copied().unwrap_or_default()
     }
 
-    /// Whether the last poll's reading is a known one on this track; elsewhere nothing new is known of the slot.
-    pub fn is_known(&self, slot: u32, track: Track) -> bool {
-        self.known_now(slot as usize, track)
-    }
-
-    /// The last `online` reading, however old.
-    pub fn last_known(&self, slot: u32) -> Option<u32> {
-        self.held.last(slot as usize).map(|(count, _)| count)
-    }
-
-    /// The clock at the last `online` reading.
-    pub fn last_known_clock(&self, slot: u32) -> Option<Span> {
-        self.held.last(slot as usize).map(|(_, clock)| Span::from_millis(clock))
+    /// The clock at which the slot was last known on a track, before the last poll.
+    pub fn known_before(&self, slot: u32, track: Track) -> Option<Span> {
+        let (_, clock) = self.known(track)?.before(slot as usize)?;
+        Some(Span::from_millis(clock))
     }
 
     /// The last known value on a track and the clock at it.
@@ -164,22 +197,22 @@ impl Signals {
     }
 
     fn value_now(&self, slot: usize, track: Track) -> Option<u32> {
-        match (self.now.get(slot)?.kind(), track) {
-            (Kind::Online(count), _) => Some(count),
-            (Kind::Absent, Track::AbsentZero) => Some(0),
-            (Kind::Absent | Kind::Failed | Kind::NotPolled, _) => None,
-        }
-    }
-
-    fn known_now(&self, slot: usize, track: Track) -> bool {
-        self.value_now(slot, track).is_some()
+        count_on(*self.now.get(slot)?, track)
     }
 
     /// Whether no good reply ever stated a count for the slot and the last one, not older than `gap`, left it out.
     fn never_there(&self, slot: usize, gap: i64) -> bool {
-        let clock = self.clock.millis();
-        let absent = self.absence.as_ref().and_then(|a| a.time(slot, clock, gap)).is_some();
+        let absent = self.absence.as_ref().and_then(|a| a.time(slot, gap)).is_some();
         absent && self.held.last(slot).is_none()
+    }
+}
+
+/// What a reading is on a track, where it is known there.
+fn count_on(reading: Reading, track: Track) -> Option<u32> {
+    match (reading.kind(), track) {
+        (Kind::Online(count), _) => Some(count),
+        (Kind::Absent, Track::AbsentZero) => Some(0),
+        (Kind::Absent | Kind::Failed | Kind::NotPolled, _) => None,
     }
 }
 

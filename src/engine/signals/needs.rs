@@ -29,13 +29,12 @@ pub(super) struct Kept {
     pub(super) least_gap: Span,
     /// The gaps after which `online_time` and `offline_time` start over, one column each.
     pub(super) run_gaps: Vec<Span>,
-    pub(super) previous: bool,
 }
 
 impl Default for Kept {
     /// The last value alone.
     fn default() -> Self {
-        Self { horizon: Span::ZERO, least_gap: Span::MAX, run_gaps: Vec::new(), previous: false }
+        Self { horizon: Span::ZERO, least_gap: Span::MAX, run_gaps: Vec::new() }
     }
 }
 
@@ -73,7 +72,6 @@ impl Needs {
             horizon: asked().filter_map(|(signal, ..)| signal.window()).max().unwrap_or_default(),
             least_gap,
             run_gaps: run_gaps.into_iter().collect(),
-            previous: asked().any(|(signal, ..)| *signal == Signal::Previous),
         })
     }
 

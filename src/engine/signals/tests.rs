@@ -235,7 +235,7 @@ proptest! {
     #[test]
     fn garbage_is_no_checkpoint(content in prop::collection::vec(any::<u8>(), 0..200)) {
         // With a right seal, so that what is behind it is read.
-        let mut bytes = b"seatwatch signals 1\n".to_vec();
+        let mut bytes = b"seatwatch signals 2\n".to_vec();
         bytes.extend(content);
         let sum = <sha2::Sha256 as sha2::Digest>::digest(&bytes);
         bytes.extend(&sum[..8]);

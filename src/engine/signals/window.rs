@@ -19,9 +19,9 @@ struct Seen {
 }
 
 /// No value before the first reading and while blind.
-pub(super) fn value(known: &Known, slot: usize, signal: &Signal, clock: i64, gap: i64) -> Option<f64> {
-    let span = signal.window()?.millis();
-    let now = known.held(slot, clock, gap)?;
+pub(super) fn value(known: &Known, slot: usize, signal: &Signal, gap: i64) -> Option<f64> {
+    let (span, clock) = (signal.window()?.millis(), known.now);
+    let now = known.held(slot, gap)?;
     let since = *known.since.get(slot)?;
     let above = if let Signal::TimeOver(above, _) = signal { *above } else { 0 };
     let seen = if since <= clock - span {
