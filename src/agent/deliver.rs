@@ -17,6 +17,9 @@ use super::{Agent, Live};
 
 /// Notifications of one channel that are under way at once: a slow one does not hold up the rest.
 const AT_ONCE: usize = 4;
+/// They go one after the other all the same, so that a process that is killed leaves one of a channel in doubt and no
+/// more. A send that takes longer than this keeps the next one waiting no longer.
+const TURN: std::time::Duration = std::time::Duration::from_secs(1);
 /// Rows looked at in one pass of a channel.
 const WINDOW: u32 = 64;
 /// A pass begins no further send after this: its loop must come round.
@@ -126,7 +129,12 @@ impl Agent {
         let (mut attempts, began) = (0, std::time::Instant::now());
         for group in due.chunks(AT_ONCE) {
             attempts += group.len();
-            for result in all(group.iter().map(|row| self.attempt(channel, row, now)).collect()).await {
+            let turn = tokio::sync::Mutex::new(());
+            let sends = group.iter().zip(0..).map(async |(row, place)| {
+                let _turn = tokio::time::timeout(TURN * place, turn.lock()).await;
+                self.attempt(channel, row, now).await
+            });
+            for result in all(sends.collect()).await {
                 result?;
             }
             if self.breaker(name).allows(now) == 0 || began.elapsed() > LONGEST_PASS {

@@ -1,24 +1,22 @@
-//! The program itself: signals, the service manager, exit codes, and what is left when it is killed at any moment.
+//! The program itself: signals, the service manager, exit codes.
 //!
-//! Neighbours: `world` has emulator and receivers, which live in this process while the agent runs in its own. A part
-//! of its own because these promises are the process's: a test in process cannot lose what a dead one loses.
+//! Neighbours: `world` has emulator and receivers, which live in this process while the agent runs in its own; the
+//! program `kills` ends it at any moment. A part of its own because these promises are the process's: a test in
+//! process cannot lose what a dead one loses.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead as _, BufReader};
 use std::os::unix::net::UnixDatagram;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::{Duration, Instant};
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use seatwatch::agent::clock;
-use seatwatch::engine::event::EventKind;
-use seatwatch::engine::time::Span;
-use seatwatch::store::{OutboxState, Reader};
+use seatwatch::store::OutboxState;
 
-use crate::world::{World, body, counts, events};
+use crate::support::program::Agent;
+use crate::world::{World, body, counts};
 
 const EVERY_2_S: &str = "every */2 * * * * *";
 const RULE: &str = "[[rule]]\nname = 'shared'\nwhen = 'online > limit'\nlimit = 2\n";
@@ -29,92 +27,8 @@ fn world(scenario: &str) -> World {
     World::around(scenario, &["soc"], Arc::new(AtomicI64::new(now.millis())), Arc::new(clock::now))
 }
 
-fn seconds(user: &str, timeline: &str) -> String {
-    counts(user, timeline).replace("m\",", "s\",")
-}
-
 fn rules(world: &World, rest: &str) {
     world.write(&format!("source shanghai 'alice', 'bob' {EVERY_2_S}\n{RULE}{rest}"));
-}
-
-/// A running `seatwatch run`; killed when it goes.
-struct Agent {
-    child: Child,
-    log: Receiver<String>,
-}
-
-impl Agent {
-    fn start(world: &World, change: impl FnOnce(&mut Command)) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_seatwatch"));
-        command.arg("-c").arg(world.rules_file()).arg("run");
-        command.env_remove("NOTIFY_SOCKET").stdout(Stdio::null()).stderr(Stdio::piped());
-        change(&mut command);
-        let mut child = command.spawn().unwrap();
-        let (tell, log) = channel();
-        if let Some(stderr) = child.stderr.take() {
-            std::thread::spawn(move || {
-                for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                    let _ = tell.send(line);
-                }
-            });
-        }
-        Self { child, log }
-    }
-
-    fn pid(&self) -> Pid {
-        Pid::from_child(&self.child)
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill_process(self.pid(), signal).unwrap();
-    }
-
-    /// Waits for a line of the log that holds `part`.
-    #[track_caller]
-    fn says(&self, part: &str) -> String {
-        let deadline = Instant::now() + Duration::from_secs(20);
-        let mut seen = String::new();
-        loop {
-            match self.log.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(line) if line.contains(part) => return line,
-                Ok(line) => seen = format!("{seen}{line}\n"),
-                Err(error) => panic!("{error}: no {part:?} in\n{seen}"),
-            }
-        }
-    }
-
-    /// Waits for something to be true.
-    #[track_caller]
-    fn until(&self, what: &str, holds: impl Fn() -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(40);
-        while !holds() {
-            assert!(Instant::now() < deadline, "never: {what}");
-            let _ = self.log.recv_timeout(Duration::from_millis(50));
-        }
-    }
-
-    /// Waits for the end; the exit code and what was still logged.
-    #[track_caller]
-    fn ends(&mut self, within: Duration) -> (Option<i32>, String) {
-        let deadline = Instant::now() + within;
-        let mut seen = String::new();
-        // The log ends with the process.
-        loop {
-            match self.log.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(line) => seen = format!("{seen}{line}\n"),
-                Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => panic!("still running after {within:?}:\n{seen}"),
-            }
-        }
-        (self.child.wait().unwrap().code(), seen)
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 const STOP: Duration = Duration::from_secs(10);
@@ -276,98 +190,4 @@ async fn invariant_9_no_secret_is_in_what_is_logged_sent_or_kept() {
         }
     }
     world.leaves("the receiver takes nothing");
-}
-
-/// xorshift, so that a failure can be played again.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, most: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % most
-    }
-}
-
-const KILLS: usize = 14;
-/// Seconds until the script is over.
-const LAST: i64 = 28;
-
-#[tokio::test(flavor = "multi_thread")]
-async fn killed_at_any_moment_nothing_told_is_forgotten() {
-    let seed = seatwatch::secret::variable("SEATWATCH_SEED").and_then(|seed| seed.parse().ok());
-    let seed: u64 = seed.unwrap_or_else(|| clock::now().millis().unsigned_abs());
-    println!("SEATWATCH_SEED={seed}");
-    let mut dice = Dice(seed | 1);
-    // Both come and go every few seconds, out of step; at the end both are clear.
-    let flapping = |period: usize| -> String {
-        let word = |n: usize| if n < 26 && n % period < period / 2 { "4 " } else { "1 " };
-        (0..27).map(word).collect()
-    };
-    let world = world(&(seconds("alice", &flapping(6)) + &seconds("bob", &flapping(10))));
-    world.write("source shanghai 'alice', 'bob' every */2 * * * * *\n[[rule]]\nname = 'shared'\nwhen = 'online > 2'\n");
-    let inbox = &world.inboxes["soc"];
-    let mut agent = Agent::start(&world, |_| ());
-    for _ in 0..KILLS {
-        inbox.answers([200, 200, 200, 500, 500, 0][usize::try_from(dice.below(6)).unwrap()]);
-        let seen = inbox.all().len();
-        // Up to so long after a delivery, or in the middle of nowhere.
-        let patience = Duration::from_millis(100 + dice.below(1700));
-        let _ = agent.log.recv_timeout(patience);
-        if dice.below(2) == 0 {
-            let deadline = Instant::now() + patience;
-            while inbox.all().len() == seen && Instant::now() < deadline {
-                let _ = agent.log.recv_timeout(Duration::from_millis(5));
-            }
-        }
-        agent.child.kill().unwrap();
-        agent.child.wait().unwrap();
-        inbox.answers(200);
-        agent = Agent::start(&world, |_| ());
-    }
-    // The script is over, all is clear, and whatever waits is sent.
-    let over = world.now() + Span::from_secs(LAST);
-    let quiet = || {
-        let Ok(reader) = Reader::open(&world.database()) else { return false };
-        let open = reader.episodes(&Default::default()).unwrap().iter().any(|row| row.rule == "shared");
-        let last = reader.last_poll("shanghai").unwrap();
-        !open && world.outbox(false).is_empty() && last.is_some_and(|poll| poll.at > over)
-    };
-    agent.until("all is clear and told", quiet);
-    agent.signal(Signal::TERM);
-    assert_eq!(agent.ends(STOP).0, Some(0));
-
-    let mut bodies: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-    let mut told: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
-    for (posted, _) in inbox.all() {
-        let id = posted.header("webhook-id").to_owned();
-        let first = bodies.entry(id.clone()).or_insert_with(|| posted.body.clone());
-        assert_eq!(*first, posted.body, "copies of {id} are the same");
-        for event in body(&posted)["data"]["events"].as_array().unwrap() {
-            let text = |key: &str| event[key].as_str().unwrap().to_owned();
-            told.entry((text("episode"), text("kind"))).or_default().insert(id.clone());
-        }
-    }
-    let committed = events(&world.database());
-    assert!(committed.iter().any(|event| event.kind == EventKind::Ended), "the story has an end");
-    // Three ends within one send give a notification up, and with it what follows on it.
-    let outbox = world.outbox(true);
-    let dead: Vec<_> = outbox.iter().filter(|row| row.state == OutboxState::Dead).collect();
-    assert!(dead.iter().all(|row| row.crashes >= 3), "{dead:#?}");
-    if !dead.is_empty() {
-        world.leaves("some send was cut off three times");
-    }
-    let given_up: BTreeSet<&str> = committed
-        .iter()
-        .filter(|event| dead.iter().any(|row| row.events.contains(&event.id)))
-        .map(|event| event.episode.as_str())
-        .collect();
-    for event in committed.iter().filter(|event| !given_up.contains(event.episode.as_str())) {
-        let kind = format!("{:?}", event.kind).to_lowercase();
-        let ids = told.get(&(event.episode.clone(), kind)).map_or(0, BTreeSet::len);
-        let rows: Vec<_> = outbox.iter().filter(|row| row.events.contains(&event.id)).collect();
-        assert_eq!(ids, 1, "{:?} of {} was told by {ids}: {rows:#?}", event.kind, event.episode);
-    }
-    assert!(given_up.len() * 2 < told.len(), "most were told");
 }

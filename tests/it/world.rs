@@ -103,6 +103,11 @@ impl Inbox {
         kept.posted[from..].iter().map(|(posted, _)| posted.clone()).collect()
     }
 
+    /// How many were ever posted.
+    pub(crate) fn count(&self) -> usize {
+        self.state.0.lock().unwrap().posted.len()
+    }
+
     /// Everything ever, with the answer that was given.
     pub(crate) fn all(&self) -> Vec<(Posted, u16)> {
         self.state.0.lock().unwrap().posted.clone()

@@ -104,7 +104,8 @@ pub(crate) fn read(socket: &mut impl BufRead) -> Option<Posted> {
     let mut headers = Vec::new();
     loop {
         let mut header = String::new();
-        socket.read_line(&mut header).ok()?;
+        // A sender that died within its headers has posted nothing.
+        socket.read_line(&mut header).ok().filter(|&read| read > 0)?;
         let Some((name, value)) = header.split_once(':') else { break };
         headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }

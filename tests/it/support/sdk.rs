@@ -3,10 +3,12 @@
 //! cases beside it read as what is asked and what must come of it.
 
 use std::io::{Seek as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
+
+use super::target;
 
 /// An SDK, the way it signs, and the HTTP method it is told to use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,19 +75,12 @@ impl Sdk {
 
     /// Notes what was proven, for the end of `tests/run`.
     pub(crate) fn proven(self, versions: &str, what: &str) {
-        let folder = target().join("proven");
-        std::fs::create_dir_all(&folder).unwrap();
         let method = self.method();
         let version = if self == Self::SmartagV3 { "V3" } else { "V1" };
-        let line = format!("{versions} ({version}, {method}): {what}\n");
-        std::fs::write(folder.join(format!("{self:?}")), line).unwrap();
+        super::proven(&format!("{self:?}"), &format!("{versions} ({version}, {method}): {what}"));
     }
 }
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn target() -> PathBuf {
-    root().join("target")
 }

@@ -1,0 +1,121 @@
+//! The program itself, started and ended by a test, and dice that can be thrown again.
+//!
+//! Neighbours: `process` tells what the program promises, the `kills` program ends it at any moment. A part of its own
+//! because both start it alike, with its log read as it is written.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::world::World;
+
+/// A running `seatwatch run`; killed when it goes.
+pub(crate) struct Agent {
+    pub(crate) child: Child,
+    pub(crate) log: Receiver<String>,
+}
+
+impl Agent {
+    /// `seatwatch run` on the world's rules file.
+    pub(crate) fn start(world: &World, change: impl FnOnce(&mut Command)) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_seatwatch"));
+        command.arg("-c").arg(world.rules_file()).arg("run");
+        Self::of(command, change)
+    }
+
+    /// As `command` starts it, a tracer's perhaps.
+    pub(crate) fn of(mut command: Command, change: impl FnOnce(&mut Command)) -> Self {
+        command.env_remove("NOTIFY_SOCKET").stdout(Stdio::null()).stderr(Stdio::piped());
+        change(&mut command);
+        let mut child = command.spawn().unwrap();
+        let (tell, log) = channel();
+        if let Some(stderr) = child.stderr.take() {
+            std::thread::spawn(move || {
+                for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                    let _ = tell.send(line);
+                }
+            });
+        }
+        Self { child, log }
+    }
+
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).unwrap();
+    }
+
+    /// Waits for a line of the log that holds `part`.
+    #[track_caller]
+    pub(crate) fn says(&self, part: &str) -> String {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let mut seen = String::new();
+        loop {
+            match self.log.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) if line.contains(part) => return line,
+                Ok(line) => seen = format!("{seen}{line}\n"),
+                Err(error) => panic!("{error}: no {part:?} in\n{seen}"),
+            }
+        }
+    }
+
+    /// Waits for something to be true.
+    #[track_caller]
+    pub(crate) fn until(&self, what: &str, holds: impl Fn() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(40);
+        while !holds() {
+            assert!(Instant::now() < deadline, "never: {what}");
+            let _ = self.log.recv_timeout(Duration::from_millis(50));
+        }
+    }
+
+    /// Waits for the end; the exit code and what was still logged.
+    #[track_caller]
+    pub(crate) fn ends(&mut self, within: Duration) -> (Option<i32>, String) {
+        let deadline = Instant::now() + within;
+        let mut seen = String::new();
+        // The log ends with the process.
+        loop {
+            match self.log.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => seen = format!("{seen}{line}\n"),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("still running after {within:?}:\n{seen}"),
+            }
+        }
+        (self.child.wait().unwrap().code(), seen)
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// xorshift, so that a failure can be played again.
+pub(crate) struct Dice(u64);
+
+impl Dice {
+    pub(crate) fn new(seed: u64) -> Self {
+        // Seeds that are neighbours give throws that are not.
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    /// 0 to `most` − 1.
+    pub(crate) fn below(&mut self, most: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) % most
+    }
+
+    pub(crate) fn one_of<T: Copy>(&mut self, choice: &[T]) -> T {
+        choice[usize::try_from(self.below(choice.len() as u64)).unwrap()]
+    }
+}

@@ -1,0 +1,140 @@
+//! Kills the agent, fills its disk, breaks its disk, cuts its power, and shows that nothing told or committed is lost.
+//!
+//! `cargo test --test kills -- [--kills N] [--seed S] [PART]…`; parts are listed by `--list`. Neighbours: the world and
+//! the fake neighbours of `tests/it`. A program of its own because it does nothing but start and end processes, for
+//! as long as it is told to.
+
+#![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+mod ledger;
+mod mailbox;
+mod moments;
+mod relay;
+mod stage;
+#[path = "../it/support/mod.rs"]
+#[expect(dead_code, reason = "shared with the other integration tests; this one needs a part of it")]
+mod support;
+#[path = "../it/world.rs"]
+#[expect(dead_code, reason = "shared with the other integration tests; this one needs a part of it")]
+mod world;
+
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::time::Instant;
+
+use ledger::Tally;
+
+/// What the command line asks for.
+struct Asked {
+    kills: usize,
+    seed: u64,
+    /// Names of parts, or pieces of them; all where there is none.
+    parts: Vec<String>,
+}
+
+/// Stages played at once: each waits most of the time.
+const AT_ONCE: usize = 5;
+
+const PARTS: [&str; 1] = ["moments"];
+
+fn asked() -> Result<Asked, String> {
+    let seed = seatwatch::agent::clock::now().millis().unsigned_abs();
+    let mut asked = Asked { kills: 150, seed, parts: Vec::new() };
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        let mut number = || -> Result<u64, String> {
+            let value = words.next().and_then(|value| value.parse().ok());
+            value.ok_or_else(|| format!("{word} wants a number"))
+        };
+        match word.as_str() {
+            "--kills" => asked.kills = usize::try_from(number()?).map_err(|e| e.to_string())?,
+            "--seed" => asked.seed = number()?,
+            // What cargo hands to every test program.
+            "--nocapture" | "--no-capture" | "--quiet" | "-q" | "--exact" => {}
+            "--list" => {
+                PARTS.iter().for_each(|part| println!("{part}: test"));
+                asked.parts.push("nothing but the list".to_owned());
+            }
+            _ if word.starts_with("--") => {
+                return Err(format!("{word}: there are --kills N, --seed S, --list"));
+            }
+            _ => asked.parts.push(word),
+        }
+    }
+    Ok(asked)
+}
+
+/// Runs jobs side by side; what each gives, in order. A job that fails has said why.
+fn side_by_side<T: Send>(at_once: usize, jobs: Vec<Box<dyn FnOnce() -> T + Send>>) -> Result<Vec<T>, String> {
+    let count = jobs.len();
+    let (queue, done) = (Mutex::new(jobs.into_iter().enumerate()), Mutex::new(Vec::new()));
+    let runtime = tokio::runtime::Handle::current();
+    std::thread::scope(|scope| {
+        for _ in 0..at_once.min(count) {
+            scope.spawn(|| {
+                let _inside = runtime.enter();
+                loop {
+                    let Some((number, job)) = queue.lock().unwrap().next() else { return };
+                    // Its panic has been printed; the others go on.
+                    if let Ok(result) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)) {
+                        done.lock().unwrap().push((number, result));
+                    }
+                }
+            });
+        }
+    });
+    let mut done = done.into_inner().unwrap();
+    if done.len() < count {
+        return Err(format!("{} of {count} failed", count - done.len()));
+    }
+    done.sort_by_key(|(number, _)| *number);
+    Ok(done.into_iter().map(|(_, result)| result).collect())
+}
+
+fn killed_at_any_moment(asked: &Asked) -> Result<String, String> {
+    let stages = asked.kills.div_ceil(moments::KILLS);
+    let jobs = (0..stages).map(|n| -> Box<dyn FnOnce() -> Tally + Send> {
+        let seed = asked.seed.wrapping_add(n as u64);
+        let kills = moments::KILLS.min(asked.kills - n * moments::KILLS);
+        Box::new(move || moments::play(seed, kills))
+    });
+    let sum: Tally = side_by_side(AT_ONCE, jobs.collect())?.into_iter().sum();
+    let Tally { kills, events, polls, told, copies } = sum;
+    Ok(format!(
+        "{kills} kills at random moments: {polls} polls, {events} events, {told} messages taken, {copies} of them \
+         copies with the same id and bytes; nothing lost"
+    ))
+}
+
+fn main() -> ExitCode {
+    let asked = match asked() {
+        Ok(asked) => asked,
+        Err(usage) => {
+            eprintln!("{usage}");
+            return ExitCode::from(2);
+        }
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let _inside = runtime.enter();
+    let seed = asked.seed;
+    let mut failed = false;
+    for part in PARTS {
+        if !asked.parts.is_empty() && !asked.parts.iter().any(|wanted| part.contains(wanted.as_str())) {
+            continue;
+        }
+        let began = Instant::now();
+        println!("kills {part}: --seed {seed}");
+        let proven = killed_at_any_moment(&asked);
+        match proven {
+            Ok(line) => {
+                println!("kills {part}: {line} ({} s)", began.elapsed().as_secs());
+                support::proven(&format!("kills-{part}"), &format!("{line} (seed {seed})"));
+            }
+            Err(why) => {
+                eprintln!("kills {part}: FAILED: {why}; again with --seed {seed} {part}");
+                failed = true;
+            }
+        }
+    }
+    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
