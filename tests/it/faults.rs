@@ -77,13 +77,21 @@ fn names() -> BTreeSet<String> {
     for path in programs {
         let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
         if path.join("main.rs").exists() {
-            let own = if stem == "it" { Vec::new() } else { vec![stem] };
+            let own = if stem == "it" { Vec::new() } else { vec![stem.clone()] };
             walk(&path, &own, &mut found);
+            let main = fs::read_to_string(path.join("main.rs")).unwrap();
+            found.extend(parts(&main).map(|part| format!("{stem}::{part}")));
         } else if path.extension().is_some_and(|ending| ending == "rs") {
             found.extend(tests_in(&fs::read_to_string(&path).unwrap(), &[stem]));
         }
     }
     found
+}
+
+/// What a program without the usual harness lists as its tests: rows `("name", …` of its table `PARTS`.
+fn parts(main: &str) -> impl Iterator<Item = &str> {
+    let table = main.split_once("const PARTS").and_then(|(_, rest)| rest.split_once("];"));
+    table.map_or("", |(table, _)| table).split("(\"").skip(1).filter_map(|row| row.split('"').next())
 }
 
 fn walk(folder: &Path, module: &[String], found: &mut BTreeSet<String>) {

@@ -114,6 +114,7 @@ async fn a_hangup_reads_the_rules_again() {
     agent.until("it is delivered", || world.outbox(false).is_empty());
     agent.signal(Signal::TERM);
     assert_eq!(agent.ends(STOP).0, Some(0));
+    assert_eq!(world.inboxes["soc"].count(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -46,10 +46,10 @@ impl Committed {
         for query in ROWS.iter().filter(|_| steps > 0) {
             let mut query = transaction.prepare(query).unwrap();
             let text = |row: &rusqlite::Row<'_>, at| -> rusqlite::Result<String> {
-                Ok(match row.get_ref(at)? {
-                    rusqlite::types::ValueRef::Integer(number) => number.to_string(),
-                    value => value.as_str().unwrap().to_owned(),
-                })
+                let value = row.get_ref(at)?;
+                Ok(value
+                    .as_i64()
+                    .map_or_else(|_| value.as_str().unwrap().to_owned(), |number| number.to_string()))
             };
             let rows = query.query_map([], |row| Ok((text(row, 0)?, text(row, 1)?))).unwrap();
             all.extend(rows.map(Result::unwrap));
@@ -193,7 +193,10 @@ pub(crate) fn balance(stage: &Stage, kills: usize) -> Tally {
             let (id, payload) = (id.unwrap(), payload.unwrap());
             let (bytes, accepted) = first.get(&(channel, id.as_str())).copied().unwrap_or_default();
             assert!(accepted > 0, "{id} is sent and never came to {channel}: {text}");
-            assert!(channel != "mail" || bytes.trim_ascii_end() == payload.trim_ascii_end(), "{id} is another mail than was stored");
+            assert!(
+                channel != "mail" || bytes.trim_ascii_end() == payload.trim_ascii_end(),
+                "{id} is another mail than was stored"
+            );
         }
     }
     assert!(fired > 0 && fired == ended, "{fired} fired and {ended} ended");

@@ -5,11 +5,14 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use seatwatch::agent::clock;
 use seatwatch::engine::time::Span;
+use seatwatch::store::Reader;
 
+use crate::dice::Dice;
 use crate::ledger::{Committed, Tally, balance, in_doubt, sound, told_has_rows};
-use crate::stage::{PATIENCE, Stage, seconds, stop};
-use crate::support::program::{Agent, Dice};
+use crate::stage::{Stage, seconds, stop};
+use crate::support::program::Agent;
 
 /// Kills on one stage.
 pub(crate) const KILLS: usize = 30;
@@ -53,8 +56,19 @@ pub(crate) fn play(seed: u64, kills: usize) -> Tally {
         // Receivers that keep a sender waiting are in nobody's way at the next start.
     }
     let agent = stage.start();
+    agent.says("running");
+    let running = clock::now();
     stage.settle(&agent, Span::from_secs(LIVELY as i64 + 2));
     stop(agent);
+    let reader = Reader::open(&stage.database()).unwrap();
+    for source in ["shanghai", "beijing"] {
+        let mut polls = reader.polls(source, 1).unwrap().map(|poll| poll.unwrap().at);
+        let next = polls.find(|at| *at > running).unwrap();
+        assert!(
+            next.since(running) <= Span::from_secs(3),
+            "{source}: the next poll was late: {next} at {running}"
+        );
+    }
     known.is_in(&Committed::read(&stage.database()), "after the last start");
     balance(&stage, kills)
 }
@@ -106,7 +120,7 @@ fn wait(stage: &Stage, moment: Moment, dice: &mut Dice) {
     };
     let most = match moment {
         Moment::Chance => Duration::from_millis(dice.below(1200)),
-        _ => Duration::from_millis(1200).min(PATIENCE),
+        Moment::Asked | Moment::Posted | Moment::Mailed | Moment::Written => Duration::from_millis(1200),
     };
     until(Instant::now() + most, come);
     until(Instant::now() + Duration::from_micros(dice.below(dice_width(moment))), || false);

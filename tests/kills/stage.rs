@@ -5,7 +5,6 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::time::{Duration, Instant};
@@ -90,13 +89,6 @@ impl Stage {
 
     pub(crate) fn start(&self) -> Agent {
         Agent::start(&self.world, |_| ())
-    }
-
-    /// The program with other arguments than `run`.
-    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_seatwatch"));
-        command.arg("-c").arg(self.world.rules_file()).args(arguments);
-        command
     }
 
     /// From now on both receivers take what comes.

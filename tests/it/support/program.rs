@@ -1,4 +1,4 @@
-//! The program itself, started and ended by a test, and dice that can be thrown again.
+//! The program itself, started and ended by a test.
 //!
 //! Neighbours: `process` tells what the program promises, the `kills` program ends it at any moment. A part of its own
 //! because both start it alike, with its log read as it is written.
@@ -95,27 +95,5 @@ impl Drop for Agent {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-/// xorshift, so that a failure can be played again.
-pub(crate) struct Dice(u64);
-
-impl Dice {
-    pub(crate) fn new(seed: u64) -> Self {
-        // Seeds that are neighbours give throws that are not.
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    /// 0 to `most` − 1.
-    pub(crate) fn below(&mut self, most: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) % most
-    }
-
-    pub(crate) fn one_of<T: Copy>(&mut self, choice: &[T]) -> T {
-        choice[usize::try_from(self.below(choice.len() as u64)).unwrap()]
     }
 }
