@@ -3,9 +3,9 @@
 //! Neighbours: `connection` opens what this file let pass. A part of its own because a file that is refused must
 //! stay as it was, byte for byte, and because SQLite asks none of these questions.
 
-use std::fs::{Metadata, OpenOptions};
+use std::fs::Metadata;
 use std::io::{ErrorKind, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::error::StoreError;
@@ -38,22 +38,19 @@ const ALWAYS_CHECKED: u64 = 32 << 20;
 /// What is known of the file before it is opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Found {
-    /// Created just now, or empty.
+    Nothing,
     Empty,
     /// It has our mark; `check`: read it through before trusting it.
-    Ours { check: bool },
+    Ours {
+        check: bool,
+    },
 }
 
-/// Creates the file 0600 if it is missing, otherwise looks at it without writing. Call it before any connection
-/// is open in this process.
+/// Looks at the file without writing. Call it before any connection is open in this process.
 pub(super) fn prepare(path: &Path) -> Result<Found, StoreError> {
     let meta = match std::fs::metadata(path) {
         Ok(meta) => meta,
-        Err(e) if e.kind() == ErrorKind::NotFound => {
-            let new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-            new.map_err(|e| StoreError::from(e).at(path))?;
-            return Ok(Found::Empty);
-        }
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Found::Nothing),
         Err(e) => return Err(StoreError::from(e).at(path)),
     };
     if !meta.is_file() {

@@ -15,6 +15,7 @@ mod codec;
 mod column;
 mod commit;
 mod connection;
+mod create;
 mod deliver;
 mod episodes;
 mod error;
@@ -104,6 +105,9 @@ impl Store {
         sqlite_is_sound()?;
         let lock = Lock::take(path)?;
         let found = file::prepare(path)?;
+        if found == Found::Nothing {
+            create::database(path, now)?;
+        }
         let opened = || -> Result<(Connection, String), StoreError> {
             let mut connection = connection::writing(path)?;
             if found == (Found::Ours { check: true }) {

@@ -8,9 +8,11 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it runs without the usual harness")]
 
 mod dice;
+mod edges;
 mod ledger;
 mod mailbox;
 mod moments;
+mod past;
 mod relay;
 mod stage;
 #[path = "../it/support/mod.rs"]
@@ -40,7 +42,7 @@ const AT_ONCE: usize = 5;
 type Part = fn(&Asked) -> Result<String, String>;
 
 /// Names, what each plays, and what it gives: what was proven.
-const PARTS: [(&str, Part); 1] = [("moments", killed_at_any_moment)];
+const PARTS: [(&str, Part); 2] = [("moments", killed_at_any_moment), ("edges", killed_at_edges)];
 
 fn asked() -> Result<Asked, String> {
     let seed = seatwatch::agent::clock::now().millis().unsigned_abs();
@@ -111,7 +113,29 @@ fn killed_at_any_moment(asked: &Asked) -> Result<String, String> {
     ))
 }
 
+fn killed_at_edges(asked: &Asked) -> Result<String, String> {
+    let seed = asked.seed;
+    let jobs: Vec<Box<dyn FnOnce() -> usize + Send>> = vec![
+        Box::new(move || edges::first_starts(seed)),
+        Box::new(move || edges::migrations(seed)),
+        Box::new(move || edges::backups(seed)),
+        Box::new(move || edges::prunings(seed)),
+    ];
+    let counts = side_by_side(AT_ONCE, jobs)?;
+    Ok(format!(
+        "{} kills in first starts, {} in migrations, {} in backups, {} in prunings: nothing lost, nothing half done",
+        counts[0], counts[1], counts[2], counts[3]
+    ))
+}
+
 fn main() -> ExitCode {
+    let words: Vec<_> = std::env::args_os().skip(1).collect();
+    if let [first, database] = words.as_slice()
+        && first == "--prune"
+    {
+        edges::prune_until_done(database.as_ref());
+        return ExitCode::SUCCESS;
+    }
     let asked = match asked() {
         Ok(asked) => asked,
         Err(usage) => {

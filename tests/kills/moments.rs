@@ -123,11 +123,11 @@ fn wait(stage: &Stage, moment: Moment, dice: &mut Dice) {
         Moment::Asked | Moment::Posted | Moment::Mailed | Moment::Written => Duration::from_millis(1200),
     };
     until(Instant::now() + most, come);
-    until(Instant::now() + Duration::from_micros(dice.below(dice_width(moment))), || false);
+    until(Instant::now() + Duration::from_micros(dice.below(width(moment))), || false);
 }
 
 /// How long after the moment it may be, in µs: within the commit or the send, or a little later.
-fn dice_width(moment: Moment) -> u64 {
+fn width(moment: Moment) -> u64 {
     match moment {
         Moment::Chance => 1,
         Moment::Asked => 30_000,
@@ -136,7 +136,8 @@ fn dice_width(moment: Moment) -> u64 {
     }
 }
 
-fn until(deadline: Instant, come: impl Fn() -> bool) {
+/// Waits for something, or for the moment itself.
+pub(crate) fn until(deadline: Instant, come: impl Fn() -> bool) {
     while !come() && Instant::now() < deadline {
         std::thread::sleep(Duration::from_micros(100)); // until the moment of the kill
     }

@@ -51,15 +51,15 @@ pub(crate) fn seconds(user: &str, timeline: &str) -> String {
 }
 
 impl Stage {
-    /// Its clock is the real one, so that signatures are in time.
+    /// Its clock is the real one, so that signatures are in time; the emulator's script begins now.
     pub(crate) fn new(scenario: &str) -> Self {
-        Self::with_hand(scenario, Arc::new(clock::now))
+        Self::by(scenario, Arc::new(AtomicI64::new(clock::now().millis())), Arc::new(clock::now))
     }
 
-    /// The emulator's script counts from what `hand` shows now.
-    pub(crate) fn with_hand(scenario: &str, hand: seatwatch::emulator::Clock) -> Self {
-        let began = hand();
-        let mut world = World::around(scenario, &["soc"], Arc::new(AtomicI64::new(began.millis())), hand);
+    /// By a clock that shows what `hand` does.
+    pub(crate) fn by(scenario: &str, hand: Arc<AtomicI64>, clock: seatwatch::emulator::Clock) -> Self {
+        let began = clock();
+        let mut world = World::around(scenario, &["soc"], hand, clock);
         let relay = Relay::before(&world.endpoint);
         world.endpoint.clone_from(&relay.endpoint);
         let stage = Self { world, mail: Mailbox::new(), relay, began };

@@ -49,6 +49,20 @@ fn a_new_database_is_private_and_marked() {
 }
 
 #[test]
+fn a_beginning_that_was_cut_off_is_begun_again() {
+    let world = World::new();
+    let beside = |ending: &str| world.directory.path().join(format!("seatwatch.db{ending}"));
+    for ending in [".new", ".new-wal", ".new-journal"] {
+        fs::write(beside(ending), "half a page").unwrap();
+    }
+    drop(world.open());
+    for ending in [".new", ".new-wal", ".new-journal", ".new-shm"] {
+        assert!(!beside(ending).exists(), "{ending}");
+    }
+    assert!(Reader::open(&world.path()).unwrap().check().unwrap().is_ok());
+}
+
+#[test]
 fn a_second_agent_is_told_the_pid_of_the_first() {
     let world = World::new();
     let store = world.open();
