@@ -76,6 +76,9 @@ impl Agent {
         let started = std::time::Instant::now();
         let mut fetched = from.fetch(&asked, budget.now(), budget.left()).await;
         fetched.fault = fetched.fault.or(fault);
+        if let Some(names) = under_way.odd.line(&fetched.odd, fetched.extra, clock.wall) {
+            tracing::warn!(source, names, "odd names in replies; this is told once a day");
+        }
         let took = Span::from_std(started.elapsed());
         let taken = Taken { fetched, asked: &asked, at, took, clock };
         let mut lists = BTreeMap::new();

@@ -1,6 +1,6 @@
 //! `deliver`: takes due notifications from the outbox to their channels, and writes down what came of it.
 //!
-//! Neighbours: the store's outbox, the channels; `engine::notify` says what folds and what waits, `engine::backoff`
+//! Neighbours: the store's outbox, the channels; `fold` joins what waits before, `engine::backoff` says
 //! when to try again. A part of its own because it is the only loop that sends, and it never decides whether.
 
 use std::future::Future;
@@ -9,7 +9,6 @@ use std::task::Poll;
 
 use crate::channel::{Channel, Delivery, Letter};
 use crate::engine::backoff::{self, Answer, Next};
-use crate::engine::notify::{self, Row};
 use crate::engine::time::{Span, Time};
 use crate::store::{Due, Finish, StoreError, Then};
 
@@ -26,8 +25,6 @@ const WINDOW: u32 = 64;
 const LONGEST_PASS: std::time::Duration = std::time::Duration::from_secs(30);
 /// So many rows that failed already make it the channel's fault: no further one is spent on finding out.
 const MOST_PROBES: usize = 5;
-/// Rows looked at for folding.
-const FOLD_WINDOW: u32 = 256;
 
 /// Keeps a channel that fails from being tried with every row it has: while it is open, one row probes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -142,56 +139,6 @@ impl Agent {
             }
         }
         Ok(attempts)
-    }
-
-    /// Lets one notification stand for several that nobody was told of yet, and parts those that hold what their
-    /// channel is not to be told.
-    async fn fold(&self, live: &Live, channel: &str, now: Time) -> Result<(), StoreError> {
-        let waiting = self.store.unfinished(channel, FOLD_WINDOW).await?;
-        if waiting.iter().all(|row| row.told) {
-            return Ok(());
-        }
-        let mut rows = Vec::with_capacity(waiting.len());
-        for row in waiting {
-            let row = self.row(row, now).await?;
-            let unheard = match row.attempted || row.episodes.len() < 2 {
-                true => Vec::new(),
-                false => self.store.unheard(&row.id).await?,
-            };
-            match notify::part(channel, &row, &unheard) {
-                Some(parts) => {
-                    let parts = parts.iter().map(|notice| live.notification(notice, now)).collect();
-                    self.store.supersede(vec![row.id], parts).await?;
-                }
-                None => rows.push(row),
-            }
-        }
-        self.fold_rows(live, channel, &rows, now).await
-    }
-
-    /// A row of the outbox as `engine::notify` sees it.
-    async fn row(&self, due: Due, now: Time) -> Result<Row, StoreError> {
-        let events = self.store.events(due.events).await?;
-        let mut episodes: Vec<String> = events.iter().map(|event| event.episode.clone()).collect();
-        episodes.dedup();
-        let (attempted, is_due) = (due.told, due.next_attempt_at <= now);
-        Ok(Row { id: due.id, episodes, events, attempted, due: is_due })
-    }
-
-    async fn fold_rows(&self, live: &Live, channel: &str, rows: &[Row], now: Time) -> Result<(), StoreError> {
-        for fold in notify::fold(channel, rows) {
-            let rendered = live.notification(&fold.notice, now);
-            let id = &fold.notice.id;
-            if self.store.supersede(fold.superseded.clone(), vec![rendered]).await? {
-                tracing::info!(
-                    channel,
-                    notification = id,
-                    rows = fold.superseded.len(),
-                    "waiting notifications became one"
-                );
-            }
-        }
-        Ok(())
     }
 
     /// One attempt: written down, sent, written down again. A crash in between leaves it open in the store.
@@ -375,6 +322,7 @@ mod tests {
             channel: "hook".to_owned(),
             payload: Vec::new(),
             events: Vec::new(),
+            episodes: Vec::new(),
             created_at: NOW,
             next_attempt_at: NOW,
             tries,

@@ -8,6 +8,7 @@ pub mod clock;
 mod collect;
 mod deliver;
 mod evidence;
+mod fold;
 mod live;
 mod own;
 mod roster;
@@ -47,6 +48,8 @@ pub struct Agent {
     /// Ends of attempts that the store could not take yet.
     unwritten: std::sync::Mutex<Vec<deliver::Unwritten>>,
     breakers: std::sync::Mutex<BTreeMap<String, deliver::Breaker>>,
+    /// When the log last said that no channel works.
+    unheard_since: std::sync::Mutex<Option<Time>>,
 }
 
 /// A source as the agent holds it.
@@ -71,6 +74,7 @@ impl Agent {
             storage: std::sync::Mutex::default(),
             unwritten: std::sync::Mutex::default(),
             breakers: std::sync::Mutex::default(),
+            unheard_since: std::sync::Mutex::default(),
         }
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::engine::elapsed::ClockReading;
+use crate::engine::odd_names::OddNames;
 use crate::engine::reading::{Fault, FaultClass};
 use crate::engine::roster::Roster;
 use crate::engine::time::{Span, Time};
@@ -36,6 +37,8 @@ pub(super) struct UnderWay {
     retry_at: Option<Time>,
     /// The last answer to a refresh was a list of nobody.
     empty: bool,
+    /// What is odd about names in replies.
+    pub(super) odd: OddNames,
     total: TotalCheck,
     total_retry_at: Option<Time>,
 }

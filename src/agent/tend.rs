@@ -3,11 +3,13 @@
 //! Neighbours: `engine::tend` decides, the store keeps; the loop calls it every 30 seconds and, for acts alone, every
 //! second. A part of its own because it must go on when a poll hangs.
 
+use std::sync::PoisonError;
+
 use crate::engine::outcome::{Act, ActResult, ActRow, Alert, AlertKey, Outcome, State};
 use crate::engine::own::{ChannelFacts, Own};
 use crate::engine::tend::{act, episode_of, reconcile, remind, settle};
-use crate::engine::time::Time;
-use crate::store::{Retention, StoreError};
+use crate::engine::time::{Span, Time};
+use crate::store::{ChannelHealth, OutboxSize, Retention, StoreError};
 
 use super::own::OwnAlerts;
 use super::story::Story;
@@ -175,17 +177,11 @@ impl Agent {
         if given_up > 0 {
             tracing::warn!(given_up, "notifications for channels that left the rules file are given up");
         }
-        let waiting = self.store.outbox_size().await?;
-        if waiting.is_over() {
-            let (rows, bytes) = (waiting.rows, waiting.bytes);
-            tracing::error!(
-                rows,
-                bytes,
-                "the outbox is over its limit; what was never attempted goes as digests"
-            );
-        }
+        self.relieve(OutboxSize::MOST, now).await?;
         let mut outcome = alerts.reconcile(live, now);
-        for health in self.store.channel_health().await? {
+        let healths = self.store.channel_health().await?;
+        self.warn_if_unheard(live, &healths, now).await?;
+        for health in healths {
             if !live.channels.contains_key(&health.channel) {
                 continue;
             }
@@ -195,6 +191,28 @@ impl Agent {
             outcome.append(alerts.channel(live, &health.channel, &facts, now));
         }
         self.commit_own(&mut own, live, outcome, now).await
+    }
+
+    /// Where no channel takes anything, the log is the only place left to say so: once an hour.
+    async fn warn_if_unheard(
+        &self,
+        live: &Live,
+        healths: &[ChannelHealth],
+        now: Time,
+    ) -> Result<(), StoreError> {
+        let waiting = self.store.outbox_size().await?.rows;
+        let said = |last: Time| (Span::ZERO..Span::from_hours(1)).contains(&now.since(last));
+        let mut last = self.unheard_since.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting == 0 || !nobody_hears(live.channels.keys(), healths) {
+            *last = None;
+        } else if !last.is_some_and(said) {
+            *last = Some(now);
+            tracing::error!(
+                waiting,
+                "no channel takes anything; nobody is told of alerts: see `seatwatch alerts list` and `seatwatch outbox list`"
+            );
+        }
+        Ok(())
     }
 
     async fn own_loaded<'a>(&self, own: &'a mut Option<OwnAlerts>) -> Result<&'a mut OwnAlerts, StoreError> {
@@ -237,5 +255,42 @@ impl Agent {
             requests: kept.requests,
         };
         self.store.prune(now, retention, PRUNE_BATCH).await.map(|pruned| pruned.more)
+    }
+}
+
+/// Whether the last attempt of every channel failed.
+fn nobody_hears<'a>(mut channels: impl Iterator<Item = &'a String>, healths: &[ChannelHealth]) -> bool {
+    let fails = |name: &String| healths.iter().any(|health| health.channel == *name && health.failing > 0);
+    !healths.is_empty() && channels.all(fails)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::backoff::Answer;
+
+    #[test]
+    fn one_channel_that_works_is_enough_to_be_heard() {
+        let health = |channel: &str, failing| ChannelHealth {
+            channel: channel.to_owned(),
+            answer: Answer::Retry,
+            since: Time::default(),
+            failing,
+            disabled: false,
+            last_at: Time::default(),
+            status: None,
+            dead: false,
+            last_error: None,
+        };
+        let check = |channels: &[&str], healths: &[(&str, u32)], expect: bool| {
+            let channels: Vec<String> = channels.iter().map(ToString::to_string).collect();
+            let healths: Vec<_> = healths.iter().map(|(name, failing)| health(name, *failing)).collect();
+            assert_eq!(nobody_hears(channels.iter(), &healths), expect, "{channels:?} {healths:?}");
+        };
+        check(&["a", "b"], &[("a", 3), ("b", 1)], true);
+        check(&["a", "b"], &[("a", 3), ("b", 0)], false);
+        check(&["a", "b"], &[("a", 3)], false);
+        check(&["a"], &[("a", 3), ("gone", 0)], true);
+        check(&["a"], &[], false);
     }
 }

@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 use super::client::Deadline;
 use super::credentials::{self, Credentials, CredentialsError, Held, Keyring, Provider, Surroundings};
 use super::rate::Bucket;
+use super::refusals::Refusals;
 use crate::config::Section;
 use crate::engine::reading::Fault;
+use crate::engine::time::Time;
 
 /// A `[[account]]` of the rules file.
 #[derive(Clone, PartialEq, Debug)]
@@ -49,6 +51,7 @@ pub struct Account {
     pub name: String,
     keyring: Keyring,
     bucket: Mutex<Bucket>,
+    refusals: Mutex<Refusals>,
     opened: Instant,
 }
 
@@ -78,7 +81,8 @@ impl Account {
     }
 
     fn new(name: &str, keyring: Keyring, bucket: Bucket) -> Self {
-        Self { name: name.to_owned(), keyring, bucket: Mutex::new(bucket), opened: Instant::now() }
+        let (bucket, refusals) = (Mutex::new(bucket), Mutex::default());
+        Self { name: name.to_owned(), keyring, bucket, refusals, opened: Instant::now() }
     }
 
     /// Keys to sign with, refreshed if it is time.
@@ -105,6 +109,16 @@ impl Account {
     /// Which place gave the keys, such as `environment (LTAI…abcd)`; never more of them.
     pub fn origin(&self) -> String {
         self.keyring.origin()
+    }
+
+    /// The vendor's refusal of these keys, where they rest after it and must not be tried again yet.
+    pub(super) fn standing_refusal(&self, keys: &Arc<Held>, now: Time) -> Option<Fault> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner).standing(keys, now)
+    }
+
+    /// What came of a request signed with these keys; no fault is a good answer.
+    pub(super) fn note_answer(&self, keys: &Arc<Held>, fault: Option<&Fault>, now: Time) {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner).note(keys, fault, now);
     }
 
     /// Waits for this request's turn; false, at once, if that would be later than `at_most`.

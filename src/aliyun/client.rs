@@ -10,6 +10,7 @@ use super::account::Account;
 use super::codes::{self, Retry};
 use super::credentials::{Credentials, Held};
 use super::endpoint::Endpoint;
+use super::headers::{LONGEST_WAIT, asked_wait, clock_skew, redirect};
 use super::request::{self, Call, Prepared, Signature};
 use super::transport::{self, Answer, OpenError, Options, Transport, broken};
 use super::wire::{self, Malformed};
@@ -18,8 +19,6 @@ use crate::engine::time::{Span, Time};
 
 /// No call makes more tries than this, however large the budget.
 const MOST_TRIES: u32 = 6;
-/// No wait between tries is longer, whatever the vendor asks for.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// When a piece of work began by the wall, and when it must be done; in between only the monotonic clock counts.
 #[derive(Clone, Copy, Debug)]
@@ -200,13 +199,19 @@ impl Client {
             let held = self.account.keys(deadline).await;
             let failure = match &held {
                 Err(fault) => Failure::keyless(fault.clone()),
-                Ok(_) if !self.account.admit(deadline.left()).await => {
-                    break last.unwrap_or_else(out_of_budget);
-                }
                 Ok(held) => {
+                    if let Some(standing) = self.account.standing_refusal(held, deadline.now()) {
+                        break standing;
+                    }
+                    if !self.account.admit(deadline.left()).await {
+                        break last.unwrap_or_else(out_of_budget);
+                    }
                     let now = deadline.now() + tries.shift;
                     let request = self.prepare(action, params, now, &held.keys);
-                    match self.attempt(&request, deadline, &mut tries, &read).await {
+                    let tried = self.attempt(&request, deadline, &mut tries, &read).await;
+                    let fault = tried.as_ref().err().map(|failure| &failure.fault);
+                    self.account.note_answer(held, fault, deadline.now());
+                    match tried {
                         Ok(reply) => {
                             return Called { result: Ok(reply), tries: tries.made, skew: tries.skew };
                         }
@@ -347,38 +352,6 @@ fn refusal(answer: &Answer, request: &Prepared, code: Option<&str>, message: Opt
     let code = code.map_or_else(|| format!("http-{status}"), |code| request.redact(code));
     let fault = Fault { class: meaning.class, code, message };
     Failure { fault, retry: meaning.retry, wait: asked_wait(answer) }
-}
-
-/// Where a redirect leads, the host alone: whoever sends it may have put a request's keys into the rest.
-fn redirect(answer: &Answer) -> Option<String> {
-    if !(300..400).contains(&answer.status) {
-        return None;
-    }
-    let url = url::Url::parse(answer.header("location")?).ok()?;
-    Some(crate::net::place(&url).chars().filter(|c| !c.is_control()).take(100).collect())
-}
-
-/// How long the vendor wants to be left alone: `x-acs-retry-after` in milliseconds, or `Retry-After` in seconds or
-/// as a date.
-fn asked_wait(answer: &Answer) -> Option<Duration> {
-    let number = |name: &str| answer.header(name)?.trim().parse::<u64>().ok().filter(|n| *n > 0);
-    let millis = number("x-acs-retry-after").map(Duration::from_millis);
-    let seconds = number("retry-after").map(Duration::from_secs);
-    let until = || {
-        let until = httpdate::parse_http_date(answer.header("retry-after")?).ok()?;
-        let date = httpdate::parse_http_date(answer.header("date")?).ok()?;
-        until.duration_since(date).ok()
-    };
-    millis.or(seconds).or_else(until).map(|wait| wait.min(LONGEST_WAIT))
-}
-
-/// The reply's `Date` (whole seconds, so half a second is added) against the middle of our waiting.
-fn clock_skew(answer: &Answer, asked: Time, came: Time) -> Option<Span> {
-    let date = httpdate::parse_http_date(answer.header("date")?).ok()?;
-    let since_1970 = date.duration_since(std::time::UNIX_EPOCH).ok()?;
-    let theirs = Time::from_millis(Span::from_std(since_1970).millis().saturating_add(500));
-    let middle = asked + Span::from_millis(came.since(asked).millis() / 2);
-    Some(theirs.since(middle))
 }
 
 /// A refusal for its time says how far the clocks are apart.

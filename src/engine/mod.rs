@@ -16,6 +16,7 @@ pub mod look;
 pub mod message;
 pub mod names;
 pub mod notify;
+pub mod odd_names;
 pub mod outcome;
 pub mod own;
 pub mod own_alerts;

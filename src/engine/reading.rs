@@ -124,6 +124,17 @@ pub struct Fault {
     pub message: String,
 }
 
+/// Something odd about a name in a good reply; it spoils nothing but what it says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Odd {
+    /// Nobody asked for it.
+    Extra(String),
+    /// Nobody asked for it, but for one that differs in case alone.
+    OtherCase { asked: String, came: String },
+    /// Twice, with different counts: neither is believed.
+    Twice(String),
+}
+
 /// What a source's fetch brought back; `readings` and `batch_of` run parallel to the names that were asked for.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Fetched {
@@ -135,6 +146,8 @@ pub struct Fetched {
     pub refused: Vec<u32>,
     /// Names in replies that nobody asked for.
     pub extra: u32,
+    /// What was odd about names, the first few.
+    pub odd: Vec<Odd>,
     pub requests: u32,
     /// The gravest failure, if any request failed for good.
     pub fault: Option<Fault>,

@@ -25,6 +25,8 @@ pub struct Due {
     pub payload: Vec<u8>,
     /// Event ids in their order.
     pub events: Vec<String>,
+    /// The episodes they are of, each once.
+    pub episodes: Vec<String>,
     pub created_at: Time,
     pub next_attempt_at: Time,
     pub tries: u32,
@@ -65,6 +67,7 @@ const COLUMNS: &str = "no, id, channel, payload, created_at, next_attempt_at, tr
 fn read(c: &Connection, row: &Row<'_>) -> Result<Due, StoreError> {
     Ok(Due {
         events: outbox::events_of(c, row.get(0)?)?,
+        episodes: outbox::episodes_of(c, row.get(0)?)?,
         id: row.get(1)?,
         channel: row.get(2)?,
         payload: row.get(3)?,
@@ -112,7 +115,8 @@ fn due(c: &Connection, channels: &[String], now: Time, limit: u32) -> Result<Vec
 
 fn unfinished(c: &Connection, channel: &str, limit: u32) -> Result<Vec<Due>, StoreError> {
     let query = format!(
-        "SELECT {COLUMNS} FROM notification WHERE channel = ?1 AND state = 'pending' ORDER BY no LIMIT ?2"
+        "SELECT {COLUMNS} FROM notification WHERE channel = ?1 AND state IN ('pending', 'waiting')
+         ORDER BY no LIMIT ?2"
     );
     let mut query = c.prepare_cached(&query)?;
     let mut rows = query.query(params![channel, limit])?;
@@ -212,8 +216,9 @@ fn crashed(c: &Connection, run: &str, now: Time) -> Result<Vec<(String, bool)>, 
 /// False, and nothing written, if an attempt at one of `old` was begun meanwhile or it is finished, or if one of `new`
 /// is there already.
 fn supersede(c: &Connection, old: &[String], new: &[NewNotification]) -> Result<bool, StoreError> {
-    let mut query =
-        c.prepare_cached("SELECT 1 FROM notification WHERE id = ?1 AND state = 'pending' AND told = 0")?;
+    let mut query = c.prepare_cached(
+        "SELECT 1 FROM notification WHERE id = ?1 AND state IN ('pending', 'waiting') AND told = 0",
+    )?;
     let mut present = c.prepare_cached("SELECT 1 FROM notification WHERE id = ?1")?;
     let Some(first) = new.first() else { return Ok(false) };
     for new in new {
@@ -258,7 +263,7 @@ impl Store {
         self.read(move |c| next_due(c, &channel))
     }
 
-    /// The channel's pending notifications, oldest first, blocked and attempted ones too: what may be folded, and
+    /// The channel's unfinished notifications, oldest first, blocked and attempted ones too: what may be folded, and
     /// what stands in the way.
     pub fn unfinished(&self, channel: &str, limit: u32) -> Pending<Vec<Due>> {
         let channel = channel.to_owned();

@@ -90,8 +90,8 @@ impl OutboxSize {
     /// Above either limit the agent folds new notifications into digests; nothing is dropped.
     pub const MOST: Self = Self { rows: 100_000, bytes: 256 << 20 };
 
-    pub const fn is_over(self) -> bool {
-        self.rows > Self::MOST.rows || self.bytes > Self::MOST.bytes
+    pub const fn is_over(self, most: Self) -> bool {
+        self.rows > most.rows || self.bytes > most.bytes
     }
 }
 
@@ -248,6 +248,12 @@ const COLUMNS: &str = "no, id, channel, state, created_at, next_attempt_at, trie
 pub(super) fn events_of(c: &Connection, no: i64) -> Result<Vec<String>, StoreError> {
     let mut query =
         c.prepare_cached("SELECT event FROM notification_event WHERE notification = ?1 ORDER BY n")?;
+    Ok(query.query_map([no], |row| row.get(0))?.collect::<Result<_, _>>()?)
+}
+
+pub(super) fn episodes_of(c: &Connection, no: i64) -> Result<Vec<String>, StoreError> {
+    let query = "SELECT DISTINCT episode FROM notification_event WHERE notification = ?1 AND episode <> ''";
+    let mut query = c.prepare_cached(query)?;
     Ok(query.query_map([no], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
 

@@ -14,7 +14,7 @@ use seatwatch::aliyun::sign::{Pairs, v1, v3};
 use seatwatch::aliyun::transport::Options;
 use seatwatch::config::walk;
 use seatwatch::engine::names::{Asked, Names};
-use seatwatch::engine::reading::{FaultClass, Fetched, Kind};
+use seatwatch::engine::reading::{FaultClass, Fetched, Kind, Odd};
 use seatwatch::engine::time::{Span, Time};
 use seatwatch::secret::{Secret, SecretRef};
 use seatwatch::source::Settings;
@@ -30,7 +30,7 @@ const DATE: &str = "date: Sun, 22 Nov 2026 03:05:00 GMT";
 
 /// A request as the neighbour got it.
 #[derive(Clone, Debug, Default)]
-struct Seen {
+pub(crate) struct Seen {
     method: String,
     headers: Pairs,
     /// Of query and form, decoded.
@@ -48,7 +48,7 @@ impl Seen {
     }
 
     /// In the order of their numbers.
-    fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         let of = |i: usize| self.params.iter().find(|(n, _)| *n == format!("UserNames.{i}"));
         (1..).map_while(of).map(|(_, v)| v.clone()).collect()
     }
@@ -63,15 +63,17 @@ impl Seen {
 }
 
 /// Raw bytes, after which the connection ends; none: silence.
-type Script = dyn Fn(&Seen, usize) -> Option<Vec<u8>> + Send + Sync;
+pub(crate) type Script = dyn Fn(&Seen, usize) -> Option<Vec<u8>> + Send + Sync;
 
-struct Neighbour {
-    url: String,
+pub(crate) struct Neighbour {
+    pub(crate) url: String,
     seen: Arc<Mutex<Vec<Seen>>>,
 }
 
 impl Neighbour {
-    async fn start(script: impl Fn(&Seen, usize) -> Option<Vec<u8>> + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(
+        script: impl Fn(&Seen, usize) -> Option<Vec<u8>> + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let seen = Arc::new(Mutex::new(Vec::new()));
@@ -134,7 +136,7 @@ fn parse(text: &str) -> Option<Seen> {
     Some(seen)
 }
 
-fn http(status: u16, headers: &str, body: &str) -> Option<Vec<u8>> {
+pub(crate) fn http(status: u16, headers: &str, body: &str) -> Option<Vec<u8>> {
     let lines = if headers.is_empty() { String::new() } else { format!("{headers}\r\n") };
     let length = body.len();
     let text = format!(
@@ -494,6 +496,68 @@ async fn names_are_joined_by_their_bytes() {
         [Kind::Online(0), Kind::Failed, Kind::Online(2), Kind::Failed, Kind::Absent, Kind::Absent]
     );
     assert_eq!((fetched.extra, fetched.fault), (2, None));
+    let case = Odd::OtherCase { asked: "case".to_owned(), came: "Case".to_owned() };
+    assert_eq!(fetched.odd, [Odd::Extra("extra".to_owned()), case, Odd::Twice("odds".to_owned())]);
+}
+
+/// A reply that is none is quoted from its beginning, harmlessly, and never taken for a list.
+async fn check_quoted(body: &'static str, quote: &str) {
+    let (fetched, seen) = fetched(&users(&["a"]), move |_, _| http(200, "", body)).await;
+    let fault = fetched.fault.clone().unwrap();
+    assert_eq!((fault.code.as_str(), failed(&fetched), seen.len()), ("malformed", 1, 6), "{fault:?}");
+    assert!(fault.message.contains(quote) && fault.message.len() < 600, "{fault:?}");
+    assert!(!fault.message.contains(char::is_control), "{fault:?}");
+}
+
+#[tokio::test]
+async fn what_came_instead_of_a_reply_is_quoted() {
+    check_quoted(
+        "<!DOCTYPE html><p>\u{1b}[31mlogin\r\nplease",
+        "it starts with \"<!DOCTYPE html><p> [31mlogin  please\"",
+    )
+    .await;
+    check_quoted("", "the reply is empty").await;
+    check_quoted("42", "it starts with \"42\"").await;
+    check_quoted(r#"{"UserStatistics":{"Statistics":[]}} and more"#, "it starts with").await;
+}
+
+#[tokio::test]
+async fn refused_keys_rest_after_the_third_refusal() {
+    let accepts = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let knows = Arc::clone(&accepts);
+    let neighbour = Neighbour::start(move |seen, _| match knows.load(std::sync::atomic::Ordering::Relaxed) {
+        true => good(seen),
+        false => error(404, "InvalidAccessKeyId.NotFound", "Specified access key is not found."),
+    })
+    .await;
+    let same = source(&neighbour.url, Signature::V3, None);
+    let mut asked = Vec::new();
+    for n in 0..40 {
+        let before = neighbour.seen().len();
+        let at = now() + Span::from_mins(n);
+        let fetched = same.fetch(&users(&["a"]), at, Span::from_secs(20)).await;
+        let fault = fetched.fault.unwrap();
+        assert_eq!(
+            (fault.class, fault.code.as_str()),
+            (FaultClass::Credentials, "InvalidAccessKeyId.NotFound")
+        );
+        match neighbour.seen().len() - before {
+            0 => assert!(fault.message.contains("(not asked again before 2026-11-22T03:"), "{fault:?}"),
+            1 => asked.push(n),
+            many => panic!("{many} requests in one poll"),
+        }
+    }
+    assert_eq!(asked, [0, 1, 2, 17, 32], "a try a poll, then every 15 minutes");
+    // Whoever reloads has looked at it: the account is opened anew.
+    let other = source(&neighbour.url, Signature::V3, None);
+    let _ = other.fetch(&users(&["a"]), now() + Span::from_mins(40), Span::from_secs(20)).await;
+    assert_eq!(neighbour.seen().len(), 6);
+    // A clock that was set back forbids nothing, and keys that are good again are used at once.
+    accepts.store(true, std::sync::atomic::Ordering::Relaxed);
+    for at in [now() - Span::from_hours(5), now() + Span::from_mins(33)] {
+        let fetched = same.fetch(&users(&["a"]), at, Span::from_secs(20)).await;
+        assert_eq!(fetched.fault, None);
+    }
 }
 
 #[tokio::test]

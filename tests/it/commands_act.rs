@@ -237,6 +237,31 @@ fn a_poll_of_a_roster_asks_who_is_on_it() {
     assert_eq!((failed.code, failed.json()[0]["outcome"].as_str()), (1, Some("failed")));
 }
 
+/// Requests and notifications go where the rules file says, whatever the environment says of proxies.
+#[test]
+fn a_proxy_in_the_environment_is_not_used() {
+    let (trap, hook) =
+        (Hook::answer("HTTP/1.1 200 OK\r\n\r\n", 0), Hook::answer("HTTP/1.1 204 X\r\n\r\n", 0));
+    let place = Place::new(emulator().port(), hook.port);
+    let proxied = |words: &[&str]| {
+        let mut command = place.command(words);
+        for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"] {
+            command.env(name, format!("http://canary-user:canary-password@127.0.0.1:{}", trap.port));
+        }
+        command.env("REQUEST_METHOD", "").env_remove("NO_PROXY");
+        let done = command.output().unwrap();
+        let said = [done.stdout, done.stderr].concat();
+        (done.status.code(), String::from_utf8(said).unwrap())
+    };
+    for words in [&["poll"][..], &["notify", "test", "soc-hook"]] {
+        let (code, said) = proxied(words);
+        assert_eq!(code, Some(0), "{words:?}: {said}");
+        assert!(!said.contains("canary"), "{said}");
+    }
+    assert!(trap.untouched(), "a proxy was asked");
+    assert!(!hook.untouched());
+}
+
 #[test]
 fn a_failed_poll_says_why() {
     let place = Place::new(emulator().port(), 1);

@@ -12,6 +12,7 @@ use seatwatch::engine::notify::Notice;
 use seatwatch::engine::time::{Span, Time};
 use seatwatch::secret::{Secret, SecretRef};
 
+use crate::support::hostile::{Hostile, Play};
 use crate::support::smtp::Step::{self, Close, Hang, Hear, HearMail, Say};
 use crate::support::smtp::{Aiosmtpd, Certificate, Scripted};
 
@@ -242,6 +243,61 @@ fn silence_at_any_stage_ends_with_the_deadline() {
         sent,
         &BOTH,
     );
+    check(&[&HELLO, &LOGIN, &SENDER, &RCPTS, &DATA, &[Say("250 queued\r\n"), Close]], sent, &BOTH);
+    check(
+        &[&HELLO, &LOGIN, &SENDER, &RCPTS, &DATA, &[Say("250 queued\r\n"), Hear("QUIT"), Close]],
+        sent,
+        &BOTH,
+    );
+}
+
+/// A server that says one byte at a time: no single read takes long, the whole dialogue does.
+#[tokio::test]
+async fn a_dripping_server_is_cut_off_at_the_deadline() {
+    let long = |code: &str| Play::Drip(format!("{code}-{}\r\n", "x".repeat(200)).into_bytes());
+    let said = |text: &str| Play::Say(text.as_bytes().to_vec());
+    let greeting = [said("220 mail.test\r\n"), Play::HearLine("EHLO")];
+    let login = [said("250 AUTH PLAIN\r\n"), Play::HearLine("AUTH PLAIN ")];
+    let cases = [
+        (vec![long("220")], "at the greeting"),
+        ([&greeting[..], &[long("250")]].concat(), "at the greeting"),
+        ([&greeting[..], &login, &[long("235")]].concat(), "at the login"),
+        (
+            [&greeting[..], &login, &[said("235 ok\r\n"), Play::HearLine("MAIL"), long("250")]].concat(),
+            "at the sender",
+        ),
+    ];
+    for (plays, stage) in cases {
+        let server = Hostile::start(move |_| plays.clone()).await;
+        let quick = email::Settings { timeout: Span::from_secs(1), ..settings(server.port, Tls::None) };
+        let began = Instant::now();
+        let delivery = send(quick, &[]).await;
+        assert!(began.elapsed() < Duration::from_secs(6), "{stage}: {:?}", began.elapsed());
+        assert_eq!((delivery.answer, delivery.status), (Answer::Retry, None), "{stage}: {}", delivery.note);
+        assert!(
+            delivery.note.contains("no answer within 1s") && delivery.note.contains(stage),
+            "{}",
+            delivery.note
+        );
+    }
+}
+
+/// Whatever a server knows, it is sent what the oldest ones know.
+#[test]
+fn a_server_without_extensions_gets_ascii_in_short_lines() {
+    let bare = [HELLO[0], HELLO[1], Say("250 AUTH PLAIN\r\n")];
+    let end = [Say("250 queued\r\n"), Hear("QUIT"), Say("221 bye\r\n")];
+    let parts = [&bare[..], &LOGIN, &SENDER, &RCPTS, &DATA, &end];
+    let heard = check(&parts, (Answer::Sent, Some(250), "250 queued"), &BOTH);
+    assert!(heard.is_ascii(), "{heard}");
+    assert!(heard.contains("MAIL FROM:<alerts@example.com>\r\n"), "no word of extensions: {heard}");
+    let (head, body) = heard.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains("Subject: =?utf-8?b?"), "{head}");
+    assert!(head.lines().all(|line| line.len() <= 998), "{head}");
+    for line in body.lines() {
+        assert!(line.len() <= 76, "{} bytes: {line}", line.len());
+    }
+    assert!(!body.lines().any(|line| line == ".." || (line.starts_with('.') && line != ".")), "{body}");
 }
 
 /// Plays `script` to a client that demands STARTTLS; nothing of worth may be said in clear.

@@ -216,7 +216,7 @@ fn a_thousand_subjects_give_up_readings_before_events() {
 }
 
 /// HMAC by its definition (RFC 2104), so that the library is not checked by itself.
-fn hmac(key: &[u8], text: &[u8]) -> String {
+pub(crate) fn hmac(key: &[u8], text: &[u8]) -> String {
     let pad = |with: u8| -> Vec<u8> { (0..64).map(|i| key.get(i).copied().unwrap_or(0) ^ with).collect() };
     let inner = Sha256::digest([pad(0x36), text.to_vec()].concat());
     BASE64_STANDARD.encode(Sha256::digest([pad(0x5c), inner.to_vec()].concat()))

@@ -305,7 +305,8 @@ impl World {
         self.hand.store(now.millis(), Ordering::Relaxed);
     }
 
-    async fn start(&mut self) {
+    /// To be called once the rules file is written.
+    pub(crate) async fn start(&mut self) {
         let now = self.now();
         let config = Config::load(&self.rules_file(), now).unwrap_or_else(|e| panic!("{}", e.draw(false)));
         let store = Store::open(&self.database(), now).unwrap();

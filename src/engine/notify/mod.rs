@@ -105,10 +105,12 @@ impl Row {
 }
 
 /// A row in two, where its channel is to be told only some of its events: what goes, and what stays `unheard`. None
-/// where there is nothing to part. Only rows that speak of nothing but ends: both parts go to the back of the queue,
-/// and behind an end there is nothing left to overtake.
-pub fn part(channel: &str, row: &Row, unheard: &[String]) -> Option<[Notice; 2]> {
-    if row.attempted || row.events.iter().any(|event| event.kind != EventKind::Ended) {
+/// where there is nothing to part. Both parts go to the back of the queue: behind an end there is nothing left to
+/// overtake, but a row that speaks of more is parted only if none behind it, of the episodes `behind`, goes on with
+/// what it tells.
+pub fn part(channel: &str, row: &Row, unheard: &[String], behind: &BTreeSet<&str>) -> Option<[Notice; 2]> {
+    let more = row.events.iter().any(|event| event.kind != EventKind::Ended);
+    if row.attempted || (more && row.shares_episode(behind)) {
         return None;
     }
     let (stays, goes): (Vec<Event>, Vec<Event>) =

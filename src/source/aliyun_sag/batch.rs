@@ -11,11 +11,14 @@ use super::Inner;
 use crate::aliyun::wire::{self, Entry};
 use crate::aliyun::{Deadline, codes};
 use crate::engine::names::Asked;
-use crate::engine::reading::{Batch, Fault, FaultClass, NO_BATCH, Reading};
+use crate::engine::reading::{Batch, Fault, FaultClass, NO_BATCH, Odd, Reading};
 use crate::engine::time::Span;
 
 /// Calls beyond one a batch that a poll may spend on finding refused names.
 pub(super) const MOST_EXTRA_CALLS: u32 = 100;
+
+/// Odd names of one poll that are kept to be told of.
+pub(super) const MOST_ODD: usize = 5;
 
 /// What a batch brought: parallel to its users, with the batch's own replies.
 #[derive(Debug, Default)]
@@ -26,6 +29,7 @@ pub(super) struct Part {
     pub replies: Vec<Batch>,
     pub refused: Vec<usize>,
     pub extra: u32,
+    pub odd: Vec<Odd>,
     pub requests: u32,
     pub faults: Vec<Fault>,
     pub skew: Option<Span>,
@@ -134,9 +138,9 @@ impl Asking<'_> {
         }
     }
 
-    /// Joins a reply to the names by their bytes: the readings of `range`, and how many names nobody asked for.
-    fn joined(&self, range: Range<usize>, entries: &[Entry<'_>]) -> (Vec<Reading>, u32) {
-        let (mut readings, mut extra) = (vec![Reading::ABSENT; range.len()], 0);
+    /// Joins a reply to the names by their bytes.
+    fn joined(&self, range: Range<usize>, entries: &[Entry<'_>]) -> Joined {
+        let mut joined = Joined { readings: vec![Reading::ABSENT; range.len()], extra: 0, odd: Vec::new() };
         let mut by_name: Option<HashMap<&str, usize>> = None;
         for (nth, entry) in entries.iter().enumerate() {
             // Most replies keep the order of the request.
@@ -147,23 +151,53 @@ impl Asking<'_> {
                 false => by_name.get_or_insert_with(places).get(&*entry.name).copied(),
             };
             let Some(place) = place else {
-                extra += 1;
+                joined.extra += 1;
+                joined.note(|| self.stranger(range.clone(), &entry.name));
                 continue;
             };
             let reading = entry.count.map_or(Reading::FAILED, Reading::online);
-            let before = readings[place];
+            let before = joined.readings[place];
             // A name twice with different counts: neither is believed.
             let agreed = before == Reading::ABSENT || before == reading;
-            readings[place] = if agreed { reading } else { Reading::FAILED };
+            joined.readings[place] = if agreed { reading } else { Reading::FAILED };
+            if !agreed {
+                joined.note(|| Odd::Twice(entry.name.to_string()));
+            }
         }
-        (readings, extra)
+        joined
     }
 
-    fn take(&mut self, range: Range<usize>, (readings, extra): (Vec<Reading>, u32), batch: Batch) {
+    /// A name that nobody asked for, perhaps one that is spelt otherwise.
+    fn stranger(&self, range: Range<usize>, came: &str) -> Odd {
+        let asked = range.map(|at| self.name(at)).find(|asked| asked.eq_ignore_ascii_case(came));
+        match asked {
+            Some(asked) => Odd::OtherCase { asked: asked.to_owned(), came: came.to_owned() },
+            None => Odd::Extra(came.to_owned()),
+        }
+    }
+
+    fn take(&mut self, range: Range<usize>, joined: Joined, batch: Batch) {
         let number = u32::try_from(self.part.replies.len()).unwrap_or(NO_BATCH);
         self.part.replies.push(batch);
-        self.part.readings[range.clone()].copy_from_slice(&readings);
+        self.part.readings[range.clone()].copy_from_slice(&joined.readings);
         self.part.reply_of[range].fill(number);
-        self.part.extra += extra;
+        self.part.extra += joined.extra;
+        self.part.odd.extend(joined.odd);
+    }
+}
+
+/// A reply, joined to the names that were asked for.
+struct Joined {
+    readings: Vec<Reading>,
+    /// Names nobody asked for.
+    extra: u32,
+    odd: Vec<Odd>,
+}
+
+impl Joined {
+    fn note(&mut self, odd: impl FnOnce() -> Odd) {
+        if self.odd.len() < MOST_ODD {
+            self.odd.push(odd());
+        }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::task::JoinSet;
 
 use super::Inner;
-use super::batch::{Asking, MOST_EXTRA_CALLS, Part};
+use super::batch::{Asking, MOST_EXTRA_CALLS, MOST_ODD, Part};
 use crate::aliyun::{Deadline, codes};
 use crate::engine::names::Asked;
 use crate::engine::reading::{Fault, FaultClass, Fetched, NO_BATCH, Reading};
@@ -117,6 +117,7 @@ impl Gathered {
         fetched.batches.extend(part.replies);
         fetched.refused.extend(part.refused.into_iter().map(|at| index(start + at)));
         fetched.extra += part.extra;
+        fetched.odd.extend(part.odd.into_iter().take(MOST_ODD.saturating_sub(fetched.odd.len())));
         fetched.requests += part.requests;
         fetched.skew = part.skew.or(fetched.skew);
         self.batches += 1;

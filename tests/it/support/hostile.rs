@@ -18,6 +18,8 @@ pub(crate) enum Play {
     /// Waits for a whole request, or, in a line, for one that begins so.
     Hear,
     HearLine(&'static str),
+    /// A mail, up to its dot.
+    HearMail,
     Say(Vec<u8>),
     /// A byte now and then, so that no single read takes long.
     Drip(Vec<u8>),
@@ -127,6 +129,9 @@ fn play(
                 Play::HearLine(beginning) => {
                     let line = hear(&mut stream, |said| said.ends_with(b"\n"), &heard).await;
                     line.is_some_and(|line| line.starts_with(beginning))
+                }
+                Play::HearMail => {
+                    hear(&mut stream, |said| said.ends_with(b"\r\n.\r\n"), &heard).await.is_some()
                 }
                 Play::Say(bytes) => write(&mut stream, &bytes, &sent).await,
                 Play::Drip(bytes) => drip(&mut stream, &bytes, &sent).await,

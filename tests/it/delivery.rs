@@ -1,0 +1,344 @@
+//! Channels in trouble for hours and days: what is told elsewhere, what waits, what arrives in the end, and how often.
+//!
+//! Neighbours: `world` has receivers and clock, `mail` and `webhook` the single answers. A part of its own because what
+//! an outage does to alerts shows only over its whole length.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use seatwatch::engine::event::EventKind;
+use seatwatch::engine::time::Span;
+use seatwatch::store::{OutboxSize, OutboxState};
+use serde_json::Value;
+
+use crate::support::hostile::Play::{self, HearLine};
+use crate::support::hostile::{Hostile, say};
+use crate::support::http::Posted;
+use crate::world::{World, body, counts, minute, story};
+
+const SHARED: &str =
+    "source shanghai 'alice', 'bob'\n[[rule]]\nname = 'shared'\nwhen = 'online > limit'\nlimit = 2\n";
+
+fn people(alice: &str) -> String {
+    counts("alice", alice) + &counts("bob", "1")
+}
+
+/// Everything that was taken with 200: each event once, by id, with its kind and episode in the order it was told.
+fn told(world: &World, channel: &str) -> Vec<(String, String, String)> {
+    let taken = world.inboxes[channel].all().into_iter().filter(|(_, status)| *status == 200);
+    let mut seen = BTreeSet::new();
+    let mut events = Vec::new();
+    for (posted, _) in taken {
+        for event in body(&posted)["data"]["events"].as_array().unwrap() {
+            let word = |key: &str| event[key].as_str().unwrap().to_owned();
+            assert!(seen.insert(word("id")), "{} was told twice", word("id"));
+            events.push((word("id"), word("kind"), word("episode")));
+        }
+    }
+    events
+}
+
+/// Delivers again and again, time going on by `step`, until nothing waits.
+async fn drain(world: &World, step: Span) {
+    for _ in 0..200 {
+        if world.outbox(false).is_empty() {
+            return;
+        }
+        world.deliver().await;
+        world.set(world.now() + step);
+    }
+    panic!("left in the outbox: {:#?}", world.outbox(false));
+}
+
+#[tokio::test]
+async fn what_is_given_up_is_told_on_the_other_channels() {
+    let world = World::with_channels(&people("1 3 3 3 3 3"), SHARED, &["soc", "war"]).await;
+    world.inboxes["soc"].answers(413);
+    world.live(0..2).await;
+    assert_eq!(world.told("war"), "fired shared alice");
+    for n in [62, 124, 186] {
+        world.set(minute(n));
+        world.deliver().await;
+        world.tend().await;
+        world.deliver().await;
+    }
+    assert_eq!(world.told("war"), "fired agent/channel soc");
+    let tries = world.inboxes["soc"].all();
+    assert_eq!(tries.len(), 3, "three tries over an hour, all alike");
+    assert!(tries.iter().all(|(posted, _)| posted.body == tries[0].0.body));
+    let dead: Vec<_> = world.outbox(true).into_iter().filter(|row| row.state == OutboxState::Dead).collect();
+    assert_eq!((dead.len(), dead[0].channel.as_str()), (1, "soc"));
+    world.leaves("the dead row is the story");
+}
+
+/// A mail server that refuses soc@ and takes everybody else's mail.
+fn refusing_one(_: usize) -> Vec<Play> {
+    let take = |line: &'static str, reply: &'static str| [HearLine(line), say(reply)];
+    let begin = [say("220 mail.test\r\n")];
+    [
+        &begin[..],
+        &take("EHLO", "250 mail.test\r\n"),
+        &take("MAIL FROM:", "250 ok\r\n"),
+        &take("RCPT TO:<soc@", "550 nobody of that name\r\n"),
+        &take("RCPT TO:<lead@", "250 ok\r\n"),
+        &take("DATA", "354 go on\r\n"),
+        &[Play::HearMail, say("250 queued\r\n")],
+    ]
+    .concat()
+}
+
+#[tokio::test]
+async fn one_mailbox_that_is_refused_is_given_up_alone_and_told_elsewhere() {
+    let server = Hostile::start(refusing_one).await;
+    let mut world = World::idle(&people("1 3 3 3 3 3"), &["war"]);
+    let mail = format!(
+        "[[channel]]\nname = 'soc-mail'\nkind = 'email'\nserver = '127.0.0.1'\nport = {}\ntls = 'none'\n\
+         timeout = '5s'\nfrom = 'alerts@example.com'\nto = ['soc@example.com', 'lead@example.com']\n",
+        server.port
+    );
+    world.write(&format!("{SHARED}notify = ['soc-mail', 'war']\n{mail}"));
+    world.start().await;
+    world.live(0..2).await;
+    for n in [62, 124, 186] {
+        world.set(minute(n));
+        world.deliver().await;
+        world.tend().await;
+        world.deliver().await;
+    }
+    assert_eq!(world.told("war"), "fired shared alice\nfired agent/channel soc-mail");
+    let row = world.outbox(true).into_iter().find(|row| row.channel == "soc-mail").unwrap();
+    assert_eq!(row.state, OutboxState::Dead);
+    let (_, attempts) = world.reader().notification(&row.id).unwrap();
+    let note = attempts[0].note.as_deref().unwrap();
+    assert!(note.contains("soc@example.com refused") && note.contains("taken for 1 of 2"), "{note}");
+    let heard = server.heard();
+    let asked = |who: &str| heard.iter().filter(|line| line.starts_with(&format!("RCPT TO:<{who}@"))).count();
+    assert_eq!((asked("lead"), asked("soc")), (1, 3), "who has the mail is not asked again");
+    world.leaves("the dead row is the story");
+}
+
+#[tokio::test]
+async fn a_channel_that_hangs_delays_no_other() {
+    let world = World::with_channels(&people("3 3"), SHARED, &["soc", "war"]).await;
+    world.inboxes["soc"].answers(0);
+    world.poll(0).await;
+    let began = std::time::Instant::now();
+    let heard = async {
+        while world.inboxes["war"].all().is_empty() || world.inboxes["soc"].all().is_empty() {
+            assert!(began.elapsed().as_secs() < 20);
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        _ = world.agent().deliver_once(world.now()) => panic!("soc answered"),
+        () = heard => assert!(began.elapsed().as_secs() < 4, "{:?}, while soc has 5 s", began.elapsed()),
+    }
+    world.leaves("the send that hangs is cut off here");
+}
+
+#[tokio::test]
+async fn a_channel_that_is_down_for_three_days_is_told_everything_in_the_end() {
+    let rules = SHARED.replace("'alice', 'bob'", "'alice', 'bob' every 0 * * * *") + "max_gap = '6h'\n";
+    // An hour is a step of the scenario here.
+    let hours = |user: &str, timeline: &str| counts(user, timeline).replace("m\",", "h\",");
+    let flapping = ["1", "3", "3", "1", "4"].repeat(15).join(" ");
+    let world = World::new(&(hours("alice", &flapping) + &hours("bob", "1 1 1 5 1")), &rules).await;
+    world.inboxes["soc"].answers(503);
+    for n in 0..74 {
+        world.poll(n * 60).await;
+        world.tend().await;
+        world.deliver().await;
+    }
+    assert!(told(&world, "soc").is_empty());
+    assert!(world.outbox(true).iter().all(|row| row.state != OutboxState::Dead), "three days are borne");
+    let waiting = world.outbox(false);
+    // Five were tried to find out, and their ends wait behind them; five more may stand alone.
+    assert!(waiting.len() <= 16, "{} rows: what nobody was told of yet is folded meanwhile", waiting.len());
+    world.inboxes["soc"].answers(200);
+    world.set(minute(74 * 60));
+    drain(&world, Span::from_mins(20)).await;
+    let told = told(&world, "soc");
+    let mut open: BTreeMap<&str, &str> = BTreeMap::new();
+    for (_, kind, episode) in &told {
+        let before = open.insert(episode, kind);
+        match kind.as_str() {
+            "fired" => assert_eq!(before, None, "{episode}"),
+            "ended" => assert_eq!(before, Some("fired"), "{episode}: an end comes after its beginning"),
+            other => panic!("{other}"),
+        }
+    }
+    // A body shows the first of many; the rest is counted in it.
+    let more: u64 = world.inboxes["soc"]
+        .all()
+        .iter()
+        .filter(|(_, status)| *status == 200)
+        .map(|(posted, _)| body(posted)["data"]["more"].as_u64().unwrap())
+        .sum();
+    assert_eq!(told.len() as u64 + more, world.events().len() as u64, "nothing is lost");
+    let digest =
+        world.inboxes["soc"].all().into_iter().rev().find(|(p, s)| *s == 200 && is_digest(p)).unwrap().0;
+    let first = &body(&digest)["data"]["events"][0]["at"];
+    assert!(first.as_str().unwrap() < "2026-11-24", "the oldest first, with its time: {first}");
+}
+
+fn is_digest(posted: &Posted) -> bool {
+    body(posted)["data"]["events"].as_array().unwrap().len() > 5
+}
+
+#[tokio::test]
+async fn with_every_channel_down_all_is_kept_and_shown() {
+    let world = World::with_channels(&people("1 3 3 1 1"), SHARED, &["soc", "war"]).await;
+    world.inboxes["soc"].answers(401);
+    world.inboxes["war"].answers(410);
+    world.live(0..5).await;
+    let mut shown: Vec<_> = world
+        .reader()
+        .episodes(&Default::default())
+        .unwrap()
+        .into_iter()
+        .map(|row| format!("{} {}", row.rule, row.subject.name))
+        .collect();
+    shown.sort();
+    assert_eq!(shown, ["agent/channel soc", "agent/channel war"], "`alerts list` shows who is not told");
+    let waiting = world.outbox(false);
+    assert!(waiting.iter().any(|row| row.state == OutboxState::Waiting && row.channel == "war"));
+    assert!(waiting.iter().any(|row| row.last_error.is_some() && row.channel == "soc"));
+    for inbox in world.inboxes.values() {
+        inbox.answers(200);
+    }
+    assert!(world.reload(SHARED).await);
+    for n in 5..40 {
+        world.set(minute(n));
+        world.deliver().await;
+        world.tend().await;
+    }
+    for channel in ["soc", "war"] {
+        let kinds: Vec<_> =
+            told(&world, channel).into_iter().map(|(_, kind, episode)| (episode, kind)).collect();
+        let shared: Vec<_> = world.events().into_iter().filter(|e| e.rule == "shared").collect();
+        for event in shared {
+            let kind = format!("{:?}", event.kind).to_lowercase();
+            assert!(
+                kinds.contains(&(event.episode.clone(), kind.clone())),
+                "{channel}: {kind} {}",
+                event.episode
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_outbox_over_its_limit_is_folded_and_loses_no_beginning() {
+    let mut rules = String::from("source shanghai 'alice', 'bob'\n");
+    for n in 0..5 {
+        rules += &format!("[[rule]]\nname = 'r{n}'\nwhen = 'online > {}'\n", n + 2);
+    }
+    let world = World::new(&people(&["9", "1"].repeat(40).join(" ")), &rules).await;
+    // Nobody delivers: the channel is paused, say.
+    for n in 0..70 {
+        world.poll(n).await;
+    }
+    let before = world.outbox(false);
+    assert_eq!(before.len(), 350);
+    let (now, most) = (world.now(), OutboxSize { rows: 100, bytes: OutboxSize::MOST.bytes });
+    assert!(!world.agent().relieve(OutboxSize::MOST, now).await.unwrap());
+    assert_eq!(world.outbox(false).len(), 350, "below the limit nothing is touched");
+    assert!(world.agent().relieve(most, now).await.unwrap());
+    let left = world.outbox(false);
+    assert!(left.len() <= 10, "{} rows", left.len());
+    let said: BTreeSet<&String> = left.iter().flat_map(|row| &row.events).collect();
+    let all = world.events();
+    assert_eq!(all.iter().filter(|event| event.kind == EventKind::Fired).count(), 175);
+    assert!(all.iter().all(|event| said.contains(&event.id)), "every event is still to be told");
+    let bytes = OutboxSize { rows: OutboxSize::MOST.rows, bytes: 1 };
+    assert!(world.agent().relieve(bytes, now).await.unwrap());
+    drain(&world, Span::from_mins(1)).await;
+    let posted = world.inboxes["soc"].take();
+    assert!(posted.len() <= 10, "{}", story(&posted));
+}
+
+fn signed_by(posted: &Posted, key: &[u8]) -> bool {
+    let signed = format!("{}.{}.", posted.header("webhook-id"), posted.header("webhook-timestamp"));
+    let expect = crate::webhook::hmac(key, &[signed.as_bytes(), &posted.body].concat());
+    posted.header("webhook-signature").split(' ').any(|one| one == format!("v1,{expect}"))
+}
+
+#[tokio::test]
+async fn a_secret_that_changes_while_a_message_waits_signs_the_next_attempt() {
+    let (old, new) = ([3_u8; 32], [4_u8; 32]);
+    let secret = |key: &[u8]| format!("whsec_{}", BASE64_STANDARD.encode(key));
+    let mut world = World::idle(&people("3"), &["soc"]);
+    world.dir.secret("old", &secret(&old));
+    world.dir.secret("new", &secret(&new));
+    let rules = |secrets: &str| {
+        let port = world.inboxes["soc"].port;
+        format!(
+            "{SHARED}notify = ['signed']\n[[channel]]\nname = 'signed'\nkind = 'webhook'\n\
+             url = 'http://127.0.0.1:{port}/'\nallow_private = true\nsecret = {secrets}\n"
+        )
+    };
+    let (first, both, second) =
+        (rules("{ file = 'old' }"), rules("[{ file = 'new' }, { file = 'old' }]"), rules("{ file = 'new' }"));
+    world.write(&first);
+    world.start().await;
+    world.inboxes["soc"].answers(500);
+    world.poll(0).await;
+    world.deliver().await;
+    for (n, rules) in [(10, both), (30, second)] {
+        assert!(world.reload(&rules).await);
+        world.set(minute(n));
+        world.deliver().await;
+    }
+    let posted = world.inboxes["soc"].take();
+    assert_eq!(posted.len(), 3);
+    let by = |at: usize| (signed_by(&posted[at], &old), signed_by(&posted[at], &new));
+    assert_eq!([by(0), by(1), by(2)], [(true, false), (true, true), (false, true)]);
+    assert!(posted.iter().all(|p| p.body == posted[0].body));
+    assert!(posted.iter().all(|p| p.header("webhook-id") == posted[0].header("webhook-id")));
+    world.leaves("it never arrives here");
+}
+
+#[tokio::test]
+async fn a_restart_with_a_thousand_alerts_tells_nothing_again() {
+    let users: Vec<String> = (0..1000).map(|n| format!("'u{n}'")).collect();
+    let scenario: String = (0..1000).map(|n| counts(&format!("u{n}"), "3")).collect();
+    let rules = SHARED.replace("'alice', 'bob'", &users.join(", "));
+    let mut world = World::new(&scenario, &rules).await;
+    assert_eq!(world.poll(0).await.events, 1000);
+    world.deliver().await;
+    assert!(world.told("soc").starts_with("fired shared u0 "));
+    for n in 1..4 {
+        world.restart().await;
+        world.tend().await;
+        assert_eq!(world.poll(n).await.events, 0);
+        world.tend().await;
+        world.deliver().await;
+        assert_eq!(world.told("soc"), "");
+    }
+    let firing = world.reader().episodes(&Default::default()).unwrap();
+    assert_eq!(firing.len(), 1000);
+}
+
+#[tokio::test]
+async fn a_clock_set_back_keeps_no_retry_waiting_longer_than_an_hour() {
+    let world = World::new(&people("3"), SHARED).await;
+    world.inboxes["soc"].answers(500);
+    world.poll(0).await;
+    world.deliver().await;
+    for n in [5, 20, 60, 120] {
+        world.set(minute(n));
+        world.deliver().await;
+    }
+    let tries = world.inboxes["soc"].take().len();
+    assert!(tries >= 3, "{tries}");
+    world.inboxes["soc"].answers(200);
+    // The clock was an hour and more ahead, and is put right.
+    for n in [-60, -30, 0, 1] {
+        world.set(minute(n));
+        world.deliver().await;
+    }
+    let arrived: Vec<Value> = world.inboxes["soc"].take().iter().map(body).collect();
+    assert_eq!(arrived.len(), 1);
+    assert_eq!(arrived[0]["type"], "alert.fired");
+}
