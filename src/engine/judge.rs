@@ -12,6 +12,7 @@ use super::own::{self, SourceFacts};
 use super::own_alerts::{self, told};
 use super::plan::Plan;
 use super::reading::{Poll, PollOutcome, Reading};
+use super::rule::OnLeave;
 use super::time::{Span, Time};
 use super::verdict::{self, Judged};
 use super::watch::Watch;
@@ -36,11 +37,13 @@ pub fn judge(watch: &mut Watch, poll: Poll, now: Time) -> Outcome {
     let mut plans = std::mem::take(&mut watch.plans);
     let mut pass = Pass { watch, poll: &poll, outcome: Outcome::default(), evidence: Vec::new() };
     for plan in &mut plans {
-        for (index, judged) in verdict::of(pass.watch, plan, &poll) {
+        for (index, judged) in verdict::of(pass.watch, plan, &poll, &turned) {
             pass.advance(plan, index, judged);
         }
     }
-    pass.own(usable);
+    if pass.watch.recorded {
+        pass.own(usable);
+    }
     let Pass { outcome, mut evidence, .. } = pass;
     watch.plans = plans;
 
@@ -48,16 +51,16 @@ pub fn judge(watch: &mut Watch, poll: Poll, now: Time) -> Outcome {
     evidence.dedup();
     let new_names = watch.new_names();
     watch.memory.changes_since_keyframe += changes.len() as u64;
-    let keyframe = (poll.seq == 1
-        || watch.memory.changes_since_keyframe > CHANGES_PER_SLOT * watch.last.len() as u64)
-        .then(|| watch.last.clone());
+    let framed =
+        poll.seq == 1 || watch.memory.changes_since_keyframe > CHANGES_PER_SLOT * watch.last.len() as u64;
+    let keyframe = (framed && watch.recorded).then(|| watch.last.clone());
     if keyframe.is_some() {
         watch.memory.changes_since_keyframe = 0;
     }
     let roster = watch.new_roster();
     // Totals of other members cannot be restored: a new roster takes a checkpoint along.
     let due = poll.seq.is_multiple_of(CHECKPOINT_EVERY) || roster.is_some();
-    let checkpoint = due.then(|| watch.checkpoint());
+    let checkpoint = (due && watch.recorded).then(|| watch.checkpoint());
     let memory = watch.memory.clone();
     let clients = Vec::new();
     let row =
@@ -134,13 +137,16 @@ impl Pass<'_> {
         let kept = plan.alerts.get(&index);
         // How long ago the subject of an alert that is kept was last known.
         let last = kept.and_then(|_| plan.known_before(index, &self.watch.signals));
-        let before = kept.cloned().unwrap_or_default();
         let reading = plan.reading(index, &self.watch.signals);
         let clock = self.watch.memory.clock;
         let max_gap = plan.max_gap;
         let gap = last.map_or(Span::ZERO, |last| clock - last);
         let known = plan.known(reading);
         let moment = Moment { at: self.poll.at, clock, seq: self.poll.seq, hole: known && gap > max_gap };
+        if kept.is_some_and(|alert| unmoved(plan, alert, reading, judged, &moment)) {
+            return;
+        }
+        let before = kept.cloned().unwrap_or_default();
         let (mut after, step) = self.step(plan, &before, judged, &moment);
         if after.rule_version.is_empty() && !alert::is_blank(&after) {
             after.rule_version.clone_from(&plan.rule.version);
@@ -238,6 +244,17 @@ impl Pass<'_> {
             }
         }
     }
+}
+
+/// Whether nothing of a kept alert changes at this poll. False is no answer.
+fn unmoved(plan: &Plan, alert: &Alert, reading: Reading, judged: Judged, moment: &Moment) -> bool {
+    let verdict = match judged {
+        Judged::Inside(verdict) => verdict,
+        Judged::Outside(verdict) if plan.rule.on_leave == OnLeave::Hold => verdict,
+        Judged::Outside(_) | Judged::LeftScope => return false,
+    };
+    let same = || alert.since.is_none() || alert.value.is_some_and(|was| was.now == plan.value(reading));
+    alert::goes_on(alert, verdict, moment, &plan.rule.policy) && !alert.rule_version.is_empty() && same()
 }
 
 /// The event of a step for a subject of `plan`, with everything the rules file says about it now.

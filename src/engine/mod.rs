@@ -5,6 +5,7 @@ mod absentees;
 pub mod alert;
 pub mod backoff;
 pub mod calendar;
+mod due;
 pub mod elapsed;
 pub mod event;
 pub mod evidence;
@@ -20,6 +21,8 @@ pub mod odd_names;
 pub mod outcome;
 pub mod own;
 pub mod own_alerts;
+#[cfg(test)]
+mod passed_over;
 pub mod past;
 mod peers;
 pub mod plan;

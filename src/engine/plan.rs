@@ -3,11 +3,11 @@
 //! Neighbours: `watch` holds one per rule, `judge` evaluates it. A part of its own because users, groups and
 //! sources differ only here; everything after has subjects with an index.
 
-use std::collections::BTreeMap;
-use std::ops::Range;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::alert;
+use super::due::Due;
 use super::event::{Subject, SubjectKind};
 use super::lang::Signal;
 use super::names::Names;
@@ -28,6 +28,12 @@ pub struct Plan {
     pub(super) subjects: Subjects,
     pub(super) peers: Peers,
     pub(super) usual: Usual,
+    /// The distinct signals of its conditions.
+    signals: Vec<Signal>,
+    /// When to look again at users without an alert under way.
+    pub(super) due: Due,
+    /// Subjects whose alert is under way: they are looked at at every poll.
+    pub(super) open: BTreeSet<u32>,
     /// By subject index: the slot of a user, or the number of a group.
     pub(super) alerts: BTreeMap<u32, Alert>,
 }
@@ -70,15 +76,11 @@ impl Plan {
                 Subjects::Groups(Groups { kind: SubjectKind::Group, names, members, totals })
             }
         };
-        let peers = Peers::new(&rule.signals());
-        Self {
-            rule: Arc::clone(rule),
-            max_gap,
-            subjects,
-            peers,
-            usual: Usual::default(),
-            alerts: BTreeMap::new(),
-        }
+        let signals = rule.signals();
+        let (peers, due) = (Peers::new(&signals), Due::new());
+        let usual = Usual::default();
+        let (open, alerts) = (BTreeSet::new(), BTreeMap::new());
+        Self { rule: Arc::clone(rule), max_gap, subjects, peers, usual, signals, due, open, alerts }
     }
 
     /// The plan of the same rule over other members than `old` had: its alerts go on, and so do its groups, in their
@@ -99,7 +101,7 @@ impl Plan {
             new.totals = old.totals;
         }
         self.usual = old.usual;
-        self.alerts = old.alerts;
+        (self.alerts, self.open) = (old.alerts, old.open);
         self
     }
 
@@ -130,7 +132,11 @@ impl Plan {
                 let slots = 0..u32::try_from(users.len()).unwrap_or(u32::MAX);
                 let of = |slot| self.value(users.reading(slot));
                 let counts = slots.filter(|slot| self.covers(*slot)).filter_map(of).collect();
+                let before = self.peers.clone();
                 self.peers.observe(counts);
+                if self.peers != before {
+                    self.due.all();
+                }
             }
             Subjects::Users(_) => {}
         }
@@ -157,7 +163,7 @@ impl Plan {
 
     /// Whether a condition of the rule names a signal of this kind.
     pub(super) fn names(&self, kind: impl Fn(&Signal) -> bool) -> bool {
-        self.rule.signals().iter().any(kind)
+        self.signals.iter().any(kind)
     }
 
     /// A subject's value for people: absent is zero where the rule says so.
@@ -190,6 +196,11 @@ impl Plan {
     }
 
     pub(super) fn put(&mut self, index: u32, alert: Alert) {
+        if !alert::rests(&alert) {
+            self.open.insert(index);
+        } else if self.open.remove(&index) && self.per_user() {
+            self.due.soon(index);
+        }
         if alert::is_blank(&alert) {
             self.alerts.remove(&index);
         } else {
@@ -220,9 +231,31 @@ impl Plan {
         }
     }
 
-    /// Whether any subject in `range` is covered.
-    pub(super) fn covers_any(&self, range: &Range<u32>) -> bool {
-        range.clone().any(|index| self.covers(index))
+    /// The subjects without an alert under way of whom this poll may say something else than the last one that was
+    /// judged, ascending. `turned` are users whose reading is another; `slots` is how many there are.
+    pub(super) fn take_due(
+        &mut self,
+        turned: &[(u32, Reading)],
+        slots: usize,
+        clock: Span,
+        elapsed: Span,
+    ) -> Vec<u32> {
+        let width = self.width(slots);
+        // After a pause nothing goes on as it was foreseen.
+        if !self.per_user() || elapsed > self.max_gap {
+            self.due.all();
+        }
+        let mut due: Vec<u32> = Vec::new();
+        if self.due.take_all() {
+            due.extend(0..width);
+        } else {
+            due.extend(turned.iter().map(|(slot, _)| *slot));
+            self.due.take(clock, &mut due);
+            due.sort_unstable();
+            due.dedup();
+        }
+        due.retain(|index| *index < width && self.covers(*index) && !self.open.contains(index));
+        due
     }
 
     /// Indices run from 0 to this.

@@ -75,6 +75,7 @@ impl Watch {
         }
         self.absentees = Absentees::decode(absent_runs, |slot| signals.reading(slot));
         self.signals = signals;
+        self.look_at_all();
         Some(())
     }
 
@@ -82,11 +83,13 @@ impl Watch {
     pub fn replay(&mut self, past: &Past<'_>) {
         let turned = self.signals.turned(past.column);
         self.observe(&turned, past.column.len(), past.clock, past.seq, past.usable);
+        self.look_at_all();
     }
 
     /// The same for the poll that `column` has come to.
     pub fn replay_turned(&mut self, column: &Column, clock: Span, seq: u64, usable: bool) {
         self.observe(column.turned(), column.len(), clock, seq, usable);
+        self.look_at_all();
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::lang::Signal;
+use super::lang::{Line, Signal};
 use super::names::Names;
 use super::plan::Plan;
 use super::time::Time;
@@ -74,6 +74,7 @@ impl Watch {
         }
         self.roster = Some(column);
         self.roster_is_new = true;
+        self.look_at_all();
         self.last.resize(self.names.len(), super::reading::Reading::NOT_POLLED);
         let member = members(&self.setup.users, self.roster.as_deref(), &mut self.names);
         if member != self.member {
@@ -93,10 +94,10 @@ impl Watch {
     }
 
     /// Fills a column of `known` or `enabled`; no value before the first roster.
-    pub(super) fn fill_roster(&self, signal: Signal, slots: std::ops::Range<u32>, out: &mut [f64]) {
-        for (slot, out) in slots.zip(out) {
-            let listed = self.roster.as_ref().map(|roster| roster.get(slot as usize).copied());
-            *out = listed.map_or(f64::NAN, |listed| listed.unwrap_or_default().value(signal));
+    pub(super) fn fill_roster(&self, signal: Signal, slots: &[u32], out: &mut [Line]) {
+        for (slot, out) in slots.iter().zip(out) {
+            let listed = self.roster.as_ref().map(|roster| roster.get(*slot as usize).copied());
+            *out = Line::still(listed.map_or(f64::NAN, |listed| listed.unwrap_or_default().value(signal)));
         }
     }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::hour::Hour;
-use super::lang::{Quantile, Signal};
+use super::lang::{Line, Quantile, Signal};
 use super::plan::{Plan, track};
 use super::reading::{Kind, Reading};
 use super::signals::Track;
@@ -27,12 +27,12 @@ const NONE: u32 = u32::MAX;
 pub(super) struct Usual(Vec<(Quantile, Vec<u32>)>);
 
 impl Usual {
-    /// NaN where there is no value.
-    pub(super) fn fill(&self, q: Quantile, slots: Range<u32>, out: &mut [f64]) {
+    /// NaN where there is no value. Another hour, and another lesson, is for all to look at.
+    pub(super) fn draw(&self, q: Quantile, slots: &[u32], out: &mut [Line]) {
         let column = self.0.iter().find(|(asked, _)| *asked == q).map_or(&[][..], |(_, column)| column);
-        for (slot, out) in slots.zip(out) {
-            let value = column.get(slot as usize).copied().filter(|value| *value != NONE);
-            *out = value.map_or(f64::NAN, f64::from);
+        for (slot, out) in slots.iter().zip(out) {
+            let value = column.get(*slot as usize).copied().filter(|value| *value != NONE);
+            *out = Line::still(value.map_or(f64::NAN, f64::from));
         }
     }
 }
@@ -113,6 +113,7 @@ impl Watch {
         for of in lesson.rules {
             if let Some(plan) = self.plans.iter_mut().find(|plan| plan.rule.name == of.rule) {
                 plan.usual = of.usual();
+                plan.due.all();
             }
         }
     }
@@ -122,6 +123,7 @@ impl Watch {
         if self.hour.is_some() && self.hour != Some(Hour::at(self.setup.zone, at)) {
             self.hour = None;
             self.plans.iter_mut().for_each(|plan| plan.usual = Usual::default());
+            self.look_at_all();
         }
     }
 }
@@ -321,9 +323,9 @@ mod tests {
             }
         }
         lesson.end_week();
-        let mut out = [0.0];
-        lesson.rules.remove(0).usual().fill(Quantile::new(q).unwrap(), 0..1, &mut out);
-        Some(out[0]).filter(|value| !value.is_nan())
+        let mut out = [Line::still(0.0)];
+        lesson.rules.remove(0).usual().draw(Quantile::new(q).unwrap(), &[0], &mut out);
+        Some(out[0].value).filter(|value| !value.is_nan())
     }
 
     /// Weeks, the newest first; the quantile of 0.5, and of 1.

@@ -1,12 +1,10 @@
-//! What a rule says of each of its subjects at a poll: conditions evaluated over columns, in chunks.
+//! What a rule says of its subjects at a poll: conditions evaluated over columns of those it must look at.
 //!
-//! Neighbours: `judge` asks, `lang` and `signals` answer. A part of its own because this is the hot path: it runs for
-//! every user and poll, and everything after it only for the few that matter.
-
-use std::ops::Range;
+//! Neighbours: `judge` asks, `due` says at whom, `lang` and `signals` answer. A part of its own because this is the hot
+//! path: everything after it runs only for the few whose alert moves.
 
 use super::alert::Verdict;
-use super::lang::{Program, Signal, Truth};
+use super::lang::{Line, Outlook, Program, Signal, Truth};
 use super::plan::{Plan, Subjects, track};
 use super::reading::{Kind, Poll, Reading};
 use super::rule::AbsentMeans;
@@ -22,67 +20,78 @@ pub enum Judged {
 }
 
 /// Subjects per chunk: their columns stay in the cache.
-const CHUNK: u32 = 1024;
+const CHUNK: usize = 1024;
 
 /// The verdicts that can change anything, in the order of subjects: every breach, and every verdict on a subject
-/// whose alert is kept. All others are clear, or unknown, for an alert that is `ok`.
-pub(super) fn of(watch: &Watch, plan: &Plan, poll: &Poll) -> Vec<(u32, Judged)> {
+/// whose alert is under way. All others are clear, or unknown, for an alert that rests: they are not even looked for
+/// where what was seen of them at an earlier poll is sure to last. `turned` are the readings that do not repeat those
+/// of the poll before.
+pub(super) fn of(
+    watch: &Watch,
+    plan: &mut Plan,
+    poll: &Poll,
+    turned: &[(u32, Reading)],
+) -> Vec<(u32, Judged)> {
     let inside = plan.inside(poll.at);
-    let width = plan.width(poll.readings.len());
     let mut found = Vec::new();
-    let mut at = 0;
-    while at < width {
-        let range = at..(at + CHUNK).min(width);
-        at = range.end;
-        if inside && plan.covers_any(&range) {
-            breaches(watch, plan, poll, range.clone(), &mut found);
+    if inside {
+        let due = plan.take_due(turned, poll.readings.len(), watch.memory.clock, poll.elapsed);
+        for due in due.chunks(CHUNK) {
+            breaches(watch, plan, poll, due, &mut found);
         }
-        kept(watch, plan, poll, range, inside, &mut found);
+    } else {
+        plan.due.all();
     }
+    let open: Vec<u32> = plan.open.iter().copied().collect();
+    for open in open.chunks(CHUNK) {
+        found.extend(verdicts(watch, plan, poll, open, inside));
+    }
+    found.sort_unstable_by_key(|(index, _)| *index);
     found
 }
 
-/// Breaches in `range` of subjects whose alert is not kept yet.
-fn breaches(watch: &Watch, plan: &Plan, poll: &Poll, range: Range<u32>, found: &mut Vec<(u32, Judged)>) {
-    let truths = evaluate(watch, plan, &plan.rule.when, range.clone());
-    for (index, truth) in range.zip(truths) {
-        let breach = truth == Truth::True || absent_breach(plan, poll, index);
-        if breach && plan.covers(index) && !plan.alerts.contains_key(&index) && tells(watch, plan, index) {
+/// Breaches of subjects whose alert rests; the others need not be looked at as long as their outlook lasts.
+fn breaches(watch: &Watch, plan: &mut Plan, poll: &Poll, due: &[u32], found: &mut Vec<(u32, Judged)>) {
+    let told: Vec<u32> = due.iter().copied().filter(|index| tells(watch, plan, *index)).collect();
+    let outlooks = evaluate(watch, plan, &plan.rule.when, &told);
+    for (index, outlook) in told.into_iter().zip(outlooks) {
+        if outlook.truth == Truth::True || absent_breach(plan, poll, index) {
             found.push((index, Judged::Inside(Verdict::Breach)));
+        } else {
+            plan.due.after(index, watch.memory.clock, outlook.lasts);
         }
     }
-}
-
-/// Verdicts on subjects in `range` whose alert is kept.
-fn kept(
-    watch: &Watch,
-    plan: &Plan,
-    poll: &Poll,
-    range: Range<u32>,
-    inside: bool,
-    found: &mut Vec<(u32, Judged)>,
-) {
-    let kept = plan.alerts.range(range).map(|(index, _)| *index);
-    found.extend(kept.map(|index| (index, one(watch, plan, poll, index, inside))));
 }
 
 /// The verdict on one subject, whatever its alert. `inside` says whether the rule looks at all at this poll.
 pub(super) fn one(watch: &Watch, plan: &Plan, poll: &Poll, index: u32, inside: bool) -> Judged {
-    if !plan.covers(index) {
-        return Judged::LeftScope;
-    }
-    if !tells(watch, plan, index) {
-        return if inside { Judged::Inside(Verdict::Unknown) } else { outside(Truth::Unknown) };
-    }
-    let truth = |program: &Program| evaluate(watch, plan, program, index..index + 1)[0];
-    let absent = absent_breach(plan, poll, index);
-    let when = if absent { Truth::True } else { truth(&plan.rule.when) };
-    let clear = match &plan.rule.clear_when {
-        Some(program) => truth(program),
-        // Outside its window a rule without `clear_when` still clears by its own condition.
-        None => not(when),
-    };
-    if inside { Judged::Inside(verdict(when, clear)) } else { outside(clear) }
+    verdicts(watch, plan, poll, &[index], inside).next().map_or(Judged::LeftScope, |(_, judged)| judged)
+}
+
+/// Verdicts on subjects whatever their alerts. `inside` says whether the rule looks at all at this poll.
+fn verdicts<'a>(
+    watch: &'a Watch,
+    plan: &'a Plan,
+    poll: &'a Poll,
+    indices: &'a [u32],
+    inside: bool,
+) -> impl Iterator<Item = (u32, Judged)> {
+    let whens = evaluate(watch, plan, &plan.rule.when, indices);
+    let clears = plan.rule.clear_when.as_ref().map(|program| evaluate(watch, plan, program, indices));
+    indices.iter().enumerate().map(move |(at, index)| {
+        let judged = if !plan.covers(*index) {
+            Judged::LeftScope
+        } else if !tells(watch, plan, *index) {
+            if inside { Judged::Inside(Verdict::Unknown) } else { outside(Truth::Unknown) }
+        } else {
+            let absent = absent_breach(plan, poll, *index);
+            let when = if absent { Truth::True } else { whens[at].truth };
+            // Outside its window a rule without `clear_when` still clears by its own condition.
+            let clear = clears.as_ref().map_or(not(when), |clears| clears[at].truth);
+            if inside { Judged::Inside(verdict(when, clear)) } else { outside(clear) }
+        };
+        (*index, judged)
+    })
 }
 
 /// Outside the window nothing is a breach, and only the clear condition counts.
@@ -138,32 +147,37 @@ fn absent_breach(plan: &Plan, poll: &Poll, index: u32) -> bool {
         && poll.readings.get(index as usize).copied().map(Reading::kind) == Some(Kind::Absent)
 }
 
-fn evaluate(watch: &Watch, plan: &Plan, program: &Program, range: Range<u32>) -> Vec<Truth> {
-    let len = range.len();
-    let mut truths = vec![Truth::Unknown; len];
+fn evaluate(watch: &Watch, plan: &Plan, program: &Program, indices: &[u32]) -> Vec<Outlook> {
+    let mut outlooks = vec![Outlook::default(); indices.len()];
     let (track, max_gap) = (track(plan.rule.absent), plan.max_gap);
-    let mut fill = |signal: &Signal, out: &mut [f64]| match (signal, &plan.subjects) {
-        (Signal::Limit, Subjects::Users(_)) => limits(watch, plan, range.clone(), out),
-        (Signal::Limit, Subjects::Groups(_)) => out.fill(plan.rule.limit.map_or(f64::NAN, f64::from)),
-        (Signal::Known | Signal::Enabled, Subjects::Users(_)) => {
-            watch.fill_roster(*signal, range.clone(), out);
+    let mut draw = |signal: &Signal, out: &mut [Line]| match (signal, &plan.subjects) {
+        (Signal::Limit, Subjects::Users(_)) => limits(watch, plan, indices, out),
+        (Signal::Limit, Subjects::Groups(_)) => {
+            out.fill(Line::still(plan.rule.limit.map_or(f64::NAN, f64::from)));
         }
-        (Signal::Usual(q), _) => plan.usual.fill(*q, range.clone(), out),
-        (Signal::Peers(q), _) => out.fill(plan.peers.value(*q)),
-        (_, Subjects::Users(_)) => watch.signals.fill(signal, track, max_gap, range.clone(), out),
-        (_, Subjects::Groups(groups)) => groups.totals.fill(signal, track, max_gap, range.clone(), out),
+        (Signal::Known | Signal::Enabled, Subjects::Users(_)) => watch.fill_roster(*signal, indices, out),
+        (Signal::Peers(q), _) => out.fill(Line::still(plan.peers.value(*q))),
+        (Signal::Usual(q), _) => plan.usual.draw(*q, indices, out),
+        (_, Subjects::Users(_)) => watch.signals.draw(signal, track, max_gap, indices, out),
+        (_, Subjects::Groups(groups)) => {
+            for (index, out) in indices.iter().zip(out) {
+                let mut value = [f64::NAN];
+                groups.totals.fill(signal, track, max_gap, *index..*index + 1, &mut value);
+                *out = Line::brief(value[0]);
+            }
+        }
     };
-    program.evaluate(len, &mut fill, &mut truths);
-    truths
+    program.outlook(indices.len(), &mut draw, &mut outlooks);
+    outlooks
 }
 
-fn limits(watch: &Watch, plan: &Plan, range: Range<u32>, out: &mut [f64]) {
+fn limits(watch: &Watch, plan: &Plan, slots: &[u32], out: &mut [Line]) {
     let default = plan.rule.limit.map_or(f64::NAN, f64::from);
-    for (slot, out) in range.zip(out) {
-        *out = match watch.own_limits.get(slot as usize).copied() {
+    for (slot, out) in slots.iter().zip(out) {
+        *out = Line::still(match watch.own_limits.get(*slot as usize).copied() {
             None | Some(NO_LIMIT) => default,
             Some(limit) => f64::from(limit),
-        };
+        });
     }
 }
 

@@ -84,6 +84,8 @@ pub struct Watch {
     /// Slots that failed at the last poll that was judged; None before the first.
     pub(super) failed: Option<Vec<Range<u32>>>,
     pub(super) absentees: Absentees,
+    /// Whether what is judged is going to be remembered.
+    pub(super) recorded: bool,
     pub(super) signals: Signals,
     pub(super) plans: Vec<Plan>,
     /// Own alerts whose subject is this source, by rule name.
@@ -136,6 +138,7 @@ impl Watch {
             memory: remembered.memory,
             failed: None,
             absentees: Absentees::default(),
+            recorded: true,
             orphans: Vec::new(),
             signals,
             plans,
@@ -149,6 +152,12 @@ impl Watch {
             watch.take_alert(key, alert);
         }
         watch
+    }
+
+    /// For history that is judged once more: nothing is made that only a store has use for, and there are no own alerts.
+    #[must_use]
+    pub fn unrecorded(self) -> Self {
+        Self { recorded: false, ..self }
     }
 
     fn take_alert(&mut self, key: AlertKey, alert: Alert) {
@@ -296,6 +305,12 @@ impl Watch {
         let (fleet, source) = (&self.setup.fleet, &self.setup.source);
         let own = |name: &str| fleet.own_limit(source, name, day).map_or(NO_LIMIT, |limit| limit.value);
         self.own_limits = self.names.iter().map(own).collect();
+        self.look_at_all();
+    }
+
+    /// Something changed that no reading tells.
+    pub(super) fn look_at_all(&mut self) {
+        self.plans.iter_mut().for_each(|plan| plan.due.all());
     }
 
     /// Every alert that is kept, with its key.

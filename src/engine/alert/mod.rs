@@ -66,9 +66,25 @@ pub enum Step {
     Ended(EndReason),
 }
 
-/// Whether a step would leave this alert as it is, without looking further: the way past a million quiet users.
-pub fn is_steady(alert: &Alert, verdict: Verdict) -> bool {
-    alert.state == State::Ok && alert.marks == 0 && alert.since.is_none() && verdict != Verdict::Breach
+/// Whether any step but a breach would leave this alert as it is: nothing is under way.
+pub fn rests(alert: &Alert) -> bool {
+    let marks = alert.marks | alert.clear_marks | alert.marks_seq;
+    let stretch = alert.since.is_some() || alert.held_since.is_some() || alert.value.is_some();
+    let told = alert.episode.is_some() || !alert.trail.is_empty() || !alert.trail_requests.is_empty();
+    alert.state == State::Ok && marks == 0 && !stretch && !told && alert.blind == Span::ZERO
+}
+
+/// Whether a step would leave this alert, which is firing or closed, as it is: the way past what stays as it was for
+/// days. False is no answer.
+pub fn goes_on(alert: &Alert, verdict: Verdict, now: &Moment, policy: &Policy) -> bool {
+    let marks = alert.marks | alert.clear_marks | alert.marks_seq;
+    let stays = match alert.state {
+        State::Firing => alert.held_since.is_none(),
+        State::Closed => true,
+        State::Ok | State::Pending | State::Recovering => false,
+    };
+    let unmarked = marks == 0 && (verdict != Verdict::Breach || matches!(policy.hold, Hold::For(_)));
+    stays && verdict != Verdict::Clear && !now.hole && unmarked
 }
 
 /// Whether nothing of this alert needs to be remembered.

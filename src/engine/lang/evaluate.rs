@@ -4,6 +4,7 @@
 //! so that one representation carries three-valued logic and missing numbers through the same loops. A part of its
 //! own because it is the only code that runs for every user at every poll.
 
+use super::line::Line;
 use super::parse::Binary;
 use super::signal::Signal;
 
@@ -14,6 +15,14 @@ pub enum Truth {
     True,
     #[default]
     Unknown,
+}
+
+/// What a condition says of a subject, and for how many milliseconds at least it goes on saying so while nothing new
+/// is read.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Outlook {
+    pub truth: Truth,
+    pub lasts: f64,
 }
 
 /// One step of a program; operands are the topmost columns of a stack.
@@ -56,18 +65,22 @@ pub(super) fn run(
     signals: &[Signal],
     depth: usize,
     len: usize,
-    fill: &mut dyn FnMut(&Signal, &mut [f64]),
-    out: &mut [Truth],
+    fill: &mut dyn FnMut(&Signal, &mut [Line]),
+    out: &mut [Outlook],
 ) {
     if len == 0 {
         return;
     }
-    let mut columns = vec![f64::NAN; signals.len() * len];
+    let mut columns = vec![Line::still(f64::NAN); signals.len() * len];
     for (signal, column) in signals.iter().zip(columns.chunks_exact_mut(len)) {
         fill(signal, column);
     }
-    let mut machine =
-        Machine { len, columns, scratch: vec![0.0; depth * len], stack: Vec::with_capacity(depth) };
+    let mut machine = Machine {
+        len,
+        columns,
+        scratch: vec![Line::still(0.0); depth * len],
+        stack: Vec::with_capacity(depth),
+    };
     for operation in operations {
         machine.step(*operation);
     }
@@ -76,8 +89,8 @@ pub(super) fn run(
 
 struct Machine {
     len: usize,
-    columns: Vec<f64>,
-    scratch: Vec<f64>,
+    columns: Vec<Line>,
+    scratch: Vec<Line>,
     stack: Vec<Operand>,
 }
 
@@ -86,19 +99,19 @@ impl Machine {
         match operation {
             Operation::Constant(value) => self.stack.push(Operand::Constant(value)),
             Operation::Signal(index) => self.stack.push(Operand::Signal(index)),
-            Operation::Not => self.map(|v| 1.0 - v),
-            Operation::Negate => self.map(|v| -v),
-            Operation::Round => self.map(f64::round),
+            Operation::Not => self.map(|v| v.map(1.0 - v.value)),
+            Operation::Negate => self.map(Line::negate),
+            Operation::Round => self.map(Line::round),
             Operation::Binary(operator) => self.binary(operator),
         }
     }
 
-    fn map(&mut self, f: impl Fn(f64) -> f64) {
+    fn map(&mut self, f: impl Fn(Line) -> Line) {
         let Some(operand) = self.stack.pop() else { return };
         let (len, at) = (self.len, self.stack.len());
         let out = &mut self.scratch[at * len..(at + 1) * len];
         match operand {
-            Operand::Constant(value) => out.fill(f(value)),
+            Operand::Constant(value) => out.fill(f(Line::still(value))),
             Operand::Scratch => out.iter_mut().for_each(|v| *v = f(*v)),
             Operand::Signal(index) => {
                 let column = &self.columns[index * len..(index + 1) * len];
@@ -110,23 +123,23 @@ impl Machine {
 
     fn binary(&mut self, operator: Binary) {
         match operator {
-            Binary::Or => self.combine(or),
-            Binary::And => self.combine(and),
-            Binary::Less => self.combine(|a, b| told(a, b, a < b)),
-            Binary::LessEqual => self.combine(|a, b| told(a, b, a <= b)),
-            Binary::Greater => self.combine(|a, b| told(a, b, a > b)),
-            Binary::GreaterEqual => self.combine(|a, b| told(a, b, a >= b)),
-            Binary::Equal => self.combine(|a, b| told(a, b, a == b)),
-            Binary::Unequal => self.combine(|a, b| told(a, b, a != b)),
-            Binary::Plus => self.combine(|a, b| finite(a + b)),
-            Binary::Minus => self.combine(|a, b| finite(a - b)),
-            Binary::Times => self.combine(|a, b| finite(a * b)),
-            Binary::Divide => self.combine(|a, b| finite(a / b)),
+            Binary::Or => self.combine(|a, b| a.joined(b, 1.0)),
+            Binary::And => self.combine(|a, b| a.joined(b, 0.0)),
+            Binary::Less => self.combine(|a, b| a.compared(b, a.value < b.value)),
+            Binary::LessEqual => self.combine(|a, b| a.compared(b, a.value <= b.value)),
+            Binary::Greater => self.combine(|a, b| a.compared(b, a.value > b.value)),
+            Binary::GreaterEqual => self.combine(|a, b| a.compared(b, a.value >= b.value)),
+            Binary::Equal => self.combine(|a, b| a.compared(b, a.value == b.value)),
+            Binary::Unequal => self.combine(|a, b| a.compared(b, a.value != b.value)),
+            Binary::Plus => self.combine(|a, b| a.plus(b, a.value + b.value)),
+            Binary::Minus => self.combine(|a, b| a.plus(b, a.value - b.value)),
+            Binary::Times => self.combine(Line::times),
+            Binary::Divide => self.combine(Line::divided_by),
         }
     }
 
     /// The two topmost columns become one, in the scratch column of the lower.
-    fn combine(&mut self, f: impl Fn(f64, f64) -> f64) {
+    fn combine(&mut self, f: impl Fn(Line, Line) -> Line) {
         let (Some(right), Some(left)) = (self.stack.pop(), self.stack.pop()) else { return };
         let (len, at) = (self.len, self.stack.len());
         let (low, high) = self.scratch.split_at_mut((at + 1) * len);
@@ -134,45 +147,27 @@ impl Machine {
         let column = |index: usize| &self.columns[index * len..(index + 1) * len];
         match left {
             Operand::Scratch => {}
-            Operand::Constant(value) => out.fill(value),
+            Operand::Constant(value) => out.fill(Line::still(value)),
             Operand::Signal(index) => out.copy_from_slice(column(index)),
         }
         match right {
-            Operand::Constant(value) => out.iter_mut().for_each(|v| *v = f(*v, value)),
+            Operand::Constant(value) => out.iter_mut().for_each(|v| *v = f(*v, Line::still(value))),
             Operand::Signal(index) => out.iter_mut().zip(column(index)).for_each(|(v, r)| *v = f(*v, *r)),
             Operand::Scratch => out.iter_mut().zip(&high[..len]).for_each(|(v, r)| *v = f(*v, *r)),
         }
         self.stack.push(Operand::Scratch);
     }
 
-    fn read(&mut self, out: &mut [Truth]) {
+    fn read(&mut self, out: &mut [Outlook]) {
         // A lone constant or signal is no condition, but costs nothing to read.
         self.map(|v| v);
-        for (truth, value) in out.iter_mut().zip(&self.scratch) {
-            *truth = match *value {
+        for (outlook, line) in out.iter_mut().zip(&self.scratch) {
+            let truth = match line.value {
                 v if v.is_nan() => Truth::Unknown,
                 0.0 => Truth::False,
                 _ => Truth::True,
             };
+            *outlook = Outlook { truth, lasts: line.lasts };
         }
     }
-}
-
-/// A comparison with a missing side is unknown.
-fn told(a: f64, b: f64, truth: bool) -> f64 {
-    if a.is_nan() | b.is_nan() { f64::NAN } else { f64::from(u8::from(truth)) }
-}
-
-/// Overflow and division by zero have no value.
-fn finite(value: f64) -> f64 {
-    if value.is_finite() { value } else { f64::NAN }
-}
-
-/// False settles it, else unknown stays.
-fn and(a: f64, b: f64) -> f64 {
-    if (a == 0.0) | (b == 0.0) { 0.0 } else { a * b }
-}
-
-fn or(a: f64, b: f64) -> f64 {
-    if (a == 1.0) | (b == 1.0) { 1.0 } else { a + b }
 }

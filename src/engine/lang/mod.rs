@@ -8,6 +8,7 @@ mod check;
 mod error;
 mod evaluate;
 mod lex;
+mod line;
 mod parse;
 mod print;
 mod signal;
@@ -17,7 +18,8 @@ mod tests;
 use std::sync::Arc;
 
 pub use error::LangError;
-pub use evaluate::Truth;
+pub use evaluate::{Outlook, Truth};
+pub use line::Line;
 pub use signal::{Quantile, Signal, Type};
 
 use super::rule::Per;
@@ -86,6 +88,18 @@ impl Program {
     /// Judges `len` subjects at once (chunks of about 1024 stay in the processor's cache). `fill` is called once
     /// per signal and fills its column: NaN is no value, durations are milliseconds. Writes `out[..len]`.
     pub fn evaluate(&self, len: usize, fill: &mut dyn FnMut(&Signal, &mut [f64]), out: &mut [Truth]) {
+        let mut values = vec![f64::NAN; len];
+        let mut still = |signal: &Signal, lines: &mut [Line]| {
+            fill(signal, &mut values);
+            lines.iter_mut().zip(&values).for_each(|(line, value)| *line = Line::still(*value));
+        };
+        let mut outlooks = vec![Outlook::default(); len];
+        self.outlook(len, &mut still, &mut outlooks);
+        out.iter_mut().zip(outlooks).for_each(|(truth, outlook)| *truth = outlook.truth);
+    }
+
+    /// As [`Self::evaluate`], from where each signal goes; also says how long each truth is sure to last.
+    pub fn outlook(&self, len: usize, fill: &mut dyn FnMut(&Signal, &mut [Line]), out: &mut [Outlook]) {
         evaluate::run(&self.0.operations, &self.0.signals, self.0.depth, len, fill, out);
     }
 }

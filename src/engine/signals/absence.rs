@@ -4,6 +4,7 @@
 //! because absence is counted in good replies and no track of known readings sees those alone.
 
 use super::known::NOW;
+use crate::engine::lang::Line;
 use crate::engine::reading::{Kind, Reading};
 use crate::engine::time::Span;
 
@@ -61,14 +62,17 @@ impl Absence {
         }
     }
 
-    /// Zero when the last good reply had the name; none when it is more than `gap` old.
-    pub(super) fn time(&self, slot: usize, gap: i64) -> Option<f64> {
-        let good = *self.good.get(slot)?;
-        if good == NEVER || (good != NOW && self.now - good > gap) {
-            return None;
-        }
-        let at = self.gaps.iter().position(|g| g.millis() == gap)?;
+    /// Zero when the last good reply had the name; no value when it is more than `gap` old.
+    pub(super) fn time(&self, slot: usize, gap: i64) -> Line {
+        let nothing = Line::brief(f64::NAN);
+        let Some(good) = self.good.get(slot).copied().filter(|good| *good != NEVER) else { return nothing };
+        let Some(at) = self.gaps.iter().position(|g| g.millis() == gap) else { return nothing };
         let since = self.since[at][slot];
-        Some(if since == NEVER { 0.0 } else { (self.now - since) as f64 })
+        let (value, slope) = if since == NEVER { (0.0, 0.0) } else { ((self.now - since) as f64, 1.0) };
+        match good {
+            NOW => Line { value, slope, lasts: f64::INFINITY },
+            good if self.now - good > gap => nothing,
+            _ => Line { value, slope, lasts: 0.0 },
+        }
     }
 }

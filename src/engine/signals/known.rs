@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 
 use super::needs::Kept;
+use crate::engine::lang::Line;
 use crate::engine::time::Span;
 
 /// No reading yet.
@@ -172,6 +173,11 @@ impl Known {
         self.clock.get(slot) == Some(&NOW)
     }
 
+    /// How long a value goes on by itself: a held one may end with any poll.
+    pub(super) fn lasts(&self, slot: usize) -> f64 {
+        if self.is_known(slot) { f64::INFINITY } else { 0.0 }
+    }
+
     /// What was known before the last poll, and the clock at that.
     pub(super) fn before(&self, slot: usize) -> Option<(u32, i64)> {
         if !self.is_known(slot) {
@@ -191,8 +197,15 @@ impl Known {
     }
 
     /// The known reading before this poll's, if it still held when this poll came.
-    pub(super) fn previous(&self, slot: usize, gap: i64) -> Option<f64> {
-        self.before(slot).filter(|(_, last)| self.now - last <= gap).map(|(value, _)| f64::from(value))
+    pub(super) fn previous(&self, slot: usize, gap: i64) -> Line {
+        match self.before(slot).filter(|(_, last)| self.now - last <= gap) {
+            // From the next poll on, and ever after, this poll's is the one before.
+            Some((value, last)) if self.is_known(slot) && (value, last) == (self.value[slot], self.then) => {
+                Line::still(f64::from(value))
+            }
+            Some((value, _)) => Line::brief(f64::from(value)),
+            None => Line::brief(f64::NAN),
+        }
     }
 
     /// The column of runs that start over after `gap`.
@@ -202,9 +215,14 @@ impl Known {
     }
 
     /// How long it has been online (or offline): 0 in the other state.
-    pub(super) fn run_time(&self, run: &[i64], slot: usize, online: bool, gap: i64) -> Option<f64> {
-        let value = self.held(slot, gap)?;
-        let length = if (value > 0) == online { self.now - run[slot] } else { 0 };
-        Some(length as f64)
+    pub(super) fn run_time(&self, run: &[i64], slot: usize, online: bool, gap: i64) -> Line {
+        match self.held(slot, gap).map(|value| (value > 0) == online) {
+            None => Line::brief(f64::NAN),
+            Some(false) => Line { lasts: self.lasts(slot), ..Line::still(0.0) },
+            Some(true) => {
+                let value = (self.now - run[slot]) as f64;
+                Line { value, slope: 1.0, lasts: self.lasts(slot) }
+            }
+        }
     }
 }

@@ -19,7 +19,7 @@ use std::ops::Range;
 pub use groups::Totals;
 pub use needs::{Needs, Track};
 
-use super::lang::Signal;
+use super::lang::{Line, Signal};
 use super::reading::{Kind, Reading};
 use super::time::Span;
 use absence::Absence;
@@ -130,26 +130,43 @@ impl Signals {
     /// `max_gap` is how long a value holds without a known reading. No value at all for `limit`, for signals of
     /// groups, and for what was not among the needs.
     pub fn fill(&self, signal: &Signal, track: Track, max_gap: Span, slots: Range<u32>, out: &mut [f64]) {
+        let slots: Vec<u32> = slots.collect();
+        let mut lines = vec![Line::still(f64::NAN); slots.len()];
+        self.draw(signal, track, max_gap, &slots, &mut lines);
+        out.iter_mut().zip(lines).for_each(|(out, line)| *out = line.value);
+    }
+
+    /// As [`Self::fill`], with where each value goes while polls come, none of them further than `max_gap` after the
+    /// one before, and the slot's reading does not turn.
+    pub fn draw(&self, signal: &Signal, track: Track, max_gap: Span, slots: &[u32], out: &mut [Line]) {
         let gap = max_gap.millis();
         let known = self.known(track);
+        let nothing = Line::still(f64::NAN);
+        let line = |line: Option<Line>| line.unwrap_or(nothing);
         match *signal {
-            Signal::Online => each(slots, out, |slot| self.value_now(slot, track).map(f64::from)),
-            Signal::Previous => each(slots, out, |slot| known?.previous(slot, gap)),
+            Signal::Online => {
+                each(slots, out, |slot| Line::still(self.value_now(slot, track).map_or(f64::NAN, f64::from)))
+            }
+            Signal::Previous => each(slots, out, |slot| line(known.map(|known| known.previous(slot, gap)))),
             Signal::OnlineTime | Signal::OfflineTime => {
                 let (run, online) = (known.and_then(|k| k.run(gap)), *signal == Signal::OnlineTime);
-                each(slots, out, |slot| known?.run_time(run?, slot, online, gap));
+                each(slots, out, |slot| {
+                    line(known.zip(run).map(|(known, run)| known.run_time(run, slot, online, gap)))
+                });
             }
-            Signal::AbsentTime => each(slots, out, |slot| self.absence.as_ref()?.time(slot, gap)),
+            Signal::AbsentTime => {
+                each(slots, out, |slot| line(self.absence.as_ref().map(|a| a.time(slot, gap))))
+            }
             Signal::Peak(_)
             | Signal::Changes(_)
             | Signal::TimeOver(..)
             | Signal::Low(_)
             | Signal::Mean(_) => {
-                each(slots, out, |slot| window::value(known?, slot, signal, gap));
+                each(slots, out, |slot| line(known.map(|known| window::line(known, slot, signal, gap))));
             }
-            Signal::Limit | Signal::Total | Signal::UsersOnline | Signal::Members => out.fill(f64::NAN),
-            Signal::SilentTime | Signal::FailedShare | Signal::Known | Signal::Enabled => out.fill(f64::NAN),
-            Signal::Usual(_) | Signal::Peers(_) => out.fill(f64::NAN),
+            Signal::Limit | Signal::Total | Signal::UsersOnline | Signal::Members => out.fill(nothing),
+            Signal::SilentTime | Signal::FailedShare | Signal::Known | Signal::Enabled => out.fill(nothing),
+            Signal::Usual(_) | Signal::Peers(_) => out.fill(nothing),
         }
     }
 
@@ -202,7 +219,11 @@ impl Signals {
 
     /// Whether no good reply ever stated a count for the slot and the last one, not older than `gap`, left it out.
     fn never_there(&self, slot: usize, gap: i64) -> bool {
-        let absent = self.absence.as_ref().and_then(|a| a.time(slot, gap)).is_some();
+        let absent = self
+            .absence
+            .as_ref()
+            .and_then(|a| Some(a.time(slot, gap)))
+            .is_some_and(|time| !time.value.is_nan());
         absent && self.held.last(slot).is_none()
     }
 }
@@ -216,9 +237,9 @@ fn count_on(reading: Reading, track: Track) -> Option<u32> {
     }
 }
 
-/// Writes the value of each slot; `out` is as long as `slots`.
-fn each(slots: Range<u32>, out: &mut [f64], value: impl Fn(usize) -> Option<f64>) {
-    for (slot, out) in (slots.start as usize..).zip(out.iter_mut()) {
-        *out = value(slot).unwrap_or(f64::NAN);
+/// Draws the line of each slot; `out` is as long as `slots`.
+fn each(slots: &[u32], out: &mut [Line], line: impl Fn(usize) -> Line) {
+    for (slot, out) in slots.iter().zip(out.iter_mut()) {
+        *out = line(*slot as usize);
     }
 }

@@ -5,7 +5,7 @@
 //! five share one walk, and most slots need none.
 
 use super::known::{Known, Stretch};
-use crate::engine::lang::Signal;
+use crate::engine::lang::{Line, Signal};
 
 /// What the known part of a window holds; spans in milliseconds.
 struct Seen {
@@ -16,40 +16,47 @@ struct Seen {
     known: i64,
     /// Sum of value × time.
     area: i128,
+    /// The value that the window leaves behind as it moves on; None where it is blind there.
+    leaves: Option<u32>,
+    /// For so long it leaves nothing else behind.
+    until: i64,
 }
 
 /// No value before the first reading and while blind.
-pub(super) fn value(known: &Known, slot: usize, signal: &Signal, gap: i64) -> Option<f64> {
-    let (span, clock) = (signal.window()?.millis(), known.now);
-    let now = known.held(slot, gap)?;
-    let since = *known.since.get(slot)?;
+pub(super) fn line(known: &Known, slot: usize, signal: &Signal, gap: i64) -> Line {
+    let held = known.held(slot, gap).zip(known.since.get(slot)).zip(signal.window());
+    let Some(((now, since), span)) = held else { return Line::brief(f64::NAN) };
+    let (since, span, clock) = (*since, span.millis(), known.now);
     let above = if let Signal::TimeOver(above, _) = signal { *above } else { 0 };
-    let seen = if since <= clock - span {
-        let over = if now > above { span } else { 0 };
-        let area = i128::from(now) * i128::from(span);
-        Seen { peak: now, low: now, changes: 0, over, known: span, area }
+    let line = if since <= clock - span {
+        Line::still(settled(signal, now, span, above))
     } else {
         let last = Stretch { since, until: clock, value: now };
-        walk(known, slot, &last, clock - span, gap, above)
+        let seen = walk(known, slot, &last, clock - span, gap, above);
+        seen.line(signal, now, span, above)
     };
-    // Nine tenths of the window, in whole milliseconds.
-    let enough = i128::from(seen.known) * 10 >= i128::from(span) * 9;
+    Line { lasts: line.lasts.min(known.lasts(slot)), ..line }
+}
+
+/// One value fills the window.
+fn settled(signal: &Signal, now: u32, span: i64, above: u32) -> f64 {
     match signal {
-        Signal::Peak(_) => Some(f64::from(seen.peak)),
-        Signal::Changes(_) => Some(f64::from(seen.changes)),
-        Signal::TimeOver(..) => Some(seen.over as f64),
-        Signal::Low(_) => enough.then(|| f64::from(seen.low)),
-        Signal::Mean(_) => enough.then(|| seen.area as f64 / seen.known as f64),
-        Signal::Online | Signal::Limit | Signal::Previous | Signal::OnlineTime | Signal::OfflineTime => None,
-        Signal::AbsentTime | Signal::Total | Signal::UsersOnline | Signal::Members => None,
-        Signal::SilentTime | Signal::FailedShare | Signal::Known | Signal::Enabled => None,
-        Signal::Usual(_) | Signal::Peers(_) => None,
+        Signal::Changes(_) => 0.0,
+        Signal::TimeOver(..) => {
+            if now > above {
+                span as f64
+            } else {
+                0.0
+            }
+        }
+        _ => f64::from(now),
     }
 }
 
 /// From the newest stretch back to the one that stands at `start`.
 fn walk(known: &Known, slot: usize, last: &Stretch, start: i64, gap: i64, above: u32) -> Seen {
-    let mut seen = Seen { peak: last.value, low: last.value, changes: 0, over: 0, known: 0, area: 0 };
+    let (peak, low) = (last.value, last.value);
+    let mut seen = Seen { peak, low, changes: 0, over: 0, known: 0, area: 0, leaves: None, until: 0 };
     seen.take(last, last.until, start, above);
     let mut next = *last;
     for stretch in known.logs[slot].iter().flat_map(|log| log.iter().rev()) {
@@ -75,6 +82,55 @@ impl Seen {
         self.area += i128::from(stretch.value) * i128::from(length);
         if stretch.value > above {
             self.over += length;
+        }
+        // The oldest is taken last.
+        (self.leaves, self.until) = match stretch.since > start {
+            true => (None, stretch.since - start),
+            false => (Some(stretch.value), end - start),
+        };
+    }
+
+    /// As long as nothing is read, the window gains of the value `now` what it leaves behind of another.
+    fn line(&self, signal: &Signal, now: u32, span: i64, above: u32) -> Line {
+        let until = self.until as f64;
+        let still_while = |same: bool, value: f64| Line {
+            lasts: if same { f64::INFINITY } else { until },
+            ..Line::still(value)
+        };
+        match signal {
+            Signal::Peak(_) => still_while(self.peak == now, f64::from(self.peak)),
+            Signal::Changes(_) => still_while(self.changes == 0, f64::from(self.changes)),
+            Signal::TimeOver(..) => {
+                let gains =
+                    i32::from(now > above) - i32::from(self.leaves.is_some_and(|value| value > above));
+                let none = self.over == 0 && now <= above;
+                Line { slope: f64::from(gains), ..still_while(none, self.over as f64) }
+            }
+            _ => match self.missing(span) {
+                Some(missing) => Line { lasts: missing.min(until), ..Line::still(f64::NAN) },
+                None if matches!(signal, Signal::Low(_)) => still_while(self.low == now, f64::from(self.low)),
+                None => self.mean(now, until),
+            },
+        }
+    }
+
+    /// How long until enough of the window is known, where too little is: nine tenths, in whole milliseconds.
+    fn missing(&self, span: i64) -> Option<f64> {
+        let missing = i128::from(span) * 9 - i128::from(self.known) * 10;
+        let grows = self.leaves.is_none();
+        (missing > 0).then(|| if grows { missing as f64 / 10.0 } else { f64::INFINITY })
+    }
+
+    fn mean(&self, now: u32, until: f64) -> Line {
+        let value = self.area as f64 / self.known as f64;
+        match self.leaves {
+            _ if self.peak == self.low => Line::still(value),
+            Some(leaves) => {
+                let slope = (f64::from(now) - f64::from(leaves)) / self.known as f64;
+                Line { value, slope, lasts: until }
+            }
+            // While more and more of the window is known it is no straight line.
+            None => Line::brief(value),
         }
     }
 }

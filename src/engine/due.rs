@@ -1,0 +1,114 @@
+//! When a rule must look at a user again: never before that, however many polls come.
+//!
+//! Neighbours: `verdict` asks at each poll and says how long what it saw is sure to last; `plan` keeps one for each rule
+//! of users. A part of its own because passing over a user must be as good as looking: whatever may have changed
+//! by something else than time and the user's own reading has to come through [`Due::all`] or [`Due::soon`].
+
+use super::time::Span;
+
+/// Seconds of the source's clock: looking a moment early does no harm. Never, until the reading turns.
+const NEVER: u32 = u32::MAX;
+
+/// Slots compared at a time.
+const CHUNK: usize = 64;
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Due {
+    /// Every user is looked at at the next poll.
+    all: bool,
+    /// So are these.
+    soon: Vec<u32>,
+    /// By slot, as far as any was ever due.
+    at: Vec<u32>,
+}
+
+impl Due {
+    /// A rule that has not looked at anybody.
+    pub(super) const fn new() -> Self {
+        Self { all: true, soon: Vec::new(), at: Vec::new() }
+    }
+
+    /// Something changed that concerns everybody.
+    pub(super) fn all(&mut self) {
+        self.all = true;
+    }
+
+    /// Whether everybody is due; then nobody is any more.
+    pub(super) fn take_all(&mut self) -> bool {
+        let all = std::mem::replace(&mut self.all, false);
+        if all {
+            self.soon.clear();
+            self.at.fill(NEVER);
+        }
+        all
+    }
+
+    pub(super) fn soon(&mut self, slot: u32) {
+        self.soon.push(slot);
+    }
+
+    /// Adds those who are due at `clock`, in any order; they are not due any more.
+    pub(super) fn take(&mut self, clock: Span, due: &mut Vec<u32>) {
+        due.append(&mut self.soon);
+        let now = seconds(clock.millis() as f64);
+        let mut first = 0;
+        for chunk in self.at.chunks_mut(CHUNK) {
+            // Without branches, many at a time.
+            if chunk.iter().fold(false, |any, at| any | (*at <= now)) {
+                for (slot, at) in (first..).zip(chunk).filter(|(_, at)| **at <= now) {
+                    *at = NEVER;
+                    due.push(slot);
+                }
+            }
+            first += CHUNK as u32;
+        }
+    }
+
+    /// What was seen of the slot at `clock` lasts for less than `lasts` milliseconds.
+    pub(super) fn after(&mut self, slot: u32, clock: Span, lasts: f64) {
+        let at = if lasts.is_finite() { seconds(clock.millis() as f64 + lasts) } else { NEVER };
+        let slot = slot as usize;
+        if slot >= self.at.len() {
+            if at == NEVER {
+                return;
+            }
+            self.at.resize(slot + 1, NEVER);
+        }
+        self.at[slot] = at;
+    }
+}
+
+/// Whole seconds, rounded down; later than all of them is never.
+fn seconds(millis: f64) -> u32 {
+    (millis / 1000.0) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_come_when_they_are_due_and_once() {
+        let mut due = Due::new();
+        let clock = Span::from_secs;
+        let at = |due: &mut Due, secs| {
+            let mut found: Vec<u32> = Vec::new();
+            due.take(clock(secs), &mut found);
+            found
+        };
+        assert!(due.take_all() && !due.take_all());
+        due.after(3, clock(10), f64::INFINITY);
+        due.after(200, clock(10), 0.0);
+        due.after(70, clock(10), 5_900.0);
+        due.after(71, clock(10), 1e30);
+        due.soon(9);
+        assert_eq!(at(&mut due, 10), [9, 200]);
+        assert!(at(&mut due, 14).is_empty());
+        assert_eq!(at(&mut due, 15), [70], "rather early than late");
+        assert!(at(&mut due, 1_000_000_000).is_empty());
+        due.after(70, clock(15), 1.0);
+        due.all();
+        assert!(due.take_all());
+        assert!(at(&mut due, 99).is_empty());
+    }
+}
