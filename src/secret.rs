@@ -143,6 +143,15 @@ impl SecretRef {
     }
 }
 
+/// Keeps what this process holds out of core dumps, and from other programs of the same user. To be called before the
+/// first secret is read. Where the system does not let it, nothing else is lost.
+pub fn forbid_dumps() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+}
+
 /// An environment variable, for the few settings that are no secrets; None also where it is not UTF-8.
 #[expect(clippy::disallowed_methods, reason = "this is the one door to the environment")]
 pub fn variable(name: &str) -> Option<String> {
@@ -176,11 +185,8 @@ fn read(path: &Path, credential: bool) -> Result<String, Unusable> {
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return Err(Unusable::NotRegular);
     }
-    if !credential && stat.st_uid != 0 && stat.st_uid != rustix::process::geteuid().as_raw() {
-        return Err(Unusable::ForeignOwner(stat.st_uid));
-    }
-    if !credential && stat.st_mode & 0o077 != 0 {
-        return Err(Unusable::TooOpen(stat.st_mode & 0o7777));
+    if !credential {
+        private(stat.st_uid, stat.st_mode, rustix::process::geteuid().as_raw())?;
     }
     let mut bytes = Vec::new();
     std::fs::File::from(file).take(LONGEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
@@ -188,6 +194,17 @@ fn read(path: &Path, credential: bool) -> Result<String, Unusable> {
         return Err(Unusable::TooLong);
     }
     String::from_utf8(bytes).map_err(|_| Unusable::NotText)
+}
+
+/// A secret file is ours or root's, and nobody else's to read.
+fn private(owner: u32, mode: u32, me: u32) -> Result<(), Unusable> {
+    if owner != 0 && owner != me {
+        return Err(Unusable::ForeignOwner(owner));
+    }
+    if mode & 0o077 != 0 {
+        return Err(Unusable::TooOpen(mode & 0o7777));
+    }
+    Ok(())
 }
 
 /// The value without the newline that editors add, if it can be a secret at all.
@@ -359,6 +376,29 @@ mod tests {
         check(0o600, &vec![b'a'; 65_537], Err(Unusable::TooLong));
         check(0o640, b"hunter2-file", Err(Unusable::TooOpen(0o640)));
         check(0o604, b"hunter2-file", Err(Unusable::TooOpen(0o604)));
+    }
+
+    #[test]
+    fn a_secret_file_is_ours_or_roots() {
+        assert_eq!(private(0, 0o100_600, 1000), Ok(()));
+        assert_eq!(private(1000, 0o100_400, 1000), Ok(()));
+        assert_eq!(private(1001, 0o100_600, 1000), Err(Unusable::ForeignOwner(1001)));
+        assert_eq!(
+            private(1001, 0o100_600, 0),
+            Err(Unusable::ForeignOwner(1001)),
+            "root does not read it either"
+        );
+        assert_eq!(private(1000, 0o100_640, 1000), Err(Unusable::TooOpen(0o640)));
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secret");
+        std::fs::write(&path, "hunter2-owned").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        // Only root may give files away.
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(&path, Some(12_345), None).unwrap();
+            let reason = SecretRef::File(path).resolve().unwrap_err().reason;
+            assert_eq!(reason, Unusable::ForeignOwner(12_345));
+        }
     }
 
     #[test]

@@ -4,14 +4,17 @@
 //! happens and how it is written is chosen here. It is also the last line of defence: no secret and no character
 //! that acts on a terminal leaves through it. `RUST_LOG` narrows or widens it.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::borrow::Cow;
 use std::io::Write;
+use std::sync::OnceLock;
 
 use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use super::stderr::Queue;
 use crate::engine::message::clean;
 use crate::secret::scrub;
 
@@ -21,8 +24,7 @@ pub(super) enum Format {
     Json,
 }
 
-/// Takes one line per write and passes it on harmless. A closed or full pipe is let be: losing a log line must not
-/// stop the agent.
+/// Takes one line per write and passes it on harmless.
 #[derive(Clone)]
 struct Lines<W> {
     format: Format,
@@ -46,20 +48,6 @@ impl<'a, W: Write + Clone + 'a> MakeWriter<'a> for Lines<W> {
     type Writer = Self;
     fn make_writer(&'a self) -> Self {
         self.clone()
-    }
-}
-
-/// Stderr, found anew for each line so that nothing is held between them.
-#[derive(Clone)]
-struct Stderr;
-
-impl Write for Stderr {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        std::io::stderr().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        std::io::stderr().flush()
     }
 }
 
@@ -104,11 +92,32 @@ where
     }
 }
 
+/// Where the process's log goes, once it was started.
+static STDERR: OnceLock<Queue> = OnceLock::new();
+
 /// Starts logging for the process, from `least` on unless `RUST_LOG` says otherwise; a second call (tests in one
-/// process) changes nothing.
+/// process) changes nothing. A panic is logged, too, so that it is one line without secrets like any other.
 pub(super) fn start(format: Format, least: &str) {
     let wanted = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(least));
-    let _ = subscriber(format, wanted, Stderr).try_init();
+    let queue = STDERR.get_or_init(|| Queue::start(std::io::stderr()));
+    if subscriber(format, wanted, queue.clone()).try_init().is_ok() {
+        std::panic::set_hook(Box::new(|panic| {
+            let place = panic.location().map(ToString::to_string).unwrap_or_default();
+            let said = panic.payload_as_str().unwrap_or("without a word");
+            let backtrace = Backtrace::capture();
+            let backtrace = (backtrace.status() == BacktraceStatus::Captured).then_some(backtrace);
+            tracing::error!(place, backtrace = backtrace.map(tracing::field::display), "a bug: {said}");
+            // Whoever panicked may take the process along.
+            finish();
+        }));
+    }
+}
+
+/// Waits a moment for lines that are still on their way.
+pub(super) fn finish() {
+    if let Some(queue) = STDERR.get() {
+        queue.empty();
+    }
 }
 
 #[cfg(test)]
@@ -165,6 +174,24 @@ mod tests {
         let message = first["message"].as_str().unwrap();
         assert!(message.starts_with("refused eve"), "{message}");
         assert!(message.contains('\u{202e}'), "what JSON escapes it also gives back: {message:?}");
+    }
+
+    /// In a process of its own: whoever panics there would be heard by every other test.
+    #[test]
+    fn a_panic_is_one_line_without_secrets() {
+        const MARK: &str = "SEATWATCH_TEST_PANIC";
+        if crate::secret::variable(MARK).is_some() {
+            start(Format::Text, "info");
+            let secret = SecretRef::Plain(Secret::new("hunter2-in-a-panic")).resolve().unwrap();
+            panic!("two\nlines with {}", secret.expose());
+        }
+        let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+        again.args(["--exact", "--nocapture", "cli::log::tests::a_panic_is_one_line_without_secrets"]);
+        let ran = again.env(MARK, "1").env_remove("RUST_LOG").env("RUST_BACKTRACE", "1").output().unwrap();
+        let said = String::from_utf8_lossy(&[ran.stdout, ran.stderr].concat()).into_owned();
+        assert!(!ran.status.success() && !said.contains("hunter2"), "{said}");
+        let line = said.lines().find(|line| line.contains("a bug: ")).unwrap_or_else(|| panic!("{said}"));
+        assert!(line.contains("a bug: two\\nlines with ***") && line.contains("log.rs"), "{line}");
     }
 
     #[test]

@@ -28,6 +28,7 @@ mod print;
 mod roster;
 mod rules;
 mod run;
+mod stderr;
 mod trials;
 mod users;
 mod when;
@@ -113,6 +114,7 @@ pub fn command() -> clap::Command {
 
 /// Runs the command named by the process's arguments.
 pub fn main() -> ExitCode {
+    crate::secret::forbid_dumps();
     let arguments = match parse() {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -124,7 +126,9 @@ pub fn main() -> ExitCode {
     // The demo tells its story on stdout; the log would tell it twice.
     let least = if matches!(arguments.command, Command::Demo(_)) { "error" } else { "warn,seatwatch=info" };
     log::start(arguments.common.log, least);
-    match dispatch(arguments) {
+    let done = dispatch(arguments);
+    log::finish();
+    match done {
         Ok(exit) => exit.into(),
         Err(failure) => {
             failure.print();

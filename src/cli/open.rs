@@ -6,7 +6,7 @@ use std::future::Future;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::{Common, Failure, roster};
+use super::{Common, Exit, Failure, roster};
 use crate::config::Config;
 use crate::store::{Reader, StoreError};
 
@@ -19,14 +19,22 @@ pub(super) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Res
     result
 }
 
-/// Resolves at the first SIGTERM or SIGINT.
-pub(super) async fn stopped() {
+/// Resolves at the first SIGTERM or SIGINT since this was called. The second ends the process there and then, whatever
+/// the first one still waits for: what was committed is safe, and a send that is cut off counts as it does after a kill.
+pub(super) fn stopped() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! { _ = term.recv() => {} _ = int.recv() => {} }
+    let signals =
+        signal(SignalKind::terminate()).and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
+    async move {
+        let Ok((mut term, mut int)) = signals else { return std::future::pending().await };
+        tokio::select! { _ = term.recv() => {} _ = int.recv() => {} }
+        tokio::spawn(async move {
+            tokio::select! { _ = term.recv() => {} _ = int.recv() => {} }
+            tracing::warn!("told to stop a second time: ended at once");
+            super::log::finish();
+            std::process::exit(Exit::Problem as i32);
+        });
+    }
 }
 
 pub(super) fn config(common: &Common) -> Result<Config, Failure> {

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -21,14 +22,16 @@ pub(super) fn run(common: &Common, _: &Args) -> Result<Exit, Failure> {
     let config = checked(&common.config)?;
     open::may_use(&config.agent.database)?;
     open::block_on(async {
+        // From here on: a signal that comes while the agent starts is not lost and does not kill.
+        let stop = open::stopped();
+        let (reload, reloads) = watch::channel(0);
+        on_hangup(reload);
         let now = clock::now();
         let store = Store::open(&config.agent.database, now)?;
         let live = Live::open(config, store.install_id()).map_err(|error| unusable(&common.config, error))?;
         let agent = Arc::new(Agent::new(store, live));
         agent.begin(now).await?;
-        let (reload, reloads) = watch::channel(0);
-        tokio::spawn(on_hangup(reload));
-        let stopped = crate::agent::run(agent, common.config.clone(), reloads, open::stopped()).await;
+        let stopped = crate::agent::run(agent, common.config.clone(), reloads, stop).await;
         match stopped {
             Ok(()) => Ok(Exit::Fine),
             Err(bug) => {
@@ -60,10 +63,17 @@ fn unusable(path: &Path, LiveError(lines): LiveError) -> Problems {
     Problems { errors: lines.into_iter().map(problem).collect(), warnings: Vec::new() }
 }
 
-/// Passes SIGHUP on; many at once are one reload.
-async fn on_hangup(reload: watch::Sender<u64>) {
+/// Reloads are this far apart at least.
+const RELOAD_EVERY: Duration = Duration::from_secs(1);
+
+/// Passes SIGHUP on; many within a second are one reload, or two.
+fn on_hangup(reload: watch::Sender<u64>) {
     let Ok(mut hangups) = signal(SignalKind::hangup()) else { return };
-    while hangups.recv().await.is_some() {
-        reload.send_modify(|count| *count += 1);
-    }
+    tokio::spawn(async move {
+        while hangups.recv().await.is_some() {
+            reload.send_modify(|count| *count += 1);
+            // What comes meanwhile is kept as one.
+            tokio::time::sleep(RELOAD_EVERY).await;
+        }
+    });
 }

@@ -206,8 +206,77 @@ fn bytes_that_are_no_rules_file_are_refused() {
     let load = |path: &Path| Config::load(path, now()).unwrap_err().errors[0].message.clone();
     assert_eq!(load(dir.path()), "is not a regular file");
     assert!(load(&dir.path().join("none")).starts_with("cannot be read"));
-    std::fs::write(dir.path().join("latin"), [b'#', 0xe4]).unwrap();
-    assert_eq!(load(&dir.path().join("latin")), "is not UTF-8 text");
+    let at = |name: &str| dir.path().join(name);
+    std::fs::write(at("latin"), [b'#', 0xe4]).unwrap();
+    assert_eq!(load(&at("latin")), "is not UTF-8 text");
+    let wide: Vec<u8> = format!("\u{feff}{BASE}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    std::fs::write(at("wide"), wide).unwrap();
+    assert_eq!(load(&at("wide")), "is not UTF-8 text");
+    // 100 MiB that take no room on the disk, and a device without an end.
+    std::fs::File::create(at("huge")).unwrap().set_len(100 << 20).unwrap();
+    assert_eq!(load(&at("huge")), "is longer than 1 MiB");
+    assert_eq!(load(Path::new("/dev/zero")), "is not a regular file");
+    let (fifo, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::from(0o600));
+    rustix::fs::mknodat(rustix::fs::CWD, at("fifo"), fifo, mode, 0).unwrap();
+    assert_eq!(load(&at("fifo")), "is not a regular file");
+}
+
+/// A reload may find a file that an editor has written the first part of.
+#[test]
+fn a_file_cut_short_means_nothing_else_than_it_says() {
+    for cut in (0..BASE.len()).filter(|cut| BASE.is_char_boundary(*cut)) {
+        let Ok(config) = parse(&BASE[..cut]) else { continue };
+        let whole_lines = BASE[..cut].ends_with('\n') || BASE[cut..].starts_with('\n');
+        assert!(whole_lines, "cut within a line: {:?}", &BASE[..cut]);
+        let tables = BASE[..cut].matches("[[").count();
+        assert!(tables >= config.rules.len() + config.sources.len() + config.channels.len());
+    }
+}
+
+/// Each value of a duration, number or count that cannot be meant, at its line and column.
+#[test]
+fn zero_and_negative_values_are_refused_where_they_stand() {
+    let refused = |from: &str, to: &str, line: &str| {
+        let text = BASE.replace(from, to);
+        let found = parse(&text).map_or_else(|problems| problems.errors, |_| Vec::new());
+        let at_line = |p: &&Problem| text.lines().nth(p.line - 1) == Some(line) && p.column > 1;
+        let error = found.iter().find(at_line).unwrap_or_else(|| panic!("{line}: {found:?}"));
+        error.message.clone()
+    };
+    for (key, value) in [
+        ("schedule = \"*/5 * * * *\"", "budget = \"0s\""),
+        ("schedule = \"*/5 * * * *\"", "timeout = \"0s\""),
+        ("schedule = \"*/5 * * * *\"", "connect_timeout = \"0ms\""),
+        ("schedule = \"*/5 * * * *\"", "timeout = \"-5s\""),
+        ("access_key_id = { env = \"ID\" }", "requests_per_second = 0"),
+        ("access_key_id = { env = \"ID\" }", "requests_per_second = -1"),
+        ("access_key_id = { env = \"ID\" }", "burst = 0"),
+        ("when = \"online > 3\"", "for = \"-10m\""),
+        ("when = \"online > 3\"", "repeat = \"0s\""),
+        ("when = \"online > 3\"", "max_gap = \"0s\""),
+        ("when = \"online > 3\"", "limit = -1"),
+        ("kind = \"webhook\"", "timeout = \"0s\""),
+        ("kind = \"webhook\"", "timeout = \"-1s\""),
+    ] {
+        let message = refused(key, &format!("{key}\n{value}"), value);
+        assert!(
+            message.contains("out of range") || message.contains("is not a duration"),
+            "{value}: {message}"
+        );
+    }
+    let every_second = refused("*/5 * * * *", "* * * * * *", "schedule = \"* * * * * *\"");
+    assert!(every_second.contains("second"), "{every_second}");
+}
+
+/// A secret comes from one place; which one wins is never a question.
+#[test]
+fn a_secret_has_one_place() {
+    let text = BASE.replace("{ env = \"ID\" }", "{ env = \"ID\", file = \"id\" }");
+    let problems = parse(&text).unwrap_err();
+    assert_eq!(problems.errors[0].message, "must hold one of env, file and credential");
+    assert_eq!(problems.errors[0].key, "account \"main\".access_key_id");
+    let text = BASE.replace("access_key_id", "chain = true\naccess_key_id");
+    assert!(parse(&text).unwrap_err().to_string().contains("not both"));
 }
 
 #[test]
@@ -262,7 +331,11 @@ fn many_users_and_rules_are_bounded_work() {
         )
         .unwrap();
     }
+    let began = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     assert_eq!(parse(&text).unwrap().rules.len(), 1_001);
+    let spent = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime) - began;
+    // Time of the processor, so that a busy host does not count, and not optimised as what is shipped is.
+    assert!(spent.tv_sec < 1, "{spent:?}");
 }
 
 #[test]

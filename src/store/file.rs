@@ -103,18 +103,103 @@ fn ours(path: &Path) -> Result<bool, StoreError> {
 
 /// Refuses a file that another user owns or others may write; warns of one that others may read.
 fn private(path: &Path, meta: &Metadata) -> Result<(), StoreError> {
-    let me = rustix::process::geteuid();
-    let exposed = |reason: String| Err(StoreError::Exposed { path: path.to_owned(), reason });
+    let me = rustix::process::geteuid().as_raw();
+    if let Some(reason) = exposed(meta.uid(), meta.mode() & 0o777, me) {
+        return Err(StoreError::Exposed { path: path.to_owned(), reason });
+    }
     let mode = meta.mode() & 0o777;
-    if !me.is_root() && meta.uid() != me.as_raw() {
-        let (owner, me) = (meta.uid(), me.as_raw());
-        return exposed(format!("user {owner} owns it, mode {mode:o}, and this is user {me}"));
-    }
-    if mode & 0o022 != 0 {
-        return exposed(format!("its mode is {mode:o}, others may write to it"));
-    }
     if mode & 0o044 != 0 {
         tracing::warn!(database = %path.display(), mode = format!("{mode:o}"), "other users may read the database; chmod 600 it");
     }
     Ok(())
+}
+
+/// Why a file of this owner and mode is not ours alone to write; root may use everybody's.
+fn exposed(owner: u32, mode: u32, me: u32) -> Option<String> {
+    if me != 0 && owner != me {
+        return Some(format!("user {owner} owns it, mode {mode:o}, and this is user {me}"));
+    }
+    (mode & 0o022 != 0).then(|| format!("its mode is {mode:o}, others may write to it"))
+}
+
+/// Warns of a place that keeps a database badly: a directory others may write to, a file system without sound locks.
+pub(super) fn doubt(path: &Path) {
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let mode = std::fs::metadata(directory).map_or(0o700, |meta| meta.mode());
+    // The sticky bit leaves each file to its owner.
+    if mode & 0o022 != 0 && mode & 0o1000 == 0 {
+        let mode = format!("{:o}", mode & 0o777);
+        tracing::warn!(directory = %directory.display(), mode, "others may put another file in the place of the database; chmod 700 the directory");
+    }
+    #[cfg(target_os = "linux")]
+    if let Some((name, why)) =
+        rustix::fs::statfs(directory).ok().and_then(|found| doubtful(found.f_type.into()))
+    {
+        tracing::warn!(directory = %directory.display(), file_system = name, "{why}; put the database on a local disk");
+    }
+}
+
+/// File systems, by their numbers in `statfs(2)`, that do not keep what SQLite relies on, and what goes wrong.
+#[cfg(target_os = "linux")]
+fn doubtful(kind: i64) -> Option<(&'static str, &'static str)> {
+    const NETWORK: &str = "locks over a network are not reliable, and a database on them can be damaged";
+    const LAYERS: &str = "what is written here goes when the container goes";
+    const MEMORY: &str = "what is written here goes when the host stops";
+    Some(match kind & 0xffff_ffff {
+        0x6969 => ("nfs", NETWORK),
+        0x517b | 0xff53_4d42 | 0xfe53_4d42 => ("smb", NETWORK),
+        0x0102_1997 => ("9p", NETWORK),
+        0x5346_414f | 0x6b41_4653 => ("afs", NETWORK),
+        0x00c3_6400 => ("ceph", NETWORK),
+        0x0bd0_0bd0 => ("lustre", NETWORK),
+        0x7375_7245 => ("coda", NETWORK),
+        0x6573_5546 => ("fuse", "many file systems of this kind have no reliable locks"),
+        0x794c_7630 => ("overlay", LAYERS),
+        0x0102_1994 | 0x8584_58f6 => ("memory", MEMORY),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(owner: u32, mode: u32, me: u32, expect: Option<&str>) {
+        assert_eq!(exposed(owner, mode, me).as_deref(), expect);
+    }
+
+    #[test]
+    fn a_database_is_ours_and_nobody_elses_to_write() {
+        check(1000, 0o600, 1000, None);
+        check(1000, 0o644, 1000, None);
+        check(1001, 0o600, 1000, Some("user 1001 owns it, mode 600, and this is user 1000"));
+        check(0, 0o600, 1000, Some("user 0 owns it, mode 600, and this is user 1000"));
+        check(1001, 0o600, 0, None);
+        check(1000, 0o660, 1000, Some("its mode is 660, others may write to it"));
+        check(1000, 0o602, 1000, Some("its mode is 602, others may write to it"));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn file_systems_without_sound_locks_are_known_by_their_number() {
+        for (kind, name) in [
+            (0x6969, "nfs"),
+            (0xff53_4d42, "smb"),
+            // As a signed number, which some systems give.
+            (i64::from(0xfe53_4d42_u32.cast_signed()), "smb"),
+            (0x6573_5546, "fuse"),
+            (0x794c_7630, "overlay"),
+            (0x0102_1994, "memory"),
+        ] {
+            assert_eq!(doubtful(kind).map(|(name, _)| name), Some(name), "{kind:x}");
+        }
+        // ext, xfs, btrfs, zfs.
+        for local in [0xef53, 0x5846_5342, 0x9123_683e, 0x2fc1_2fc1] {
+            assert_eq!(doubtful(local), None, "{local:x}");
+        }
+    }
 }

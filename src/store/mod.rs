@@ -105,6 +105,7 @@ impl Store {
         sqlite_is_sound()?;
         let lock = Lock::take(path)?;
         let found = file::prepare(path)?;
+        file::doubt(path);
         if found == Found::Nothing {
             create::database(path, now)?;
         }

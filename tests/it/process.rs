@@ -18,20 +18,24 @@ use seatwatch::store::OutboxState;
 use crate::support::program::Agent;
 use crate::world::{World, body, counts};
 
-const EVERY_2_S: &str = "every */2 * * * * *";
+pub(crate) const EVERY_2_S: &str = "every */2 * * * * *";
 const RULE: &str = "[[rule]]\nname = 'shared'\nwhen = 'online > limit'\nlimit = 2\n";
 
 /// Starts at a real moment, so that signatures are in time; steps are seconds, not minutes.
-fn world(scenario: &str) -> World {
+pub(crate) fn world(scenario: &str) -> World {
     let now = clock::now();
     World::around(scenario, &["soc"], Arc::new(AtomicI64::new(now.millis())), Arc::new(clock::now))
 }
 
-fn rules(world: &World, rest: &str) {
+pub(crate) fn seconds(user: &str, timeline: &str) -> String {
+    counts(user, timeline).replace("m\",", "s\",")
+}
+
+pub(crate) fn rules(world: &World, rest: &str) {
     world.write(&format!("source shanghai 'alice', 'bob' {EVERY_2_S}\n{RULE}{rest}"));
 }
 
-const STOP: Duration = Duration::from_secs(10);
+pub(crate) const STOP: Duration = Duration::from_secs(10);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_service_manager_is_told_and_a_second_start_is_refused() {
@@ -157,6 +161,41 @@ async fn what_cannot_start_says_why_by_its_exit_code() {
     assert_eq!(code, Some(78), "{log}");
 }
 
+/// Everything that the commands print and log with all there is to log, on a world whose agent has ended.
+fn said_by_commands(world: &World) -> String {
+    let notification = world.outbox(true)[0].id.clone();
+    let lines = [
+        "check --resolve",
+        "check --json",
+        "poll",
+        "poll --json",
+        "api DescribeUserOnlineClientStatistics --param SmartAGId=sag-demo --json",
+        "api DescribeUserOnlineClientStatistics --dry-run",
+        "notify test soc",
+        "outbox list --all",
+        "outbox list --all --json",
+        &format!("outbox show {notification}"),
+        &format!("outbox show {notification} --json"),
+        "alerts list --all --json",
+        "rules list",
+        "users",
+        "history alice",
+        "db stats",
+        "db check",
+        "nonsense",
+    ];
+    let mut said = String::new();
+    for line in lines {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_seatwatch"));
+        command.arg("-c").arg(world.rules_file()).args(line.split(' ')).env("RUST_LOG", "trace");
+        let ran = command.output().unwrap();
+        assert!(!ran.stdout.is_empty() || !ran.stderr.is_empty(), "{line} says nothing");
+        said += &String::from_utf8_lossy(&[ran.stdout, ran.stderr].concat());
+    }
+    assert!(said.contains("SignatureDoesNotMatch") && said.contains("401"), "{said}");
+    said
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn invariant_9_no_secret_is_in_what_is_logged_sent_or_kept() {
     // Refused signatures, a refused webhook, and everything logged that there is.
@@ -184,7 +223,7 @@ async fn invariant_9_no_secret_is_in_what_is_logged_sent_or_kept() {
     let kept = [world.database(), backup, world.dir.path("seatwatch.db-wal")];
     let kept = kept.iter().filter_map(|path| std::fs::read(path).ok());
     let kept: Vec<String> = kept.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).collect();
-    for text in [vec![log], sent, kept].concat() {
+    for text in [vec![log, said_by_commands(&world)], sent, kept].concat() {
         for secret in ["canary", "Y2FuYXJ5LXdlYmhvb2stc2VjcmV0LTAxMjM0NTY3ODk="] {
             let at = text.find(secret).map(|at| text[..at].lines().last().unwrap_or_default().to_owned());
             assert_eq!(at, None, "{secret}");
