@@ -190,8 +190,8 @@ async fn a_database_of_another_user_is_refused_and_stays_as_it_is() {
     chown(world.database(), Some(0), Some(0)).unwrap();
     let before = std::fs::read(world.database()).unwrap();
     let (code, log) = serve(&world, service).ends(STOP);
-    assert_eq!(code, Some(2), "{log}");
-    for part in [&world.database().display().to_string(), "belongs to user 0", "mode 600"] {
+    assert_eq!(code, Some(74), "{log}");
+    for part in [&world.database().display().to_string(), "user 0 owns it", "mode 600"] {
         assert!(log.contains(part), "{part}: {log}");
     }
     assert_eq!(std::fs::read(world.database()).unwrap(), before);
