@@ -104,11 +104,14 @@ pub(crate) fn refused_by_tls(error: &(dyn Error + 'static)) -> Option<String> {
     use rustls::CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
     use rustls::Error::{InvalidCertificate, InvalidMessage};
     let refused = find_cause::<rustls::Error>(error)?;
-    let hint = match refused {
-        InvalidMessage(_) => "; what answers at this port does not speak TLS",
-        InvalidCertificate(NotValidYet | NotValidYetContext { .. }) => "; or this host's clock is slow",
-        InvalidCertificate(Expired | ExpiredContext { .. }) => "; unless this host's clock is fast",
-        _ => "",
+    let hint = if matches!(refused, InvalidMessage(_)) {
+        "; what answers at this port does not speak TLS"
+    } else if matches!(refused, InvalidCertificate(NotValidYet | NotValidYetContext { .. })) {
+        "; or this host's clock is slow"
+    } else if matches!(refused, InvalidCertificate(Expired | ExpiredContext { .. })) {
+        "; unless this host's clock is fast"
+    } else {
+        ""
     };
     Some(format!("{refused}{hint}"))
 }

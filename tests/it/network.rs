@@ -274,6 +274,9 @@ async fn deliver(settings: Settings) -> Delivery {
     delivery
 }
 
+/// What is played, what comes of it, and a word of the note.
+type Hooked = (&'static str, Vec<Play>, (Answer, Option<u16>), &'static str);
+
 /// A webhook's answer: its class, its status and a word of its note.
 async fn check_hook(
     what: &'static str,
@@ -295,7 +298,7 @@ async fn a_webhook_is_sent_or_is_not_whatever_the_wire_does() {
     let (retry, sent) = ((Answer::Retry, None), (Answer::Sent, Some(200)));
     let no_end = with("x: y", b"");
     let drop = || Drip(whole(&" ".repeat(300)).into_bytes());
-    let cases: Vec<(&'static str, Vec<Play>, (Answer, Option<u16>), &'static str)> = vec![
+    let cases: Vec<Hooked> = vec![
         ("silence", vec![Hang], retry, "no answer within 2s"),
         ("slow headers", vec![Hear, drop()], retry, "no answer within 2s"),
         ("closed before the answer", vec![Hear], retry, "no answer: "),

@@ -2,7 +2,6 @@
 //! Neighbours: the tests of faults on the wire. A part of its own because each fault is a few steps of one script, the
 //! same for the vendor's endpoint, a receiver of webhooks and a mail server.
 
-use std::future::Future;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -116,49 +115,40 @@ impl Wire for TcpStream {
 
 impl Wire for tokio_rustls::server::TlsStream<TcpStream> {}
 
-fn play(
-    mut stream: impl Wire,
-    plays: Vec<Play>,
-    heard: Arc<Mutex<Vec<String>>>,
-    sent: Arc<AtomicU64>,
-) -> impl Future<Output = ()> + Send {
-    async move {
-        for step in plays {
-            let goes_on = match step {
-                Play::Hear => hear(&mut stream, whole_request, &heard).await.is_some(),
-                Play::HearLine(beginning) => {
-                    let line = hear(&mut stream, |said| said.ends_with(b"\n"), &heard).await;
-                    line.is_some_and(|line| line.starts_with(beginning))
-                }
-                Play::HearMail => {
-                    hear(&mut stream, |said| said.ends_with(b"\r\n.\r\n"), &heard).await.is_some()
-                }
-                Play::Say(bytes) => write(&mut stream, &bytes, &sent).await,
-                Play::Drip(bytes) => drip(&mut stream, &bytes, &sent).await,
-                Play::Endless(bytes) => {
-                    while write(&mut stream, &bytes, &sent).await {}
-                    false
-                }
-                Play::Hang => {
-                    let mut rest = Vec::new();
-                    let _ = stream.read_to_end(&mut rest).await;
-                    heard
-                        .lock()
-                        .unwrap()
-                        .extend((!rest.is_empty()).then(|| String::from_utf8_lossy(&rest).into_owned()));
-                    false
-                }
-                Play::Reset => {
-                    stream.reset();
-                    return;
-                }
-            };
-            if !goes_on {
+async fn play(mut stream: impl Wire, plays: Vec<Play>, heard: Arc<Mutex<Vec<String>>>, sent: Arc<AtomicU64>) {
+    for step in plays {
+        let goes_on = match step {
+            Play::Hear => hear(&mut stream, whole_request, &heard).await.is_some(),
+            Play::HearLine(beginning) => {
+                let line = hear(&mut stream, |said| said.ends_with(b"\n"), &heard).await;
+                line.is_some_and(|line| line.starts_with(beginning))
+            }
+            Play::HearMail => hear(&mut stream, |said| said.ends_with(b"\r\n.\r\n"), &heard).await.is_some(),
+            Play::Say(bytes) => write(&mut stream, &bytes, &sent).await,
+            Play::Drip(bytes) => drip(&mut stream, &bytes, &sent).await,
+            Play::Endless(bytes) => {
+                while write(&mut stream, &bytes, &sent).await {}
+                false
+            }
+            Play::Hang => {
+                let mut rest = Vec::new();
+                let _ = stream.read_to_end(&mut rest).await;
+                heard
+                    .lock()
+                    .unwrap()
+                    .extend((!rest.is_empty()).then(|| String::from_utf8_lossy(&rest).into_owned()));
+                false
+            }
+            Play::Reset => {
+                stream.reset();
                 return;
             }
+        };
+        if !goes_on {
+            return;
         }
-        let _ = stream.shutdown().await;
     }
+    let _ = stream.shutdown().await;
 }
 
 async fn write(stream: &mut impl Wire, bytes: &[u8], sent: &AtomicU64) -> bool {
