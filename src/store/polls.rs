@@ -129,12 +129,15 @@ fn read(row: &Row<'_>) -> Result<StoredPoll, StoreError> {
     let maybe = |at: usize| -> Result<Option<Span>, rusqlite::Error> {
         Ok(row.get::<_, Option<i64>>(at)?.map(Span::from_millis))
     };
+    let blob = |at: usize| -> Result<&[u8], rusqlite::Error> {
+        Ok(row.get_ref(at)?.as_blob_or_null()?.unwrap_or_default())
+    };
     let number: i64 = row.get(0)?;
     let fault: Option<String> = row.get(8)?;
-    let failed: Option<Vec<u8>> = row.get(9)?;
-    let packed: Option<Vec<u8>> = row.get(10)?;
-    let mut changes = Vec::new();
-    let unpacked = codec::each_change(&packed.unwrap_or_default(), |slot, reading| {
+    let packed = blob(10)?;
+    // A usual change is two bytes.
+    let mut changes = Vec::with_capacity(packed.len() / 2);
+    let unpacked = codec::each_change(packed, |slot, reading| {
         changes.push((slot, reading));
         true
     });
@@ -147,10 +150,10 @@ fn read(row: &Row<'_>) -> Result<StoredPoll, StoreError> {
         jump: maybe(4)?,
         skew: maybe(5)?,
         requests: row.get(6)?,
-        outcome: outcome(&row.get::<_, String>(7)?),
+        outcome: outcome(row.get_ref(7)?.as_str().map_err(rusqlite::Error::from)?),
         fault: fault.map(|json| serde_json::from_str(&json)).transpose()?,
         changes,
-        failed: codec::read_ranges(&failed.unwrap_or_default()).map_err(|_| broken(number))?,
+        failed: codec::read_ranges(blob(9)?).map_err(|_| broken(number))?,
     })
 }
 
