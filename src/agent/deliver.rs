@@ -166,13 +166,13 @@ impl Agent {
             breaker.take(&delivery, ended_at);
             breaker.until
         });
-        // The row waits as long as its channel; what is logged is when it is really tried.
+        // The row waits as long as its channel; what is kept and logged is when it is really tried.
         let tried = match (next, paused) {
             (Next::At(at), Some(until)) => Next::At(at.max(until)),
             (next, _) => next,
         };
         log(row, n, &delivery, tried);
-        let then = match next {
+        let then = match tried {
             Next::Done => Then::Sent,
             Next::At(at) => Then::At(at),
             Next::Dead => Then::Dead,

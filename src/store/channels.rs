@@ -84,7 +84,7 @@ fn give_up_channels_but(c: &Connection, known: &[String], why: &str, now: Time) 
 fn refresh(c: &Connection, now: Time) -> Result<(), StoreError> {
     c.execute("UPDATE channel SET disabled = 0", [])?;
     let update = "UPDATE notification SET state = 'pending', next_attempt_at = ?1
-                  WHERE state = 'waiting' OR (state = 'pending' AND last_answer = 'misconfigured')";
+                  WHERE state = 'waiting' OR (state = 'pending' AND last_answer IN ('misconfigured', 'retry'))";
     c.execute(update, [now.millis()])?;
     Ok(())
 }

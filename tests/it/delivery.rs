@@ -258,6 +258,57 @@ async fn an_outbox_over_its_limit_is_folded_and_loses_no_beginning() {
     assert!(posted.len() <= 10, "{}", story(&posted));
 }
 
+#[tokio::test]
+async fn the_outbox_says_when_a_row_is_really_tried() {
+    let world = World::new(&people("3"), SHARED).await;
+    world.inboxes["soc"].answers(500);
+    world.poll(0).await;
+    world.deliver().await;
+    assert_eq!(world.inboxes["soc"].take().len(), 1);
+    for _ in 0..6 {
+        let next = world.outbox(false)[0].next_attempt_at;
+        assert!(next > world.now() && next.since(world.now()) <= Span::from_hours(1) + Span::from_secs(5));
+        for (at, tries) in [(next - Span::from_millis(1), 0), (next, 1)] {
+            world.set(at);
+            world.deliver().await;
+            assert_eq!(world.inboxes["soc"].take().len(), tries, "at {at}, next attempt {next}");
+        }
+    }
+    assert!(world.reload(SHARED).await);
+    world.deliver().await;
+    assert_eq!(world.inboxes["soc"].take().len(), 1, "whoever reloads may have mended it");
+    world.leaves("it never arrives here");
+}
+
+#[tokio::test]
+async fn a_digest_does_not_tell_the_end_of_what_was_never_told() {
+    let mut rules =
+        String::from("source shanghai 'alice', 'bob'\n[[rule]]\nname = 'r0'\nwhen = 'online == 3'\n");
+    for n in 1..6 {
+        rules += &format!("[[rule]]\nname = 'r{n}'\nwhen = 'online > {}'\n", n + 3);
+    }
+    let world = World::new(&people("1 3 9 1"), &rules).await;
+    world.inboxes["soc"].answers(500);
+    world.live(0..2).await;
+    let notification = world.outbox(true)[0].id.clone();
+    assert!(world.act(seatwatch::engine::outcome::Act::Drop { notification }).await.0);
+    world.inboxes["soc"].answers(200);
+    world.inboxes["soc"].take();
+    for n in 2..4 {
+        world.poll(n).await;
+        world.deliver().await;
+        world.set(minute(n) + Span::from_secs(30));
+        world.deliver().await;
+    }
+    let events = world.events();
+    let never: Vec<_> = events.iter().filter(|event| event.rule == "r0").map(|event| &event.id).collect();
+    assert_eq!((never.len(), events.len()), (2, 12));
+    let told = told(&world, "soc");
+    assert_eq!(told.len(), 10, "five beginnings and five ends: {told:?}");
+    assert!(told.iter().all(|(id, ..)| !never.contains(&id)), "{told:?}");
+    world.leaves("the dead row is the story");
+}
+
 fn signed_by(posted: &Posted, key: &[u8]) -> bool {
     let signed = format!("{}.{}.", posted.header("webhook-id"), posted.header("webhook-timestamp"));
     let expect = crate::webhook::hmac(key, &[signed.as_bytes(), &posted.body].concat());
