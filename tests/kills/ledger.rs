@@ -130,6 +130,8 @@ pub(crate) fn in_doubt(database: &Path) -> BTreeMap<String, BTreeSet<String>> {
 pub(crate) struct Tally {
     pub(crate) kills: usize,
     pub(crate) events: usize,
+    pub(crate) fired: usize,
+    pub(crate) ended: usize,
     pub(crate) polls: usize,
     /// Messages accepted, and those of them that had been accepted before.
     pub(crate) told: usize,
@@ -141,6 +143,8 @@ impl std::iter::Sum for Tally {
         all.fold(Self::default(), |sum, one| Self {
             kills: sum.kills + one.kills,
             events: sum.events + one.events,
+            fired: sum.fired + one.fired,
+            ended: sum.ended + one.ended,
             polls: sum.polls + one.polls,
             told: sum.told + one.told,
             copies: sum.copies + one.copies,
@@ -166,11 +170,10 @@ pub(crate) fn told_has_rows(arrivals: &[Arrival], committed: &Committed, storage
 pub(crate) fn is_of_storage(arrival: &Arrival) -> bool {
     let text = String::from_utf8_lossy(&arrival.bytes);
     // A mail's body is encoded, its subject is not.
-    text.contains("\"agent/storage\"")
-        || text.lines().any(|l| l.starts_with("Subject: ") && l.contains("agent/storage"))
+    text.contains("\"agent/storage\"") || text.contains(": Seatwatch cannot write its database\r\n")
 }
 
-/// After everything is settled: every event was told to every channel by exactly one notification, which arrived;
+/// After everything is settled: every event of the stage's time was told to every channel by exactly one notification, which arrived;
 /// copies have the same bytes, and there is at most one for each kill and channel.
 pub(crate) fn balance(stage: &Stage, kills: usize) -> Tally {
     let arrivals = stage.arrivals();
@@ -186,14 +189,16 @@ pub(crate) fn balance(stage: &Stage, kills: usize) -> Tally {
                  JOIN notification_event e ON e.notification = n.no
                  WHERE n.channel = ?1 AND e.event = ?2 AND n.state = 'sent'";
     let mut sent = connection.prepare(query).unwrap();
-    let mut events = connection.prepare("SELECT id, event FROM event WHERE event LIKE ?1").unwrap();
-    let events = events.query_map([format!("%\"{RULE}\"%")], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
-    let (mut count, mut fired, mut ended) = (0, 0, 0);
+    let events = "SELECT id, event FROM event WHERE event LIKE ?1 AND at >= ?2";
+    let mut events = connection.prepare(events).unwrap();
+    let wanted = rusqlite::params![format!("%\"{RULE}\"%"), stage.began.millis() - 2000];
+    let events = events.query_map(wanted, |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    let mut tally = Tally { kills, polls: committed.count("poll "), ..Tally::default() };
     for event in events {
         let (event, text): (String, String) = event.unwrap();
-        count += 1;
-        fired += usize::from(text.contains("\"fired\""));
-        ended += usize::from(text.contains("\"ended\""));
+        tally.events += 1;
+        tally.fired += usize::from(text.contains("\"fired\""));
+        tally.ended += usize::from(text.contains("\"ended\""));
         for channel in CHANNELS {
             let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
             let (rows, id, payload): (i64, Option<String>, Option<Vec<u8>>) =
@@ -208,8 +213,7 @@ pub(crate) fn balance(stage: &Stage, kills: usize) -> Tally {
             );
         }
     }
-    assert!(fired > 0 && fired == ended, "{fired} fired and {ended} ended");
-    let mut tally = Tally { kills, events: count, polls: committed.count("poll "), ..Tally::default() };
+    assert!(tally.fired > 0, "nothing fired");
     for channel in CHANNELS {
         let accepted: Vec<usize> =
             first.iter().filter(|(key, _)| key.0 == channel).map(|(_, value)| value.1).collect();
@@ -218,7 +222,7 @@ pub(crate) fn balance(stage: &Stage, kills: usize) -> Tally {
         tally.told += accepted.iter().sum::<usize>();
         tally.copies += copies;
     }
-    told_has_rows(&arrivals, &committed, false);
+    told_has_rows(&arrivals, &committed, true);
     sound(&stage.database());
     tally
 }

@@ -1,6 +1,6 @@
 //! Kills the agent, fills its disk, breaks its disk, cuts its power, and shows that nothing told or committed is lost.
 //!
-//! `cargo test --test kills -- [--kills N] [--seed S] [PART]…`; parts are listed by `--list`. Neighbours: the world and
+//! `cargo test --test kills -- [--kills N] [--seed S] [--every] [PART]…`; parts are listed by `--list`. Neighbours: the world and
 //! the fake neighbours of `tests/it`. A program of its own because it does nothing but start and end processes, for
 //! as long as it is told to.
 
@@ -8,13 +8,17 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it runs without the usual harness")]
 
 mod dice;
+mod disk;
 mod edges;
+mod inject;
 mod ledger;
 mod mailbox;
 mod moments;
 mod past;
+mod power;
 mod relay;
 mod stage;
+mod strace;
 #[path = "../it/support/mod.rs"]
 #[expect(dead_code, reason = "shared with the other integration tests; this one needs a part of it")]
 mod support;
@@ -22,8 +26,9 @@ mod support;
 #[expect(dead_code, reason = "shared with the other integration tests; this one needs a part of it")]
 mod world;
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use ledger::Tally;
@@ -32,6 +37,8 @@ use ledger::Tally;
 struct Asked {
     kills: usize,
     seed: u64,
+    /// Every error at every call, not some of them.
+    every: bool,
     /// Names of parts, or pieces of them; all where there is none.
     parts: Vec<String>,
 }
@@ -42,11 +49,16 @@ const AT_ONCE: usize = 5;
 type Part = fn(&Asked) -> Result<String, String>;
 
 /// Names, what each plays, and what it gives: what was proven.
-const PARTS: [(&str, Part); 2] = [("moments", killed_at_any_moment), ("edges", killed_at_edges)];
+const PARTS: [(&str, Part); 4] = [
+    ("moments", killed_at_any_moment),
+    ("edges", killed_at_edges),
+    ("calls", struck_at_each_call),
+    ("power", cut_off),
+];
 
 fn asked() -> Result<Asked, String> {
     let seed = seatwatch::agent::clock::now().millis().unsigned_abs();
-    let mut asked = Asked { kills: 150, seed, parts: Vec::new() };
+    let mut asked = Asked { kills: 150, seed, every: false, parts: Vec::new() };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let mut number = || -> Result<u64, String> {
@@ -56,6 +68,7 @@ fn asked() -> Result<Asked, String> {
         match word.as_str() {
             "--kills" => asked.kills = usize::try_from(number()?).map_err(|e| e.to_string())?,
             "--seed" => asked.seed = number()?,
+            "--every" => asked.every = true,
             // What cargo hands to every test program.
             "--nocapture" | "--no-capture" | "--quiet" | "-q" | "--exact" => {}
             "--list" => {
@@ -63,7 +76,7 @@ fn asked() -> Result<Asked, String> {
                 asked.parts.push("nothing but the list".to_owned());
             }
             _ if word.starts_with("--") => {
-                return Err(format!("{word}: there are --kills N, --seed S, --list"));
+                return Err(format!("{word}: there are --kills N, --seed S, --every, --list"));
             }
             _ => asked.parts.push(word),
         }
@@ -106,7 +119,7 @@ fn killed_at_any_moment(asked: &Asked) -> Result<String, String> {
         Box::new(move || moments::play(seed, kills))
     });
     let sum: Tally = side_by_side(AT_ONCE, jobs.collect())?.into_iter().sum();
-    let Tally { kills, events, polls, told, copies } = sum;
+    let Tally { kills, events, polls, told, copies, .. } = sum;
     Ok(format!(
         "{kills} kills at random moments: {polls} polls, {events} events, {told} messages taken, {copies} of them \
          copies with the same id and bytes; nothing lost"
@@ -128,8 +141,70 @@ fn killed_at_edges(asked: &Asked) -> Result<String, String> {
     ))
 }
 
+/// Deaths, and as many errors, that are tried unless all are asked for: each takes a second or two.
+const SOME: usize = 80;
+
+fn struck_at_each_call(asked: &Asked) -> Result<String, String> {
+    strace::is_there()?;
+    let past = Arc::new(past::Past::new());
+    let (cases, all) = inject::cases(&past, asked.seed, (!asked.every).then_some(SOME));
+    let mut counts: BTreeMap<inject::Blow, usize> = BTreeMap::new();
+    cases.iter().for_each(|case| *counts.entry(case.blow).or_default() += 1);
+    let jobs = cases.into_iter().map(|case| -> Box<dyn FnOnce() + Send> {
+        let past = Arc::clone(&past);
+        Box::new(move || inject::strike(&past, case))
+    });
+    side_by_side(AT_ONCE, jobs.collect())?;
+    let count = |blow| counts.get(&blow).copied().unwrap_or(0);
+    use inject::Blow::{Broken, Death, Full, StaysBroken, StaysFull};
+    Ok(format!(
+        "a migration, a poll and two deliveries struck at writes, syncs and sends: {} deaths, {} times a full disk, {} times \
+         a broken one, {} and {} times from that call on, of {all} that there are (--every): nothing lost, nothing half done",
+        count(Death),
+        count(Full),
+        count(Broken),
+        count(StaysFull),
+        count(StaysBroken)
+    ))
+}
+
+/// States of the disk for each recording, and for the control.
+const STATES: usize = 160;
+
+fn cut_off(asked: &Asked) -> Result<String, String> {
+    strace::is_there()?;
+    let (mut states, mut told) = (0, 0);
+    for (recording, seed) in power::recordings().into_iter().zip(asked.seed..) {
+        let mut dice = dice::Dice::new(seed);
+        let cuts = power::cuts(recording.ops(), &mut dice, STATES);
+        told += recording.told();
+        states += cuts.len();
+        let recording = Arc::new(recording);
+        let jobs = cuts.into_iter().map(|cut| -> Box<dyn FnOnce() + Send> {
+            let recording = Arc::clone(&recording);
+            Box::new(move || power::look(&recording, cut))
+        });
+        side_by_side(AT_ONCE, jobs.collect())?;
+    }
+    let (weak, full) =
+        (power::control(asked.seed, "NORMAL", STATES), power::control(asked.seed, "FULL", STATES));
+    if weak == 0 || full > 0 {
+        return Err(format!("the control should lose rows with NORMAL ({weak}) and none with FULL ({full})"));
+    }
+    Ok(format!(
+        "{states} disks after a power cut, {told} messages told: all sound, nothing told or shown is missing; \
+         synchronous=NORMAL, the control, loses rows on {weak} of {STATES}"
+    ))
+}
+
 fn main() -> ExitCode {
     let words: Vec<_> = std::env::args_os().skip(1).collect();
+    if let [first, database, synchronous] = words.as_slice()
+        && first == "--write-rows"
+    {
+        power::write_rows(database.as_ref(), &synchronous.to_string_lossy());
+        return ExitCode::SUCCESS;
+    }
     if let [first, database] = words.as_slice()
         && first == "--prune"
     {

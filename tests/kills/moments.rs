@@ -70,7 +70,9 @@ pub(crate) fn play(seed: u64, kills: usize) -> Tally {
         );
     }
     known.is_in(&Committed::read(&stage.database()), "after the last start");
-    balance(&stage, kills)
+    let tally = balance(&stage, kills);
+    assert_eq!(tally.fired, tally.ended, "each that fired has its end: {tally:?}");
+    tally
 }
 
 /// Kills the agent at some moment; what is committed afterwards.
