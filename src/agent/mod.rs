@@ -45,6 +45,8 @@ pub struct Agent {
     open: std::sync::Mutex<BTreeSet<(String, u32)>>,
     /// What `agent/storage` needs while the store cannot be asked.
     storage: std::sync::Mutex<own::Storage>,
+    /// Held by who tells that the store fails.
+    telling: Mutex<()>,
     /// Ends of attempts that the store could not take yet.
     unwritten: std::sync::Mutex<Vec<deliver::Unwritten>>,
     breakers: std::sync::Mutex<BTreeMap<String, deliver::Breaker>>,
@@ -72,6 +74,7 @@ impl Agent {
             run: format!("run_{:016x}", rand::random::<u64>()),
             open: std::sync::Mutex::default(),
             storage: std::sync::Mutex::default(),
+            telling: Mutex::default(),
             unwritten: std::sync::Mutex::default(),
             breakers: std::sync::Mutex::default(),
             unheard_since: std::sync::Mutex::default(),

@@ -132,6 +132,8 @@ impl Agent {
     pub(super) async fn note_storage(&self, error: Option<&StoreError>, now: Time) {
         let Some(error) = error.filter(|error| is_failure(error)) else { return };
         tracing::error!(%error, "the database cannot be used; nothing is lost that was committed");
+        // Several fail at once when the store does: one of them tells.
+        let Ok(_telling) = self.telling.try_lock() else { return };
         let live = self.live();
         let (outage, alert) = self.with_storage(|storage| {
             let new = || Outage { began: now, error: error.to_string(), told: BTreeSet::new() };

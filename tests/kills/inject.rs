@@ -69,7 +69,7 @@ fn filter(stage: &Stage, work: Work, call: &str) -> Vec<String> {
     let mut options = vec!["-e".to_owned(), format!("trace={call}")];
     if picks && (work == Work::Day || call == "openat") {
         for ending in ["", "-wal", "-shm", ".lock", ".schema-1"] {
-            if call == "openat" || ending == "" || ending == "-wal" {
+            if call == "openat" || ending.is_empty() || ending == "-wal" {
                 options.extend([
                     "-P".to_owned(),
                     stage.world.dir.path(&format!("seatwatch.db{ending}")).display().to_string(),
@@ -86,7 +86,7 @@ fn count(past: &Past, work: Work, call: &'static str) -> usize {
     let log = stage.world.dir.path("trace");
     prepare(past, &stage, work);
     let command = strace::run(&stage, &log, &filter(&stage, work, call));
-    let (code, said) = play(&stage, Agent::of(command, |_| ()), work);
+    let (code, said) = play(Agent::of(command, |_| ()), work);
     assert_eq!(code, Some(0), "{said}");
     stage.world.leaves("it is the rehearsal");
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
@@ -130,7 +130,7 @@ fn prepare(past: &Past, stage: &Stage, work: Work) {
 }
 
 /// Lets the agent do its work as far as it comes, then stops it; its exit code and what it said.
-fn play(stage: &Stage, mut agent: Agent, work: Work) -> (Option<i32>, String) {
+fn play(mut agent: Agent, work: Work) -> (Option<i32>, String) {
     let mut said = String::new();
     let deadline = Instant::now() + Duration::from_secs(6);
     let done = |said: &str| match work {
@@ -148,7 +148,6 @@ fn play(stage: &Stage, mut agent: Agent, work: Work) -> (Option<i32>, String) {
     // It may have ended just now.
     let _ = rustix::process::kill_process(agent.pid(), Signal::TERM);
     let (code, rest) = agent.ends(PATIENCE);
-    let _ = stage;
     (code, said + &rest)
 }
 
@@ -167,12 +166,12 @@ pub(crate) fn strike(past: &Arc<Past>, case: Case) {
     };
     let mut options = filter(&stage, case.work, case.call);
     options.extend(["-e".to_owned(), format!("inject={}:{error}:when={}{plus}", case.call, case.n)]);
-    let (code, said) = play(&stage, Agent::of(strace::run(&stage, &log, &options), |_| ()), case.work);
+    let (code, said) = play(Agent::of(strace::run(&stage, &log, &options), |_| ()), case.work);
     let ends = match case.blow {
         // It ends by the signal, or never comes to that call.
         Blow::Death => [None, Some(0)],
         // It is refused as storage, or goes on until it is told to stop.
-        _ => [Some(74), Some(0)],
+        Blow::Full | Blow::StaysFull | Blow::Broken | Blow::StaysBroken => [Some(74), Some(0)],
     };
     assert!(ends.contains(&code), "{case:?}: exit code {code:?}: {said}");
     let now = Committed::read(&stage.database());

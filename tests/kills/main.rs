@@ -142,7 +142,7 @@ fn killed_at_edges(asked: &Asked) -> Result<String, String> {
 }
 
 /// Deaths, and as many errors, that are tried unless all are asked for: each takes a second or two.
-const SOME: usize = 80;
+const SOME: usize = 60;
 
 fn struck_at_each_call(asked: &Asked) -> Result<String, String> {
     strace::is_there()?;
