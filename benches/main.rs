@@ -7,7 +7,9 @@
 #![expect(clippy::print_stdout, reason = "the table is what it is for")]
 
 mod floor;
+mod load;
 mod measure;
+mod past;
 mod people;
 mod poll;
 mod wire;
@@ -21,6 +23,10 @@ const ROWS: &Rows = &[
     ("poll-100000", || poll::rows(100_000)),
     ("poll-1000000", || poll::rows(1_000_000)),
     ("wire-100000", wire::rows),
+    ("history", past::history),
+    ("disk", past::disk),
+    ("alerts", load::alerts),
+    ("start", load::start),
 ];
 
 /// What a process of its own measures: its name and the function, which gets the arguments after it.
@@ -31,6 +37,10 @@ const CHILDREN: &Children = &[
     ("poll-memory", poll::memory),
     ("wire-client", wire::client),
     ("wire-server", wire::server),
+    ("past-week", past::measure_week),
+    ("past-backtest", past::measure_backtest),
+    ("past-disk", past::measure_disk),
+    ("load-alerts", load::measure_alerts),
 ];
 
 fn main() {

@@ -57,10 +57,9 @@ pub(crate) fn reply(population: &Population, users: u32, batch: u32, at: Time, b
     body.push_str("]}}");
 }
 
-/// Reads a reply as the client does, the envelope first, and joins it to the names as a source does.
+/// Reads a reply as the client does and joins it to the names as a source does.
 pub(crate) fn take(body: &[u8], asked: &Asked, at: Time, fetched: &mut Fetched) {
-    let envelope = wire::envelope(body).expect("a reply");
-    let entries = wire::statistics(body).expect("a reply");
+    let (envelope, entries) = wire::statistics(body).expect("a reply");
     let batch = u32::try_from(fetched.batches.len()).expect("few batches");
     for entry in &entries {
         assert_eq!(*entry.name, *asked.name(fetched.readings.len()));

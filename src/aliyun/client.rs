@@ -13,7 +13,7 @@ use super::endpoint::Endpoint;
 use super::headers::{LONGEST_WAIT, asked_wait, clock_skew, redirect};
 use super::request::{self, Call, Prepared, Signature};
 use super::transport::{self, Answer, OpenError, Options, Transport, broken};
-use super::wire::{self, Malformed};
+use super::wire::{self, Envelope, Malformed};
 use crate::engine::reading::{Fault, FaultClass};
 use crate::engine::time::{Span, Time};
 
@@ -189,6 +189,17 @@ impl Client {
         deadline: &Deadline,
         read: impl Fn(&[u8]) -> Result<T, Malformed>,
     ) -> Called<T> {
+        self.call_whole(action, params, deadline, |body| Ok((wire::envelope(body)?, read(body)?))).await
+    }
+
+    /// The same, where `read` reads the envelope as well: replies that come by the thousand are gone through once.
+    pub async fn call_whole<T>(
+        &self,
+        action: &str,
+        params: &[(String, String)],
+        deadline: &Deadline,
+        read: impl Fn(&[u8]) -> Result<(Envelope, T), Malformed>,
+    ) -> Called<T> {
         let mut tries = Tries::default();
         let mut last = None;
         let fault = loop {
@@ -234,7 +245,7 @@ impl Client {
         request: &Prepared,
         deadline: &Deadline,
         tries: &mut Tries,
-        read: &impl Fn(&[u8]) -> Result<T, Malformed>,
+        read: &impl Fn(&[u8]) -> Result<(Envelope, T), Malformed>,
     ) -> Result<Reply<T>, Failure> {
         tries.made += 1;
         let asked = deadline.now();
@@ -310,20 +321,21 @@ fn out_of_budget() -> Fault {
 fn judge<T>(
     answer: &Answer,
     request: &Prepared,
-    read: &impl Fn(&[u8]) -> Result<T, Malformed>,
+    read: &impl Fn(&[u8]) -> Result<(Envelope, T), Malformed>,
     secret: bool,
 ) -> Result<(Option<String>, T), Failure> {
     let good = (200..300).contains(&answer.status);
-    match wire::envelope(&answer.body) {
-        Ok(head) if head.code.is_some() || !good => {
-            Err(refusal(answer, request, head.code.as_deref(), head.message.as_deref()))
+    let refused = |head: &Envelope| refusal(answer, request, head.code.as_deref(), head.message.as_deref());
+    match read(&answer.body) {
+        Ok((head, value)) if good && head.code.is_none() => {
+            Ok((head.request_id.map(|id| request.redact(&id)), value))
         }
-        Err(_) if !good => Err(refusal(answer, request, None, None)),
-        Ok(head) => match read(&answer.body) {
-            Ok(value) => Ok((head.request_id.map(|id| request.redact(&id)), value)),
-            Err(why) => Err(unusable(answer, request, &why, secret)),
+        Ok((head, _)) => Err(refused(&head)),
+        Err(why) => match wire::envelope(&answer.body) {
+            Ok(head) if head.code.is_some() || !good => Err(refused(&head)),
+            Err(_) if !good => Err(refused(&Envelope::default())),
+            Ok(_) | Err(_) => Err(unusable(answer, request, &why, secret)),
         },
-        Err(why) => Err(unusable(answer, request, &why, secret)),
     }
 }
 

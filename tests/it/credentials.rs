@@ -120,7 +120,7 @@ impl World {
         let params = [("RegionId", "cn-shanghai"), ("SmartAGId", "sag-demo"), ("UserNames.1", "doctest")];
         let params = params.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let action = "DescribeUserOnlineClientStatistics";
-        let read = |body: &[u8]| Ok(wire::statistics(body)?[0].count);
+        let read = |body: &[u8]| Ok(wire::statistics(body)?.1[0].count);
         let called = client.call(action, &params, &self.deadline(), read).await;
         called.result.map(|reply| reply.value.unwrap_or_default())
     }

@@ -19,6 +19,7 @@ mod hardship;
 mod injection;
 mod letters;
 mod lifecycle;
+mod load;
 mod mail;
 mod network;
 mod process;

@@ -29,8 +29,22 @@ struct Head<'a> {
     message: Option<&'a RawValue>,
 }
 
+impl From<Head<'_>> for Envelope {
+    fn from(head: Head<'_>) -> Self {
+        let owned = |raw| text(raw).map(Cow::into_owned);
+        Self { request_id: owned(head.request_id), code: owned(head.code), message: owned(head.message) }
+    }
+}
+
+/// The head's fields are here again: `serde(flatten)` would copy the whole reply.
 #[derive(Deserialize)]
 struct Statistics<'a> {
+    #[serde(rename = "RequestId", alias = "requestId", borrow)]
+    request_id: Option<&'a RawValue>,
+    #[serde(rename = "Code", alias = "code", borrow)]
+    code: Option<&'a RawValue>,
+    #[serde(rename = "Message", alias = "message", borrow)]
+    message: Option<&'a RawValue>,
     #[serde(rename = "UserStatistics", borrow)]
     user_statistics: Object<List<'a>>,
 }
@@ -182,16 +196,16 @@ fn text(raw: Option<&RawValue>) -> Option<Cow<'_, str>> {
 }
 
 pub(super) fn envelope(body: &str) -> Result<Envelope, Malformed> {
-    let head: Head<'_> = read(body)?;
-    let owned = |raw| text(raw).map(Cow::into_owned);
-    Ok(Envelope { request_id: owned(head.request_id), code: owned(head.code), message: owned(head.message) })
+    read::<Head<'_>>(body).map(Envelope::from)
 }
 
-pub(super) fn statistics(body: &str) -> Result<Vec<Entry<'_>>, Malformed> {
-    let reply: Statistics<'_> = read(body)?;
-    let all = reply.user_statistics.0.statistics.0.into_iter();
+pub(super) fn statistics(body: &str) -> Result<(Envelope, Vec<Entry<'_>>), Malformed> {
+    let Statistics { request_id, code, message, user_statistics } = read(body)?;
+    let head = Head { request_id, code, message };
+    let all = user_statistics.0.statistics.0.into_iter();
     let count = |raw| text(raw).and_then(|text| count(&text));
-    Ok(all.map(|one| Entry { count: count(one.online_count), name: one.user_name }).collect())
+    let entries = all.map(|one| Entry { count: count(one.online_count), name: one.user_name }).collect();
+    Ok((head.into(), entries))
 }
 
 pub(super) fn clients(body: &str) -> Result<Vec<OnlineClient>, Malformed> {

@@ -33,6 +33,14 @@ pub struct Envelope {
     pub message: Option<String>,
 }
 
+impl Envelope {
+    fn settled(mut self) -> Self {
+        let fine = |code: &String| matches!(code.as_str(), "" | "200" | "OK" | "Success" | "success");
+        self.code = self.code.filter(|code| !fine(code));
+        self
+    }
+}
+
 /// One entry of the statistics: a name, and its count if it is one.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Entry<'a> {
@@ -67,15 +75,13 @@ pub struct InstanceTotal {
 
 /// A reply's request id and error, whatever else is in it.
 pub fn envelope(body: &[u8]) -> Result<Envelope, Malformed> {
-    let mut envelope = either(body, json::envelope, xml::envelope)?;
-    let fine = |code: &String| matches!(code.as_str(), "" | "200" | "OK" | "Success" | "success");
-    envelope.code = envelope.code.filter(|code| !fine(code));
-    Ok(envelope)
+    either(body, json::envelope, xml::envelope).map(Envelope::settled)
 }
 
-/// The reply of `DescribeUserOnlineClientStatistics`.
-pub fn statistics(body: &[u8]) -> Result<Vec<Entry<'_>>, Malformed> {
-    either(body, json::statistics, xml::statistics)
+/// The reply of `DescribeUserOnlineClientStatistics`, its envelope too.
+pub fn statistics(body: &[u8]) -> Result<(Envelope, Vec<Entry<'_>>), Malformed> {
+    let (envelope, entries) = either(body, json::statistics, xml::statistics)?;
+    Ok((envelope.settled(), entries))
 }
 
 /// The reply of `DescribeUserOnlineClients`.

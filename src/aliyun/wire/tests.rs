@@ -8,11 +8,17 @@ use super::*;
 const SAMPLE_JSON: &str = include_str!("../../../tests/data/statistics.json");
 const SAMPLE_XML: &str = include_str!("../../../tests/data/statistics.xml");
 
+fn entries(body: &[u8]) -> Result<Vec<Entry<'_>>, Malformed> {
+    let (envelope, entries) = statistics(body)?;
+    assert_eq!(Ok(envelope), super::envelope(body), "read with the rest or alone");
+    Ok(entries)
+}
+
 #[test]
 fn both_samples_of_the_vendor_read_alike() {
     for sample in [SAMPLE_JSON, SAMPLE_XML] {
         let expect = vec![Entry { name: "doctest".into(), count: Some(0) }];
-        assert_eq!(statistics(sample.as_bytes()), Ok(expect));
+        assert_eq!(entries(sample.as_bytes()), Ok(expect));
         let head = envelope(sample.as_bytes()).unwrap();
         assert_eq!(head.request_id.as_deref(), Some("14846A6A-2192-4F6A-B272-B8BD68EBC89B"));
         assert_eq!(head.code, None);
@@ -25,7 +31,7 @@ fn check_count(written: &str, expect: Option<u32>) {
     let json = format!(
         r#"{{"UserStatistics":{{"Statistics":[{{"UserName":"a","OnlineCount":{written}}},{{"UserName":"b","OnlineCount":1}}]}}}}"#
     );
-    let entries = statistics(json.as_bytes()).unwrap();
+    let entries = entries(json.as_bytes()).unwrap();
     assert_eq!((entries[0].count, entries[1].count), (expect, Some(1)), "{written}");
 }
 
@@ -63,18 +69,18 @@ fn a_count_is_digits_and_anything_else_fails_one_user() {
         check_count(written, None);
     }
     let missing = br#"{"UserStatistics":{"Statistics":[{"UserName":"a"}]}}"#;
-    assert_eq!(statistics(missing).unwrap()[0].count, None);
+    assert_eq!(entries(missing).unwrap()[0].count, None);
     for (text, count) in [("2", Some(2)), (" 2", None), ("", None), ("&#50;", Some(2)), ("-1", None)] {
         let xml = format!(
             "<R><UserStatistics><Statistics><UserName>a</UserName><OnlineCount>{text}</OnlineCount></Statistics></UserStatistics></R>"
         );
-        assert_eq!(statistics(xml.as_bytes()).unwrap()[0].count, count, "{text}");
+        assert_eq!(entries(xml.as_bytes()).unwrap()[0].count, count, "{text}");
     }
 }
 
 #[track_caller]
 fn check(body: &str, expect: Result<&[&str], &str>) {
-    let found = statistics(body.as_bytes()).map(|all| all.into_iter().map(|e| e.name).collect::<Vec<_>>());
+    let found = entries(body.as_bytes()).map(|all| all.into_iter().map(|e| e.name).collect::<Vec<_>>());
     let shown = if body.len() > 200 { "(long)" } else { body };
     match (found, expect) {
         (Ok(names), Ok(expect)) => assert_eq!(names, expect, "{shown}"),

@@ -108,7 +108,10 @@ fn resolved(entity: &BytesRef<'_>) -> Result<String, Malformed> {
 }
 
 pub(super) fn envelope(body: &str) -> Result<Envelope, Malformed> {
-    let root = parse(body)?;
+    head(&parse(body)?)
+}
+
+fn head(root: &Element) -> Result<Envelope, Malformed> {
     let either = |upper: &str, lower: &str| -> Result<Option<String>, Malformed> {
         Ok(root.text_of(upper)?.or(root.text_of(lower)?).map(str::to_owned))
     };
@@ -119,13 +122,14 @@ pub(super) fn envelope(body: &str) -> Result<Envelope, Malformed> {
     })
 }
 
-pub(super) fn statistics(body: &str) -> Result<Vec<Entry<'_>>, Malformed> {
+pub(super) fn statistics(body: &str) -> Result<(Envelope, Vec<Entry<'_>>), Malformed> {
     let root = parse(body)?;
     let entry = |one: &Element| {
         let name = one.needed("UserName")?.text.clone().into();
         Ok(Entry { name, count: one.text_of("OnlineCount")?.and_then(count) })
     };
-    root.needed("UserStatistics")?.all("Statistics").map(entry).collect()
+    let entries = root.needed("UserStatistics")?.all("Statistics").map(entry).collect::<Result<_, _>>()?;
+    Ok((head(&root)?, entries))
 }
 
 pub(super) fn clients(body: &str) -> Result<Vec<OnlineClient>, Malformed> {

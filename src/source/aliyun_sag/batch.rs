@@ -120,8 +120,11 @@ impl Asking<'_> {
         let names = range.clone().map(|at| self.name(at).to_owned());
         params.extend((1..).zip(names).map(|(n, name)| (format!("UserNames.{n}"), name)));
         let action = "DescribeUserOnlineClientStatistics";
-        let read = |body: &[u8]| Ok(self.joined(range.clone(), &wire::statistics(body)?));
-        let called = self.inner.client.call(action, &params, self.deadline, read).await;
+        let read = |body: &[u8]| {
+            let (envelope, entries) = wire::statistics(body)?;
+            Ok((envelope, self.joined(range.clone(), &entries)))
+        };
+        let called = self.inner.client.call_whole(action, &params, self.deadline, read).await;
         self.part.requests += called.tries;
         self.part.skew = called.skew.or(self.part.skew);
         match called.result {
