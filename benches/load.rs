@@ -8,7 +8,7 @@ use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -183,8 +183,8 @@ pub(crate) fn start() -> Vec<Row> {
         walls.push(started.elapsed().as_secs_f64() * 1e3);
         cpus.push(cpu_of(process.id()));
         assert!(request.contains("UserNames.1="), "{request}");
-        let _ = process.kill();
-        let _ = process.wait();
+        drop(socket);
+        stop(&mut process, &server);
     }
     let note = format!(
         "by the wall, to the first request; CPU {:.0} ms; {} users, {:.1} million changes, 63 polls after the checkpoint",
@@ -194,6 +194,16 @@ pub(crate) fn start() -> Vec<Row> {
     );
     let name = "start on 10 million changes to the first poll".to_owned();
     vec![Row { name, unit: "ms", reached: median(walls), floor: None, most: Some(1_000.0), note }]
+}
+
+/// Ends it as a service manager does, so that the next start is a clean one, and forgets what it still asked.
+fn stop(process: &mut Child, server: &TcpListener) {
+    let id = i32::try_from(process.id()).ok().and_then(rustix::process::Pid::from_raw).expect("a process");
+    rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("it is there");
+    process.wait().expect("its end");
+    server.set_nonblocking(true).expect("a listener");
+    while server.accept().is_ok() {}
+    server.set_nonblocking(false).expect("a listener");
 }
 
 /// Milliseconds of CPU that another process has used.

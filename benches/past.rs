@@ -10,8 +10,8 @@ use rusqlite::Connection;
 use seatwatch::engine::judge::judge;
 use seatwatch::engine::names::{Asked, NewNames};
 use seatwatch::engine::outcome::{Outcome, PollRow, SourceMemory};
+use seatwatch::engine::past::Column;
 use seatwatch::engine::reading::{Batch, Fetched, NO_BATCH, Poll, Reading};
-use seatwatch::engine::restore::Past;
 use seatwatch::engine::rule::AbsentMeans;
 use seatwatch::engine::time::{Span, Time};
 use seatwatch::engine::watch::{Remembered, Watch, When};
@@ -179,7 +179,7 @@ pub(crate) fn measure_disk(args: &[String]) -> Vec<f64> {
     floor.execute_batch("CREATE TABLE change (poll INTEGER, user INTEGER, count INTEGER)").expect("a table");
     let least = floor.transaction().expect("a transaction");
     let population = population(users);
-    let mut watch = Watch::new(setup(store.install_id(), names(users), rules()), Remembered::default());
+    let mut watch = Watch::new(setup(store.install_id(), names(users), Vec::new()), Remembered::default());
     let mut changes = 0;
     for n in 0..POLLS {
         let asked = watch.asked(at(n));
@@ -224,7 +224,7 @@ pub(crate) fn measure_disk(args: &[String]) -> Vec<f64> {
     let database = Connection::open(&path).expect("the database");
     let of = |tables: &str| pages(&database, &format!("name IN ({tables})"));
     let bytes = std::fs::metadata(&path).expect("the file").len() as f64;
-    let polls = of("'poll', 'sqlite_autoindex_poll_1', 'poll_at', 'keyframe', 'sqlite_autoindex_keyframe_1'");
+    let polls = of("'poll', 'poll_at', 'keyframe', 'sqlite_autoindex_keyframe_1'");
     let replies = of("'reply', 'sqlite_autoindex_reply_1', 'reply_at'");
     vec![bytes, polls, replies, changes as f64, pages(&floor, "name = 'change'")]
 }
@@ -243,13 +243,13 @@ pub(crate) fn measure_week(args: &[String]) -> Vec<f64> {
             ..Remembered::default()
         };
         let mut watch = Watch::new(setup("bench", names(users), vec![rule]), remembered);
-        let mut column = reader.column_at(SOURCE, from.cast_unsigned()).expect("a column");
+        let mut column = Column::new(reader.column_at(SOURCE, from.cast_unsigned()).expect("a column"));
         let mut clock = watch.memory.clock - MINUTE.times(POLLS - from);
         for poll in reader.polls(SOURCE, from.cast_unsigned() + 1).expect("polls") {
             let poll = poll.expect("a poll");
-            poll.changes.iter().for_each(|(slot, reading)| column[*slot as usize] = *reading);
+            column.turn(&poll.changes, &poll.failed);
             clock = clock + poll.elapsed;
-            watch.replay(&Past { seq: poll.seq, clock, column: &column, usable: true });
+            watch.replay_turned(&column, clock, poll.seq, true);
         }
         watch
     });
@@ -290,11 +290,11 @@ pub(crate) fn measure_backtest(args: &[String]) -> Vec<f64> {
     let (events, judged) = timed(|| {
         let mut watch = Watch::new(setup("bench", names(users), vec![rule]), Remembered::default());
         let asked = Asked::all(Arc::clone(&watch.names));
-        let (mut column, mut events) = (vec![Reading::NOT_POLLED; users as usize], 0);
+        let (mut column, mut events) = (Column::new(Vec::new()), 0);
         for poll in reader.polls(SOURCE, 1).expect("polls") {
             let poll = poll.expect("a poll");
-            poll.changes.iter().for_each(|(slot, reading)| column[*slot as usize] = *reading);
-            let fetched = Fetched { readings: column.clone(), ..Fetched::default() };
+            column.turn(&poll.changes, &poll.failed);
+            let fetched = Fetched { readings: column.readings().into_owned(), ..Fetched::default() };
             let when = When { at: poll.at, elapsed: poll.elapsed, jump: None, took: Span::ZERO };
             let poll = watch.poll(fetched, &asked, when);
             let now = poll.at;

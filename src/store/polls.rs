@@ -96,7 +96,7 @@ pub(super) fn insert(c: &Connection, row: &PollRow) -> Result<(), StoreError> {
         poll.jump.map(Span::millis),
         poll.skew.map(Span::millis),
         poll.requests,
-        poll.outcome().word(),
+        OUTCOMES.iter().position(|outcome| *outcome == poll.outcome()).unwrap_or(2) as i64,
         column::asked(&poll.readings) as i64,
         row.changes.len() as i64,
         fault,
@@ -115,12 +115,11 @@ pub(super) fn insert(c: &Connection, row: &PollRow) -> Result<(), StoreError> {
 
 const COLUMNS: &str = "seq, at, elapsed, took, jump, skew, requests, outcome, fault, failed, changes";
 
-fn outcome(word: &str) -> PollOutcome {
-    match word {
-        "complete" => PollOutcome::Complete,
-        "partial" => PollOutcome::Partial,
-        _ => PollOutcome::Failed,
-    }
+const OUTCOMES: [PollOutcome; 3] = [PollOutcome::Complete, PollOutcome::Partial, PollOutcome::Failed];
+
+/// By its number in the table; whatever else is there knows nothing.
+fn outcome(number: i64) -> PollOutcome {
+    usize::try_from(number).ok().and_then(|n| OUTCOMES.get(n).copied()).unwrap_or(PollOutcome::Failed)
 }
 
 /// A row of [`COLUMNS`].
@@ -150,7 +149,7 @@ fn read(row: &Row<'_>) -> Result<StoredPoll, StoreError> {
         jump: maybe(4)?,
         skew: maybe(5)?,
         requests: row.get(6)?,
-        outcome: outcome(row.get_ref(7)?.as_str().map_err(rusqlite::Error::from)?),
+        outcome: outcome(row.get(7)?),
         fault: fault.map(|json| serde_json::from_str(&json)).transpose()?,
         changes,
         failed: codec::read_ranges(blob(9)?).map_err(|_| broken(number))?,
@@ -290,14 +289,14 @@ impl Reader {
             let row = source::expect(c, source)?;
             let query = "SELECT at, outcome, fault FROM poll WHERE source = ?1 AND seq = ?2";
             let found = c.query_row(query, params![row.id, row.last_seq.cast_signed()], |r| {
-                Ok((r.get::<_, i64>(0)?, r.get::<_, String>(1)?, r.get::<_, Option<String>>(2)?))
+                Ok((r.get::<_, i64>(0)?, r.get::<_, i64>(1)?, r.get::<_, Option<String>>(2)?))
             });
-            let Some((at, word, fault)) = found.optional()? else { return Ok(None) };
+            let Some((at, number, fault)) = found.optional()? else { return Ok(None) };
             let fault = fault.map(|json| serde_json::from_str(&json)).transpose()?;
             Ok(Some(PollSummary {
                 seq: row.last_seq,
                 at: Time::from_millis(at),
-                outcome: outcome(&word),
+                outcome: outcome(number),
                 fault,
             }))
         })

@@ -93,8 +93,8 @@ fn readings(c: &Connection, cutoff: Time, batch: u32, pruned: &mut Pruned) -> Re
     let names = names.query_map([], |r| r.get(0))?.collect::<Result<Vec<String>, _>>()?;
     for name in names {
         let row = move_first(c, &name, cutoff)?;
-        let polls = "DELETE FROM poll WHERE id IN
-                     (SELECT id FROM poll WHERE source = ?1 AND seq < ?2 ORDER BY seq LIMIT ?3)";
+        let polls = "DELETE FROM poll WHERE source = ?1 AND seq IN
+                     (SELECT seq FROM poll WHERE source = ?1 AND seq < ?2 ORDER BY seq LIMIT ?3)";
         let first = row.first_seq.cast_signed();
         pruned.polls += delete(c, polls, params![row.id, first, batch], pruned, batch)?;
         c.execute("DELETE FROM keyframe WHERE source = ?1 AND seq < ?2", params![row.id, first])?;

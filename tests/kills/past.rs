@@ -112,7 +112,13 @@ fn older(now: &Path, path: &Path) {
         let mut both = columns("main");
         both.retain(|column| kept.contains(column));
         let both = both.iter().map(|column| format!("\"{column}\"")).collect::<Vec<_>>().join(", ");
-        let copy = format!("INSERT OR REPLACE INTO main.{table} ({both}) SELECT {both} FROM now.{table}");
+        let mut said = both.clone();
+        if table == "poll" {
+            // The first schema wrote the word.
+            let word = "CASE outcome WHEN 0 THEN 'complete' WHEN 1 THEN 'partial' ELSE 'failed' END";
+            said = said.replace("\"outcome\"", word);
+        }
+        let copy = format!("INSERT OR REPLACE INTO main.{table} ({both}) SELECT {said} FROM now.{table}");
         old.execute(&copy, []).unwrap();
     }
     old.pragma_update(Some("main"), "user_version", 1).unwrap();

@@ -17,8 +17,11 @@ use crate::engine::time::Time;
 const APPLICATION_ID: i64 = 0x5365_6174;
 
 /// The steps; `user_version` counts those applied.
-pub(super) const STEPS: [&str; 2] =
-    [include_str!("../../../migrations/0001_first.sql"), include_str!("../../../migrations/0002_roster.sql")];
+pub(super) const STEPS: [&str; 3] = [
+    include_str!("../../../migrations/0001_first.sql"),
+    include_str!("../../../migrations/0002_roster.sql"),
+    include_str!("../../../migrations/0003_polls.sql"),
+];
 
 /// The schema this release writes.
 pub(super) const KNOWN: i64 = STEPS.len() as i64;

@@ -49,3 +49,25 @@ fn a_step_that_fails_leaves_the_schema_as_it_was() {
     let half = "SELECT count(*) FROM sqlite_schema WHERE name = 'half'";
     assert_eq!(connection.query_row(half, [], |row| row.get::<_, i64>(0)).unwrap(), 0);
 }
+
+#[test]
+fn polls_keep_all_they_said_in_their_new_table() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.db");
+    let mut connection = Connection::open(&path).unwrap();
+    apply(&mut connection, &path, &STEPS[..2]).unwrap();
+    let old = "INSERT INTO source (id, name, last_seq, memory) VALUES (1, 's', 3, '{}');
+        INSERT INTO poll (source, seq, at, elapsed, took, jump, skew, requests, outcome, asked, changed, fault, failed, changes) VALUES
+        (1, 1, 60000, 0, 7, NULL, NULL, 2, 'complete', 5, 1, NULL, NULL, x'0102'),
+        (1, 2, 120000, 60000, 8, 9, -3, 2, 'partial', 5, 0, '{}', x'0101', NULL),
+        (1, 3, 180000, 60000, 8, NULL, NULL, 2, 'failed', 5, 0, '{}', x'0005', NULL);";
+    connection.execute_batch(old).unwrap();
+    apply(&mut connection, &path, &STEPS).unwrap();
+    let query = "SELECT group_concat(concat_ws(' ', seq, at, elapsed, took, jump, skew, requests, outcome, asked, changed,
+        fault, hex(failed), hex(changes)), '; ' ORDER BY seq) FROM poll WHERE source = 1";
+    let said: String = connection.query_row(query, [], |row| row.get(0)).unwrap();
+    assert_eq!(
+        said,
+        "1 60000 0 7 2 0 5 1  0102; 2 120000 60000 8 9 -3 2 1 5 0 {} 0101 ; 3 180000 60000 8 2 2 5 0 {} 0005 "
+    );
+}
