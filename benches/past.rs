@@ -18,7 +18,7 @@ use seatwatch::engine::watch::{Remembered, Watch, When};
 use seatwatch::store::{Reader, Retention, Store};
 
 use crate::measure::{Row, child, peak_mib, timed};
-use crate::people::{BATCH, MINUTE, SOURCE, START, names, population, rule, rules, setup};
+use crate::people::{BATCH, MINUTE, SOURCE, START, names, population, rule, setup};
 
 const POLLS: i64 = 30 * 24 * 60;
 
