@@ -211,8 +211,8 @@ fn log(poll: &Collected, fault: Option<&Fault>, refused: usize, extra: u32, took
 
 /// The watch as the store remembers it: the checkpoint's signals and the polls since, taken in again.
 pub(super) async fn load(store: &Store, setup: Arc<Setup>) -> Result<Watch, StoreError> {
-    let reader = store.reader()?;
-    let read = tokio::task::spawn_blocking(move || read(&reader, setup));
+    let store = store.clone();
+    let read = tokio::task::spawn_blocking(move || read(&store.reader()?, setup));
     read.await.unwrap_or(Err(StoreError::Stopped))
 }
 

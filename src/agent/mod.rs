@@ -52,6 +52,8 @@ pub struct Agent {
     breakers: std::sync::Mutex<BTreeMap<String, deliver::Breaker>>,
     /// When the log last said that no channel works.
     unheard_since: std::sync::Mutex<Option<Time>>,
+    /// Whether the store's log is large and that was said.
+    large_log: std::sync::atomic::AtomicBool,
 }
 
 /// A source as the agent holds it.
@@ -77,6 +79,7 @@ impl Agent {
             telling: Mutex::default(),
             unwritten: std::sync::Mutex::default(),
             breakers: std::sync::Mutex::default(),
+            large_log: std::sync::atomic::AtomicBool::default(),
             unheard_since: std::sync::Mutex::default(),
         }
     }

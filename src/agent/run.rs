@@ -14,8 +14,8 @@ use tokio::task::JoinSet;
 
 use crate::channel::LONGEST_TIMEOUT;
 use crate::config::Config;
-use crate::engine::elapsed::elapsed;
-use crate::engine::schedule::Due;
+use crate::engine::elapsed::{ClockReading, elapsed};
+use crate::engine::schedule::{Due, Run, Schedule};
 use crate::engine::time::{Span, Time};
 use crate::store::StoreError;
 
@@ -31,11 +31,11 @@ const ACTS_EVERY: Duration = Duration::from_secs(1);
 const PRUNE_AFTER: Duration = Duration::from_secs(600);
 /// What may still be under way when the agent is told to stop gets this long, twice.
 const GRACE: Duration = Duration::from_secs(4);
-/// Tend and every deliver loop must have come round within this for the watchdog to be fed; a send may take as long
-/// as a channel's timeout on top.
+/// Every loop must have come round within this for the watchdog to be fed; a send may take as long as a channel's
+/// timeout on top, a poll as long as its budget.
 const PULSE: Span = Span::from_secs(80);
 
-/// When the loops last came round, in boot time.
+/// When each loop has to have come round again, in boot time.
 #[derive(Default)]
 struct Pulse(Mutex<BTreeMap<Key, Span>>);
 
@@ -44,8 +44,9 @@ impl Pulse {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn mark(&self, key: &Key, now: Span) {
-        self.beats().insert(key.clone(), now);
+    /// It came round; what it does now may take `work`.
+    fn mark(&self, key: &Key, now: Span, work: Span) {
+        self.beats().insert(key.clone(), now + PULSE + work);
     }
 
     fn forget(&self, key: &Key) {
@@ -53,18 +54,14 @@ impl Pulse {
     }
 
     fn is_fresh(&self, now: Span) -> bool {
-        let longest = |key: &Key| match key {
-            Key::Channel(_) => PULSE + LONGEST_TIMEOUT,
-            Key::Tend | Key::Source(_) => PULSE,
-        };
-        self.beats().iter().all(|(key, beat)| now - *beat < longest(key))
+        self.beats().values().all(|until| now < *until)
     }
 }
 
 /// Why the agent ended by itself: a loop that must not end did, which is a bug.
 #[derive(Debug, thiserror::Error)]
 #[error("a loop of the agent ended: {0}")]
-pub struct Stopped(String);
+pub struct Stopped(pub String);
 
 /// Runs until `stop` resolves. `rules` is read again whenever `reload` changes.
 pub async fn run(
@@ -74,7 +71,7 @@ pub async fn run(
     stop: impl Future<Output = ()>,
 ) -> Result<(), Stopped> {
     let pulse = Arc::new(Pulse::default());
-    pulse.mark(&Key::Tend, clock::boot_time());
+    pulse.mark(&Key::Tend, clock::boot_time(), Span::ZERO);
     let (changed, loops) = watch::channel(0_u64);
     let mut tasks = Tasks {
         agent: Arc::clone(&agent),
@@ -161,7 +158,7 @@ impl Tasks {
             let pulse = Arc::clone(&self.pulse);
             match key {
                 Key::Tend => {}
-                Key::Source(name) => drop(self.running.spawn(collect_loop(agent, name, loops))),
+                Key::Source(name) => drop(self.running.spawn(collect_loop(agent, name, loops, pulse))),
                 Key::Channel(name) => drop(self.running.spawn(deliver_loop(agent, name, loops, pulse))),
             }
         }
@@ -182,39 +179,63 @@ impl Tasks {
     }
 }
 
+/// What a source's loop does next.
+#[derive(PartialEq, Eq, Debug)]
+enum Step {
+    /// Nobody has set the clock yet: what is read now would stand at the wrong time.
+    AwaitClock,
+    Poll(Run),
+    Sleep(Duration),
+}
+
+fn step(schedule: &Schedule, last: Option<Time>, now: &ClockReading) -> Step {
+    if !now.is_set() {
+        return Step::AwaitClock;
+    }
+    match schedule.due(last, now.wall) {
+        Due::Run(run) => Step::Poll(run),
+        Due::Wait(next) => {
+            let wait = next.map_or(LONGEST_SLEEP, |next| next.since(now.wall).to_std());
+            Step::Sleep(wait.min(LONGEST_SLEEP))
+        }
+    }
+}
+
 /// Polls `source` at its instants until it leaves the rules file.
-async fn collect_loop(agent: Arc<Agent>, source: String, mut reloaded: watch::Receiver<u64>) -> Key {
-    let mut tried: Option<Time> = None;
+async fn collect_loop(
+    agent: Arc<Agent>,
+    source: String,
+    mut reloaded: watch::Receiver<u64>,
+    pulse: Arc<Pulse>,
+) -> Key {
+    let key = Key::Source(source.clone());
+    let (mut tried, mut unset) = (None::<Time>, false);
     loop {
         let live = agent.live();
-        let Some(schedule) = live.schedule(&source) else { return Key::Source(source) };
+        let Some(schedule) = live.schedule(&source) else { return key };
+        pulse.mark(&key, clock::boot_time(), live.budget(&source));
         let now = clock::read();
-        if !now.is_set() {
-            tracing::warn!(now = %now.wall, "the clock is not set; waiting for it");
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            continue;
-        }
         // An instant whose commit failed is not tried again before the next one.
         let last = agent.last_at(&source).await.max(tried);
-        let wait = match schedule.due(last, now.wall) {
-            Due::Run(run) => {
+        let next = step(schedule, last, &now);
+        if (next == Step::AwaitClock) != unset {
+            unset = !unset;
+            tracing::warn!(now = %now.wall, "{}", if unset { "the clock is not set; nothing is polled" } else { "the clock is set" });
+        }
+        match next {
+            Step::AwaitClock => tokio::time::sleep(Duration::from_secs(1)).await,
+            Step::Poll(run) => {
                 if run.missed > 0 {
-                    tracing::warn!(
-                        source,
-                        missed = run.missed,
-                        late_ms = run.late.millis(),
-                        "polls were missed"
-                    );
+                    let (missed, late_ms) = (run.missed, run.late.millis());
+                    tracing::warn!(source, missed, late_ms, "polls were missed");
                 }
                 tried = Some(run.at);
                 if let Err(error) = agent.collect_once(&source, run.at, &now).await {
                     tracing::error!(source, %error, "a poll is lost");
                 }
-                continue;
             }
-            Due::Wait(next) => next.map_or(LONGEST_SLEEP, |next| next.since(now.wall).to_std()),
-        };
-        let _ = tokio::time::timeout(wait.min(LONGEST_SLEEP), reloaded.changed()).await;
+            Step::Sleep(wait) => drop(tokio::time::timeout(wait, reloaded.changed()).await),
+        }
     }
 }
 
@@ -228,7 +249,7 @@ async fn deliver_loop(
     let mut news = agent.outbox.subscribe();
     let key = Key::Channel(channel.clone());
     loop {
-        pulse.mark(&key, clock::boot_time());
+        pulse.mark(&key, clock::boot_time(), LONGEST_TIMEOUT);
         news.mark_unchanged();
         if !agent.live().channels.contains_key(&channel) {
             return key;
@@ -264,7 +285,7 @@ async fn tend_loop(agent: Arc<Agent>, pulse: Arc<Pulse>) -> Key {
         if full {
             last_full = Some(tokio::time::Instant::now());
         }
-        pulse.mark(&Key::Tend, clock::boot_time());
+        pulse.mark(&Key::Tend, clock::boot_time(), Span::ZERO);
         tokio::time::sleep(ACTS_EVERY).await;
     }
 }
@@ -351,6 +372,7 @@ impl Agent {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::elapsed::EARLIEST;
 
     #[test]
     fn one_loop_that_hangs_starves_the_watchdog() {
@@ -358,14 +380,78 @@ mod tests {
         let channel = |name: &str| Key::Channel(name.to_owned());
         let at = Span::from_secs;
         for key in [Key::Tend, channel("a"), channel("b")] {
-            pulse.mark(&key, at(0));
+            pulse.mark(&key, at(0), Span::ZERO);
         }
         assert!(pulse.is_fresh(at(79)));
         assert!(!pulse.is_fresh(at(81)), "tend hangs");
-        pulse.mark(&Key::Tend, at(1000));
-        pulse.mark(&channel("a"), at(1000));
+        pulse.mark(&Key::Tend, at(1000), Span::ZERO);
+        pulse.mark(&channel("a"), at(1000), Span::ZERO);
         assert!(!pulse.is_fresh(at(1001)), "b hangs, though a goes on");
         pulse.forget(&channel("b"));
         assert!(pulse.is_fresh(at(1001)), "b left the file");
+        pulse.mark(&Key::Source("one".to_owned()), at(1000), at(240));
+        for now in [1100, 1200, 1300] {
+            pulse.mark(&Key::Tend, at(now), Span::ZERO);
+            pulse.mark(&channel("a"), at(now), Span::ZERO);
+        }
+        assert!(pulse.is_fresh(at(1319)), "a poll may take its budget");
+        assert!(!pulse.is_fresh(at(1321)), "and no longer");
+    }
+
+    #[test]
+    fn nothing_is_polled_before_the_clock_is_set() {
+        let schedule = Schedule::parse("*/5 * * * *", chrono_tz::UTC).unwrap();
+        let at = |wall: Time| ClockReading { wall, ..ClockReading::default() };
+        let set = EARLIEST + Span::from_days(300);
+        for last in [None, Some(set), Some(Time::from_millis(0))] {
+            assert_eq!(step(&schedule, last, &at(Time::from_millis(7_000))), Step::AwaitClock, "{last:?}");
+            assert_eq!(
+                step(&schedule, last, &at(EARLIEST - Span::from_secs(1))),
+                Step::AwaitClock,
+                "{last:?}"
+            );
+        }
+        assert!(matches!(step(&schedule, None, &at(set)), Step::Poll(_)));
+        assert_eq!(step(&schedule, Some(set), &at(set)), Step::Sleep(LONGEST_SLEEP), "a minute at a time");
+    }
+
+    /// An agent without sources and channels.
+    fn idle(dir: &std::path::Path) -> Arc<Agent> {
+        let text = "[agent]\ndatabase = \"seatwatch.db\"\n";
+        let config = Config::parse(text, "rules.toml", dir, clock::now()).unwrap();
+        let store = crate::store::Store::open(&config.agent.database, clock::now()).unwrap();
+        let live = Live::open(config, store.install_id()).unwrap();
+        Arc::new(Agent::new(store, live))
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_stores_thread_is_the_end_of_the_agent() {
+        let dir = tempfile::tempdir().unwrap();
+        let agent = idle(dir.path());
+        assert_eq!(agent.store().break_off().await, Err(StoreError::Stopped));
+        let (_reload, reloads) = watch::channel(0);
+        let running = run(agent, dir.path().join("rules.toml"), reloads, std::future::pending());
+        let ended = tokio::time::timeout(Duration::from_secs(20), running).await.unwrap();
+        assert_eq!(ended.unwrap_err().to_string(), "a loop of the agent ended: the store's thread has ended");
+    }
+
+    #[tokio::test]
+    async fn a_panic_in_a_loop_is_the_end_of_the_agent() {
+        let dir = tempfile::tempdir().unwrap();
+        let (_changed, loops) = watch::channel(0);
+        let mut tasks = Tasks {
+            agent: idle(dir.path()),
+            pulse: Arc::default(),
+            loops,
+            running: JoinSet::new(),
+            keys: Vec::new(),
+        };
+        tasks.running.spawn(async { panic!("a bug") });
+        let ended = tasks.running.join_next().await.unwrap();
+        assert!(tasks.ended(ended).unwrap_err().to_string().contains("panicked"));
+        // A source that left the file is none.
+        tasks.running.spawn(async { Key::Source("one".to_owned()) });
+        let ended = tasks.running.join_next().await.unwrap();
+        tasks.ended(ended).unwrap();
     }
 }

@@ -5,6 +5,8 @@
 
 use std::sync::PoisonError;
 
+use std::sync::atomic::Ordering;
+
 use crate::engine::outcome::{Act, ActResult, ActRow, Alert, AlertKey, Outcome, State};
 use crate::engine::own::{ChannelFacts, Own};
 use crate::engine::tend::{act, episode_of, reconcile, remind, settle};
@@ -46,7 +48,22 @@ impl Agent {
             result = result.and(tended.await);
         }
         result = result.and(self.settle_lost_sources(&live, now).await);
-        result.and(self.tend_channels(&live, now).await)
+        result = result.and(self.tend_channels(&live, now).await);
+        result.and(self.watch_log().await)
+    }
+
+    /// Cuts the store's log back where it has grown large, and says once that it can't be.
+    async fn watch_log(&self) -> Result<(), StoreError> {
+        let large = self.store.cut_log().await?;
+        if !self.large_log.swap(large.is_some(), Ordering::Relaxed)
+            && let Some(bytes) = large
+        {
+            tracing::warn!(
+                bytes,
+                "the write-ahead log is large: a program that reads the database keeps it from being cut back"
+            );
+        }
+        Ok(())
     }
 
     async fn acts(&self, now: Time) -> Result<(), StoreError> {
@@ -151,7 +168,9 @@ impl Agent {
 
     /// Alerts of sources that left the rules file end.
     async fn settle_lost_sources(&self, live: &Live, now: Time) -> Result<(), StoreError> {
-        for source in self.store.reader()?.sources()? {
+        let store = self.store.clone();
+        let known = tokio::task::spawn_blocking(move || store.reader()?.sources()).await;
+        for source in known.unwrap_or(Err(StoreError::Stopped))? {
             if live.source(&source).is_some() {
                 continue;
             }

@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::{Common, Exit, Failure, open};
-use crate::agent::{Agent, Live, LiveError, clock};
+use crate::agent::{Agent, Live, LiveError, Stopped, clock};
 use crate::config::{Config, Problem, Problems};
 use crate::store::Store;
 
@@ -32,14 +32,19 @@ pub(super) fn run(common: &Common, _: &Args) -> Result<Exit, Failure> {
         let agent = Arc::new(Agent::new(store, live));
         agent.begin(now).await?;
         let stopped = crate::agent::run(agent, common.config.clone(), reloads, stop).await;
-        match stopped {
-            Ok(()) => Ok(Exit::Fine),
-            Err(bug) => {
-                tracing::error!(%bug, "stopping");
-                Ok(Exit::Bug)
-            }
-        }
+        Ok(ending(stopped))
     })
+}
+
+/// An agent that ended although nobody told it to has a bug: the service manager starts another.
+fn ending(stopped: Result<(), Stopped>) -> Exit {
+    match stopped {
+        Ok(()) => Exit::Fine,
+        Err(bug) => {
+            tracing::error!(%bug, "stopping");
+            Exit::Bug
+        }
+    }
 }
 
 /// The rules file, with every secret it refers to within reach.
@@ -76,4 +81,16 @@ fn on_hangup(reload: watch::Sender<u64>) {
             tokio::time::sleep(RELOAD_EVERY).await;
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_ends_unasked_says_so_by_the_exit_code() {
+        assert_eq!(ending(Ok(())), Exit::Fine);
+        assert_eq!(ending(Err(Stopped("a loop".to_owned()))), Exit::Bug);
+        assert_eq!(Exit::Bug as i32, 70);
+    }
 }

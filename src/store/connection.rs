@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
@@ -20,7 +21,7 @@ use super::lock::Lock;
 const MOST_JOBS: usize = 256;
 
 /// How long a connection waits for another one's lock.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Settings that cannot corrupt and hold for every connection.
 fn guard(connection: &Connection) -> Result<(), StoreError> {
@@ -97,14 +98,17 @@ impl Writer {
         Ok(self.connection.insert(connection))
     }
 
-    /// Runs `work` in one `BEGIN IMMEDIATE` … `COMMIT`; an error rolls everything back.
+    /// Runs `work` in one `BEGIN IMMEDIATE` … `COMMIT`; an error rolls everything back. Another program's lock is
+    /// waited for as long as `patience`.
     pub(super) fn transaction<T>(
         &mut self,
+        patience: Duration,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let (path, identity) = (self.path.clone(), self.identity);
         let named = |e: StoreError| e.at(&path);
         let connection = self.connection().map_err(named)?;
+        connection.busy_timeout(patience).map_err(StoreError::from).map_err(named)?;
         let begun = connection.transaction_with_behavior(TransactionBehavior::Immediate);
         let transaction = begun.map_err(StoreError::from).map_err(named)?;
         let done = work(&transaction).map_err(named)?;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 pub enum StoreError {
     #[error("{} is already in use by process {pid}: stop that one first, or name another `database`", path.display())]
     Busy { path: PathBuf, pid: String },
-    #[error("{} stayed locked for 5 s by another program (an open sqlite3 shell, perhaps): nothing was written; \
+    #[error("{} stayed locked by another program (an open sqlite3 shell, perhaps): nothing was written; \
              end that program's transaction", path.display())]
     Locked { path: PathBuf },
     #[error("{} was written by a newer release (schema {found}, this one knows {known}): install that release, \

@@ -33,6 +33,7 @@ mod stats;
 mod stretches;
 #[cfg(test)]
 mod tests;
+mod wal;
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -57,7 +58,7 @@ pub use source::{Checkpoint, LoadedSource};
 pub use stats::Stats;
 
 use crate::engine::time::Time;
-use connection::{Writer, WriterThread};
+use connection::{PATIENCE, Writer, WriterThread};
 use file::Found;
 use lock::Lock;
 
@@ -151,7 +152,7 @@ impl Store {
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Pending<T> {
-        Pending(self.writer.run(move |writer| writer.transaction(work)))
+        Pending(self.writer.run(move |writer| writer.transaction(PATIENCE, work)))
     }
 
     /// Reads on the writer's thread, after everything queued before.

@@ -3,11 +3,11 @@
 //! Neighbours: `column` makes the keyframe that pruned readings end at, `chain` keeps the anchor that pruned events
 //! leave. A part of its own because what is still needed must be asked of every table before a row goes.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
 use super::chain::{self, Hash};
+use super::connection::PATIENCE;
 use super::error::StoreError;
-use super::lock::beside;
 use super::source::{self, Row};
 use super::{Pending, Store, column, roster};
 use crate::engine::time::{Span, Time};
@@ -45,9 +45,6 @@ pub struct Pruned {
     pub attempts: u64,
     pub more: bool,
 }
-
-/// The log is cut back when it has grown beyond this (a reader that stays open can make it).
-const LARGE_WAL: u64 = 64 << 20;
 
 fn delete(
     c: &Connection,
@@ -183,15 +180,9 @@ fn vacuum(c: &Connection) -> Result<(), StoreError> {
 impl Store {
     /// One batch: at most `batch` rows of each kind in one transaction. Call it again while `more`.
     pub fn prune(&self, now: Time, retention: Retention, batch: u32) -> Pending<Pruned> {
-        let wal = beside(&self.path, "-wal");
         Pending(self.writer.run(move |writer| {
-            let pruned = writer.transaction(|c| prune(c, now, &retention, batch.max(1)))?;
-            let connection = writer.connection()?;
-            vacuum(connection)?;
-            if std::fs::metadata(&wal).is_ok_and(|meta| meta.len() > LARGE_WAL) {
-                tracing::warn!(wal = %wal.display(), "the write-ahead log is large; a reader keeps it from being cut back");
-                connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).optional()?;
-            }
+            let pruned = writer.transaction(PATIENCE, |c| prune(c, now, &retention, batch.max(1)))?;
+            vacuum(writer.connection()?)?;
             Ok(pruned)
         }))
     }

@@ -74,3 +74,69 @@ fn answers_can_be_awaited() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     assert_eq!(runtime.block_on(store.commit(Outcome::default())), Ok(()));
 }
+
+impl Store {
+    /// The writer's thread ends, as a bug would end it.
+    pub(crate) fn break_off(&self) -> Pending<()> {
+        self.write(|_| panic!("the store's thread ends here"))
+    }
+}
+
+#[test]
+fn a_log_that_a_reader_pins_is_cut_back_when_it_is_free() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory);
+    let length = || std::fs::metadata(directory.path().join("seatwatch.db-wal")).unwrap().len();
+    let other = Connection::open(store.path()).unwrap();
+    other.execute_batch("BEGIN; SELECT count(*) FROM meta;").unwrap();
+    store.commit(outcome(5_000)).wait().unwrap();
+    assert!(length() > 500_000, "{}", length());
+    assert_eq!(store.cut_log().wait(), Ok(None), "not large enough to matter");
+    assert_eq!(store.cut_log_above(100_000).wait(), Ok(Some(length())), "somebody reads");
+    store.commit(outcome(10)).wait().unwrap();
+    other.execute_batch("COMMIT").unwrap();
+    assert_eq!(store.cut_log_above(100_000).wait(), Ok(None));
+    assert_eq!(length(), 0);
+    assert_eq!(store.load_alerts(None).wait().unwrap().len(), 5_000);
+}
+
+#[test]
+fn what_is_forgotten_goes_in_batches_and_its_room_is_given_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory);
+    let fill = |c: &Transaction<'_>| {
+        c.execute_batch(
+            "INSERT INTO source (id, name, last_seq, memory) VALUES (1, 's', 0, '{}');
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200000)
+             INSERT INTO evidence (source, slot, seq, at, fetched_at, request_id)
+                SELECT 1, i, i, i, i, hex(randomblob(40)) FROM n;",
+        )?;
+        Ok(())
+    };
+    store.write(fill).wait().unwrap();
+    let pages = |name: &str| {
+        let query = format!("PRAGMA {name}");
+        store.read(move |c| Ok(c.query_row(&query, [], |r| r.get::<_, i64>(0))?)).wait().unwrap()
+    };
+    let (full, later) =
+        (pages("page_count"), Time::from_millis(0) + crate::engine::time::Span::from_days(9_999));
+    let log = || std::fs::metadata(directory.path().join("seatwatch.db-wal")).unwrap().len();
+    let (filled, mut batches) = (log(), 0);
+    loop {
+        let left =
+            |c: &Connection| Ok(c.query_row("SELECT count(*) FROM evidence", [], |r| r.get::<_, i64>(0))?);
+        let before = store.read(left).wait().unwrap();
+        let pruned = store.prune(later, Retention::default(), 2_000).wait().unwrap();
+        let after = store.read(left).wait().unwrap();
+        assert!(before - after <= 2_000, "a batch holds up nobody for long");
+        batches += 1;
+        assert!(log() <= filled + (1 << 20), "{} bytes of log, {filled} before", log());
+        if !pruned.more {
+            assert_eq!(after, 0);
+            break;
+        }
+    }
+    assert!(batches >= 100, "{batches}");
+    assert_eq!(pages("freelist_count"), 0);
+    assert!(pages("page_count") * 10 < full, "{} of {full} pages are left", pages("page_count"));
+}

@@ -23,6 +23,7 @@ mod load;
 mod mail;
 mod network;
 mod process;
+mod reloads;
 mod restarts;
 mod roster;
 mod sdk;

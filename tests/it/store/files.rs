@@ -164,11 +164,58 @@ fn a_long_lock_of_another_program_delays_and_loses_nothing() {
     let (store, mut timeline) = (world.open(), Timeline::default());
     let other = rusqlite::Connection::open(world.path()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let began = std::time::Instant::now();
+    let locked = Err(StoreError::Locked { path: world.path() });
+    assert_eq!(store.enable_channel("mail", at(0)).wait(), locked, "what can be done again waits 5 s");
+    // What was polled cannot be had again.
     let row = timeline.poll(&[Reading::online(1)], false);
-    let outcome = Outcome { poll: Some(row), ..Outcome::default() };
-    assert_eq!(store.commit(outcome.clone()).wait(), Err(StoreError::Locked { path: world.path() }));
+    let poll = store.commit(Outcome { poll: Some(row), ..Outcome::default() });
+    while began.elapsed() < std::time::Duration::from_secs(11) {
+        std::thread::sleep(std::time::Duration::from_millis(50)); // until ten seconds and more are over
+    }
+    assert_eq!(store.reader().unwrap().install_id().unwrap(), store.install_id(), "who reads does not wait");
     other.execute_batch("ROLLBACK").unwrap();
-    store.commit(outcome).wait().unwrap();
+    poll.wait().unwrap();
+    assert_eq!(store.load_source("shanghai").wait().unwrap().column, [Reading::online(1)]);
+}
+
+/// The log of the database is gone, or another's lies in its place.
+#[test]
+fn a_log_that_is_gone_or_anothers_is_noticed_or_harmless() {
+    let copy = |from: &World, to: &World, suffix: &str| {
+        let name = format!("seatwatch.db{suffix}");
+        fs::copy(from.directory.path().join(&name), to.directory.path().join(&name)).unwrap();
+    };
+    let busy = |polls: u32| {
+        let world = World::new();
+        filled(&world);
+        let store = world.open();
+        let mut timeline = Timeline::default();
+        for _ in 0..200 {
+            timeline.poll(&[Reading::online(1), Reading::ABSENT], false);
+        }
+        for n in 0..polls {
+            commit_poll(&store, timeline.poll(&[Reading::online(n % 5), Reading::ABSENT], n % 3 == 0));
+        }
+        (world, store)
+    };
+    let (ours, store) = busy(40);
+    let last = |reader: &Reader| reader.last_poll("shanghai").unwrap().map_or(0, |poll| poll.seq);
+    assert_eq!(last(&store.reader().unwrap()), 240);
+    // Without its log the database is what it was at the last checkpoint.
+    let without = World::new();
+    copy(&ours, &without, "");
+    assert!(last(&without.open().reader().unwrap()) < 240);
+    assert!(without.open().reader().unwrap().check().unwrap().is_ok());
+    // With the log of another: either it does not fit and is passed over, or the check at the start sees it.
+    let (theirs, _other) = busy(7);
+    let mixed = World::new();
+    copy(&ours, &mixed, "");
+    copy(&theirs, &mixed, "-wal");
+    match Store::open(&mixed.path(), at(0)) {
+        Err(error) => assert_eq!(kind(&error), "Corrupt", "{error}"),
+        Ok(store) => assert!(store.reader().unwrap().check().unwrap().is_ok()),
+    }
 }
 
 #[test]

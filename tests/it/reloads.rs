@@ -1,0 +1,140 @@
+//! Rules files read again: half written, with another database, while a poll is under way; and what an agent does
+//! whose database is locked, or whose clock is years ahead.
+//!
+//! Neighbours: `world` has what the agent talks to, `signals` an endpoint that waits. A part of its own because each
+//! of these meets the agent in the middle of something.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use seatwatch::engine::elapsed::ClockReading;
+use seatwatch::engine::reading::PollOutcome;
+use seatwatch::engine::time::Span;
+
+use crate::process::{STOP, rules, world};
+use crate::signals::Held;
+use crate::support::program::Agent;
+use crate::world::{START, World, counts, minute};
+
+const SHARED: &str =
+    "source shanghai 'alice', 'bob'\n[[rule]]\nname = 'shared'\nwhen = 'online > limit'\nlimit = 2\n";
+
+#[tokio::test]
+async fn a_file_half_written_changes_nothing_or_is_whole() {
+    let world = World::new(&(counts("alice", "3 3 3 1") + &counts("bob", "1")), SHARED).await;
+    world.live(0..2).await;
+    assert_eq!(world.told("soc"), "fired shared alice");
+    let text = world.rules(&SHARED.replace("limit = 2", "limit = 7"));
+    for cut in (1..text.len()).step_by(7).filter(|cut| text.is_char_boundary(*cut)) {
+        std::fs::write(world.rules_file(), &text[..cut]).unwrap();
+        let before = world.agent().live();
+        if world.agent().reload(&world.rules_file(), world.now()).await {
+            assert!(text[..cut].ends_with('\n') || text[cut..].starts_with('\n'), "cut within a line: {cut}");
+        } else {
+            assert!(Arc::ptr_eq(&before, &world.agent().live()), "the old one stays whole");
+        }
+    }
+    assert!(world.reload(SHARED).await);
+    world.live(2..4).await;
+    assert_eq!(world.told("soc"), "ended shared alice");
+    for page in [include_str!("../../README.md"), include_str!("../../README.zh-CN.md")] {
+        assert!(page.contains("`mv`"), "the page says how a file is put in place whole");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_database_needs_a_restart_and_the_rest_is_taken_over() {
+    let world = world(&(counts("alice", "3") + &counts("bob", "1")));
+    rules(&world, "");
+    let mut agent = Agent::start(&world, |_| ());
+    world.inboxes["soc"].wait(20, |posted| posted.len() == 1);
+    rules(&world, "except = ['alice']\n");
+    let text = std::fs::read_to_string(world.rules_file()).unwrap();
+    std::fs::write(world.rules_file(), text.replace("[agent]\n", "[agent]\ndatabase = \"other.db\"\n"))
+        .unwrap();
+    agent.signal(Signal::HUP);
+    assert!(agent.says("needs a restart").contains("other.db"));
+    agent.says("in force");
+    world.inboxes["soc"].wait(20, |posted| posted.len() == 2);
+    agent.until("it is delivered", || world.outbox(false).is_empty());
+    assert!(!world.dir.path("other.db").exists());
+    agent.signal(Signal::TERM);
+    assert_eq!(agent.ends(STOP).0, Some(0));
+    assert_eq!(world.told("soc"), "fired shared alice\nended shared alice(left-scope)");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_leaves_while_it_is_polled_is_settled_after_its_poll() {
+    let held = Held::new();
+    let mut world = World::idle("", &["soc"]);
+    world.endpoint.clone_from(&held.url);
+    let file = |source: &str| {
+        format!("source {source} 'alice', 'bob'\n[[rule]]\nname = 'seen'\nwhen = 'online > 0'\n")
+    };
+    world.write(&file("shanghai"));
+    let text = std::fs::read_to_string(world.rules_file()).unwrap();
+    std::fs::write(world.rules_file(), text.replace("budget = \"1s\"", "budget = \"20s\"")).unwrap();
+    world.restart().await;
+    held.answer.send(()).unwrap();
+    world.poll(0).await;
+    held.asked.recv().unwrap();
+    world.deliver().await;
+    assert_eq!(world.told("soc"), "fired seen alice bob");
+    let (asked, answer) = (held.asked, held.answer);
+    let meanwhile = async {
+        let asked =
+            tokio::task::spawn_blocking(move || asked.recv_timeout(Duration::from_secs(10)).map(|()| asked));
+        let asked = asked.await.unwrap().unwrap();
+        assert!(world.reload(&file("beijing")).await);
+        world.tend().await;
+        world.deliver().await;
+        assert_eq!(world.told("soc"), "", "its poll is still under way");
+        answer.send(()).unwrap();
+        (asked, answer)
+    };
+    let (poll, _open) = tokio::join!(world.poll_of("shanghai", 1), meanwhile);
+    assert_eq!(poll.unwrap().outcome, PollOutcome::Complete, "on the file that it began with");
+    world.tend().await;
+    world.deliver().await;
+    assert_eq!(world.told("soc"), "ended seen alice(left-scope) bob(left-scope)");
+}
+
+#[tokio::test]
+async fn a_locked_database_is_told_and_recovers() {
+    let world = World::new(&(counts("alice", "1 3 1") + &counts("bob", "1")), SHARED).await;
+    world.live(0..1).await;
+    let other = rusqlite::Connection::open(world.database()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    for _ in 0..2 {
+        assert!(world.agent().tend_once(world.now()).await.is_err());
+    }
+    assert_eq!(world.told("soc"), "fired agent/storage agent", "once");
+    other.execute_batch("ROLLBACK").unwrap();
+    world.live(1..3).await;
+    let told = world.told("soc");
+    for line in ["ended agent/storage agent", "fired shared alice", "ended shared alice"] {
+        assert!(told.contains(line), "{told}");
+    }
+}
+
+/// The host starts with a clock ten years ahead: no jump is seen, since it was off, but the vendor's `Date` tells.
+#[tokio::test]
+async fn a_start_with_a_clock_far_ahead_forgets_nothing() {
+    let hand = Arc::new(AtomicI64::new(START.millis()));
+    let mut world =
+        World::around(&(counts("alice", "1") + &counts("bob", "1")), &["soc"], hand, Arc::new(|| START));
+    world.write(SHARED);
+    world.restart().await;
+    world.live(0..3).await;
+    world.restart().await;
+    let ahead = minute(3) + Span::from_days(3650);
+    world.set(ahead);
+    let clock = ClockReading { wall: ahead, boot: Span::from_mins(2), boot_id: "two".to_owned() };
+    world.agent().collect_once("shanghai", ahead, &clock).await.unwrap().unwrap();
+    world.deliver().await;
+    assert_eq!(world.told("soc"), "fired agent/clock shanghai");
+    assert!(!world.agent().prune_once(ahead).await.unwrap(), "there is nothing more to do");
+    assert_eq!(world.reader().polls("shanghai", 1).unwrap().count(), 4, "nothing is taken away");
+}
