@@ -136,7 +136,7 @@ pub(super) fn doubt(path: &Path) {
     }
     #[cfg(target_os = "linux")]
     if let Some((name, why)) =
-        rustix::fs::statfs(directory).ok().and_then(|found| doubtful(found.f_type.into()))
+        rustix::fs::statfs(directory).ok().and_then(|found| doubtful(found.f_type))
     {
         tracing::warn!(directory = %directory.display(), file_system = name, "{why}; put the database on a local disk");
     }
