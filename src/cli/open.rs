@@ -32,9 +32,14 @@ pub(super) fn stopped() -> impl Future<Output = ()> {
             tokio::select! { _ = term.recv() => {} _ = int.recv() => {} }
             tracing::warn!("told to stop a second time: ended at once");
             super::log::finish();
-            std::process::exit(Exit::Problem as i32);
+            end_now();
         });
     }
+}
+
+#[expect(clippy::exit, reason = "whatever still runs is not to be waited for")]
+fn end_now() -> ! {
+    std::process::exit(Exit::Problem as i32)
 }
 
 pub(super) fn config(common: &Common) -> Result<Config, Failure> {

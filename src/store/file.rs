@@ -135,9 +135,7 @@ pub(super) fn doubt(path: &Path) {
         tracing::warn!(directory = %directory.display(), mode, "others may put another file in the place of the database; chmod 700 the directory");
     }
     #[cfg(target_os = "linux")]
-    if let Some((name, why)) =
-        rustix::fs::statfs(directory).ok().and_then(|found| doubtful(found.f_type))
-    {
+    if let Some((name, why)) = rustix::fs::statfs(directory).ok().and_then(|found| doubtful(found.f_type)) {
         tracing::warn!(directory = %directory.display(), file_system = name, "{why}; put the database on a local disk");
     }
 }

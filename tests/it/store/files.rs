@@ -259,7 +259,9 @@ fn a_backup_is_whole_private_and_opens() {
     assert_eq!(restored.load_source("shanghai").wait().unwrap().column, [Reading::online(3)]);
     assert_eq!(kind(&reader.backup(&world.path()).unwrap_err()), "Refused");
     let pages = [include_str!("../../../README.md"), include_str!("../../../README.zh-CN.md")];
-    assert!(pages[0].contains("Do not copy the file by other means") && pages[1].contains("不要用别的办法复制"));
+    assert!(
+        pages[0].contains("Do not copy the file by other means") && pages[1].contains("不要用别的办法复制")
+    );
     drop(restored);
     assert_eq!(copy.open().install_id(), id, "once put in place it is a database like any other");
 }
