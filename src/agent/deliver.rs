@@ -22,7 +22,7 @@ const TURN: std::time::Duration = std::time::Duration::from_secs(1);
 /// Rows looked at in one pass of a channel.
 const WINDOW: u32 = 64;
 /// A pass begins no further send after this: its loop must come round.
-const LONGEST_PASS: std::time::Duration = std::time::Duration::from_secs(30);
+const LONGEST_PASS: Span = Span::from_secs(30);
 /// So many rows that failed already make it the channel's fault: no further one is spent on finding out.
 const MOST_PROBES: usize = 5;
 
@@ -123,7 +123,7 @@ impl Agent {
         self.fold(live, name, now).await?;
         let due = self.store.due(vec![name.to_owned()], now, WINDOW).await?;
         let due = if allowed == WINDOW { due } else { probe(due) };
-        let (mut attempts, began) = (0, std::time::Instant::now());
+        let (mut attempts, began) = (0, self.hazard.stopwatch());
         for group in due.chunks(AT_ONCE) {
             attempts += group.len();
             let turn = tokio::sync::Mutex::new(());
@@ -134,7 +134,7 @@ impl Agent {
             for result in all(sends.collect()).await {
                 result?;
             }
-            if self.breaker(name).allows(now) == 0 || began.elapsed() > LONGEST_PASS {
+            if self.breaker(name).allows(now) == 0 || self.hazard.stopwatch() - began > LONGEST_PASS {
                 break;
             }
         }
@@ -156,11 +156,11 @@ impl Agent {
             attempt: n,
             accepted: row.accepted.clone(),
         };
-        let started = std::time::Instant::now();
+        let started = self.hazard.stopwatch();
         let delivery = channel.send(&letter, now).await;
-        let ended_at = now + Span::from_std(started.elapsed());
+        let ended_at = now + (self.hazard.stopwatch() - started);
         let first = row.first_attempt_at.unwrap_or(now);
-        let (answer, asked, jitter) = (delivery.answer, delivery.retry_after, rand::random::<f64>());
+        let (answer, asked, jitter) = (delivery.answer, delivery.retry_after, self.hazard.chance());
         let next = backoff::next(answer, row.tries + 1, first, ended_at, asked, jitter);
         let paused = self.with_breaker(&row.channel, |breaker| {
             breaker.take(&delivery, ended_at);

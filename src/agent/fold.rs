@@ -4,7 +4,6 @@
 //! Neighbours: `deliver` calls it before it sends, `tend` when too much waits; `engine::notify` says what folds. A part
 //! of its own because it decides nothing and sends nothing: it swaps rows for rows that say the same.
 
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use crate::engine::notify::{self, Row};
@@ -46,34 +45,45 @@ impl Agent {
     /// Lets one notification stand for several that nobody was told of yet, and parts those that hold what their
     /// channel is not to be told. Returns whether anything changed.
     pub(super) async fn fold(&self, live: &Live, channel: &str, now: Time) -> Result<bool, StoreError> {
-        let waiting = self.store.unfinished(channel, WINDOW).await?;
-        if waiting.iter().all(|row| row.told) {
-            return Ok(false);
+        let mut changed = false;
+        loop {
+            let waiting = self.store.unfinished(channel, WINDOW).await?;
+            if waiting.iter().all(|row| row.told) {
+                return Ok(changed);
+            }
+            // Next to rows that were just parted nothing is folded before all are looked at again: a fold comes last,
+            // and an end among them must not come before it.
+            match self.part(live, channel, waiting, now).await? {
+                Some(rows) => return Ok(self.fold_rows(live, channel, &rows, now).await? || changed),
+                None => changed = true,
+            }
         }
-        let (mut rows, mut changed, mut room) = (Vec::with_capacity(waiting.len()), false, MOST_EVENTS);
-        // Of a longer queue it is not known what else it says.
-        let whole = waiting.len() < WINDOW as usize;
-        let episodes: Vec<Vec<String>> = waiting.iter().map(|row| row.episodes.clone()).collect();
-        for (at, due) in waiting.into_iter().enumerate() {
+    }
+
+    /// The rows as they are, or None if any was parted.
+    async fn part(
+        &self,
+        live: &Live,
+        channel: &str,
+        waiting: Vec<Due>,
+        now: Time,
+    ) -> Result<Option<Vec<Row>>, StoreError> {
+        let (mut rows, mut parted, mut room) = (Vec::with_capacity(waiting.len()), false, MOST_EVENTS);
+        for due in waiting {
             let row = self.row(due, &mut room, now).await?;
             let unheard = match row.attempted || row.episodes.len() < 2 {
                 true => Vec::new(),
                 false => self.store.unheard(&row.id).await?,
             };
-            let behind = if whole { &episodes[at + 1..] } else { &episodes[at..] };
-            let parts = (!unheard.is_empty()).then(|| {
-                let behind: BTreeSet<&str> = behind.iter().flatten().map(String::as_str).collect();
-                notify::part(channel, &row, &unheard, &behind)
-            });
-            match parts.flatten() {
+            match notify::part(channel, &row, &unheard) {
                 Some(parts) => {
-                    let parts = parts.iter().map(|notice| live.notification(notice, now)).collect();
-                    changed |= self.store.supersede(vec![row.id], parts).await?;
+                    let [goes, stays] = parts.map(|notice| live.notification(&notice, now));
+                    parted |= self.store.part(&row.id, goes, stays).await?;
                 }
                 None => rows.push(row),
             }
         }
-        Ok(self.fold_rows(live, channel, &rows, now).await? || changed)
+        Ok((!parted).then_some(rows))
     }
 
     /// A row of the outbox as `engine::notify` sees it. One that is too much for `room` counts as attempted: it stays.

@@ -92,6 +92,23 @@ impl Live {
         }
     }
 
+    /// A rules file whose channels and sources are given instead of opened, by name; for simulations.
+    pub fn among(
+        config: Config,
+        install: &str,
+        channels: BTreeMap<String, Arc<Channel>>,
+        sources: &BTreeMap<String, Arc<Source>>,
+    ) -> Self {
+        let fleet = Arc::new(config.fleet.clone());
+        let open = |settings: &config::Source| {
+            let source = Arc::clone(sources.get(&settings.name)?);
+            let setup = Arc::new(setup(&config, settings, &fleet, install));
+            Some((settings.name.clone(), Opened { source, setup }))
+        };
+        let sources = config.sources.iter().filter_map(open).collect();
+        Self { config, install: install.to_owned(), channels, sources }
+    }
+
     pub fn source_names(&self) -> impl Iterator<Item = &String> {
         self.sources.keys()
     }

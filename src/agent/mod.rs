@@ -9,6 +9,7 @@ mod collect;
 mod deliver;
 mod evidence;
 mod fold;
+mod hazard;
 mod live;
 mod own;
 mod roster;
@@ -23,6 +24,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::{Mutex, watch};
 
 pub use collect::Collected;
+pub use hazard::Hazard;
 pub use live::{Live, LiveError, setup};
 pub use run::{Stopped, run};
 
@@ -54,6 +56,7 @@ pub struct Agent {
     unheard_since: std::sync::Mutex<Option<Time>>,
     /// Whether the store's log is large and that was said.
     large_log: std::sync::atomic::AtomicBool,
+    hazard: Box<dyn Hazard>,
 }
 
 /// A source as the agent holds it.
@@ -67,6 +70,11 @@ struct Watched {
 
 impl Agent {
     pub fn new(store: Store, live: Live) -> Self {
+        Self::amid(store, live, Box::new(hazard::OfTheHost))
+    }
+
+    /// One that meets what it is given to meet; for simulations.
+    pub fn amid(store: Store, live: Live, hazard: Box<dyn Hazard>) -> Self {
         Self {
             store,
             live: RwLock::new(Arc::new(live)),
@@ -81,6 +89,7 @@ impl Agent {
             breakers: std::sync::Mutex::default(),
             large_log: std::sync::atomic::AtomicBool::default(),
             unheard_since: std::sync::Mutex::default(),
+            hazard,
         }
     }
 

@@ -73,10 +73,12 @@ impl OwnAlerts {
         let gone: Vec<AlertKey> = self.0.keys().filter(|key| !self.is_there(live, key)).cloned().collect();
         let mut outcome = Outcome { now, ..Outcome::default() };
         for key in gone {
-            let Some(before) = self.0.remove(&key) else { continue };
+            let Some(before) = self.0.get(&key).cloned() else { continue };
             let (after, step) = crate::engine::alert::left_scope(&before);
             crate::engine::tend::settle(&live.install, key, &before, after, step, now, &mut outcome);
         }
+        // They may come back, and their steps count on.
+        self.0.extend(outcome.alerts.iter().cloned());
         outcome
     }
 

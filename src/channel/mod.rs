@@ -6,6 +6,7 @@
 
 pub mod email;
 mod note;
+pub mod played;
 mod tls;
 pub mod webhook;
 
@@ -35,6 +36,8 @@ pub enum Settings {
 pub enum Channel {
     Email(Box<email::Email>),
     Webhook(webhook::Webhook),
+    /// Of no rules file.
+    Played(played::Played),
 }
 
 #[derive(Clone, Copy)]
@@ -100,7 +103,7 @@ impl Channel {
     pub fn payload(&self, notice: &Notice, message: &Message, now: Time) -> Vec<u8> {
         match self {
             Self::Email(email) => email.payload(notice, message, now),
-            Self::Webhook(_) => webhook::Webhook::payload(notice, message, now),
+            Self::Webhook(_) | Self::Played(_) => webhook::Webhook::payload(notice, message, now),
         }
     }
 
@@ -109,6 +112,7 @@ impl Channel {
         match self {
             Self::Email(email) => email.send(letter).await,
             Self::Webhook(webhook) => webhook.send(letter, now).await,
+            Self::Played(played) => played.0.take(letter, now).await,
         }
     }
 }

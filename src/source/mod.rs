@@ -4,6 +4,7 @@
 //! own so that a kind is added by one folder, one variant and one arm per `match` below.
 
 pub mod aliyun_sag;
+pub mod played;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -55,6 +56,8 @@ impl Settings {
 #[derive(Clone, Debug)]
 pub enum Source {
     AliyunSag(AliyunSag),
+    /// Of no rules file.
+    Played(played::Played),
 }
 
 /// Why a source cannot be opened: the account or source at fault and the way out.
@@ -104,6 +107,7 @@ impl Source {
     pub fn name(&self) -> &str {
         match self {
             Self::AliyunSag(source) => source.name(),
+            Self::Played(played) => &played.name,
         }
     }
 
@@ -111,6 +115,7 @@ impl Source {
     pub fn origin(&self) -> String {
         match self {
             Self::AliyunSag(source) => source.client().account().origin(),
+            Self::Played(_) => String::new(),
         }
     }
 
@@ -118,6 +123,7 @@ impl Source {
     pub async fn fetch(&self, asked: &Asked, now: Time, budget: Span) -> Fetched {
         match self {
             Self::AliyunSag(source) => source.fetch(asked, now, budget).await,
+            Self::Played(played) => played.gateway.fetch(asked, now).await,
         }
     }
 
@@ -128,6 +134,7 @@ impl Source {
     pub async fn clients(&self, user: &str, now: Time, budget: Span) -> Result<Vec<OnlineClient>, Fault> {
         match self {
             Self::AliyunSag(source) => source.clients(user, now, budget).await,
+            Self::Played(_) => Err(played::refuse()),
         }
     }
 
@@ -138,6 +145,7 @@ impl Source {
     pub async fn roster(&self, now: Time, budget: Span) -> Result<Roster, Fault> {
         match self {
             Self::AliyunSag(source) => source.roster(now, budget).await,
+            Self::Played(_) => Err(played::refuse()),
         }
     }
 
@@ -148,6 +156,7 @@ impl Source {
     pub async fn total(&self, now: Time, budget: Span) -> Result<u32, Fault> {
         match self {
             Self::AliyunSag(source) => source.total(now, budget).await,
+            Self::Played(_) => Err(played::refuse()),
         }
     }
 }

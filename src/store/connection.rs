@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use super::error::StoreError;
+use super::fate::{Fate, Fates};
 use super::file::Identity;
 use super::lock::Lock;
 
@@ -79,15 +81,23 @@ pub(super) struct Writer {
     identity: Identity,
     /// None after a commit of unknown fate: the next use opens it again.
     connection: Option<Connection>,
+    /// In a rehearsal.
+    fates: Option<Fates>,
+    /// In a rehearsal the process has ended.
+    over: bool,
 }
 
 impl Writer {
     pub(super) fn new(path: &Path, connection: Connection) -> Result<Self, StoreError> {
-        Ok(Self { path: path.to_owned(), identity: Identity::of(path)?, connection: Some(connection) })
+        let identity = Identity::of(path)?;
+        Ok(Self { path: path.to_owned(), identity, connection: Some(connection), fates: None, over: false })
     }
 
     /// The connection outside a transaction; refused once the path names another file.
     pub(super) fn connection(&mut self) -> Result<&mut Connection, StoreError> {
+        if self.over {
+            return Err(StoreError::Stopped);
+        }
         if Identity::of(&self.path)? != self.identity {
             return Err(StoreError::Gone { path: self.path.clone() });
         }
@@ -103,6 +113,27 @@ impl Writer {
     pub(super) fn transaction<T>(
         &mut self,
         patience: Duration,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let written = match self.fates.as_ref().map_or(Fate::Done, |fates| (fates.0)()) {
+            Fate::Done => return self.commit(work),
+            Fate::Refused => return Err(StoreError::Full { path: self.path.clone() }),
+            Fate::Ended { written } => {
+                let done = if written { self.commit(work).map(drop) } else { Ok(()) };
+                self.over = true;
+                return done.and(Err(StoreError::Stopped));
+            }
+            Fate::Unknown { written } => written,
+        };
+        if written {
+            self.commit(work)?;
+        }
+        self.connection = None;
+        Err(StoreError::UnknownFate { path: self.path.clone(), cause: "as rehearsed".to_owned() })
+    }
+
+    fn commit<T>(
+        &mut self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let (path, identity) = (self.path.clone(), self.identity);
@@ -135,6 +166,8 @@ type Job = Box<dyn FnOnce(&mut Writer) + Send>;
 pub(super) struct WriterThread {
     jobs: Option<SyncSender<Job>>,
     thread: Option<JoinHandle<()>>,
+    /// In a rehearsal there is no thread.
+    here: Option<Mutex<(Writer, Lock)>>,
 }
 
 impl WriterThread {
@@ -148,7 +181,13 @@ impl WriterThread {
             drop(lock);
         };
         let thread = std::thread::Builder::new().name("store".to_owned()).spawn(run)?;
-        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
+        Ok(Self { jobs: Some(jobs), thread: Some(thread), here: None })
+    }
+
+    /// Jobs are done by whoever brings them.
+    pub(super) fn rehearse(writer: Writer, lock: Lock, fates: Fates) -> Self {
+        let writer = Writer { fates: Some(fates), ..writer };
+        Self { jobs: None, thread: None, here: Some(Mutex::new((writer, lock))) }
     }
 
     /// Queues `work`; its answer comes through the receiver.
@@ -162,7 +201,9 @@ impl WriterThread {
             // Nobody waits any more: the work was done all the same.
             let _ = answer.send(work(writer).map_err(|e| e.at(&path)));
         });
-        if let Some(jobs) = &self.jobs {
+        if let Some(here) = &self.here {
+            job(&mut here.lock().unwrap_or_else(PoisonError::into_inner).0);
+        } else if let Some(jobs) = &self.jobs {
             match jobs.try_send(job) {
                 Ok(()) | Err(TrySendError::Disconnected(_)) => {}
                 Err(TrySendError::Full(_)) => {

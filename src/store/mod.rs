@@ -21,6 +21,7 @@ mod episodes;
 mod error;
 mod events;
 mod evidence;
+mod fate;
 mod file;
 mod lock;
 mod migrate;
@@ -51,6 +52,7 @@ pub use deliver::{Due, Finish, Then};
 pub use episodes::{EpisodeFilter, EpisodeRow};
 pub use error::StoreError;
 pub use evidence::Evidence;
+pub use fate::{Fate, Fates};
 pub use outbox::{AttemptRow, NotificationRow, OutboxFilter, OutboxSize, OutboxState};
 pub use polls::{History, HistoryReading, PollSummary, Polls, StoredPoll};
 pub use retention::{Pruned, Retention};
@@ -103,6 +105,15 @@ impl Store {
     /// Takes the lock, looks at the file, creates or migrates it, and starts the writer. Whatever is refused is
     /// refused before a byte of the database is written.
     pub fn open(path: &Path, now: Time) -> Result<Self, StoreError> {
+        Self::start(path, now, None)
+    }
+
+    /// The same store without a thread: each verb is done, or not, when it is called, as `fates` says; for simulations.
+    pub fn rehearse(path: &Path, now: Time, fates: Fates) -> Result<Self, StoreError> {
+        Self::start(path, now, Some(fates))
+    }
+
+    fn start(path: &Path, now: Time, fates: Option<Fates>) -> Result<Self, StoreError> {
         sqlite_is_sound()?;
         let lock = Lock::take(path)?;
         let found = file::prepare(path)?;
@@ -121,11 +132,11 @@ impl Store {
         };
         let (connection, install_id) = opened().map_err(|e| e.at(path))?;
         let writer = Writer::new(path, connection)?;
-        Ok(Self {
-            writer: Arc::new(WriterThread::start(writer, lock)?),
-            path: path.into(),
-            install_id: install_id.into(),
-        })
+        let writer = match fates {
+            None => WriterThread::start(writer, lock)?,
+            Some(fates) => WriterThread::rehearse(writer, lock, fates),
+        };
+        Ok(Self { writer: Arc::new(writer), path: path.into(), install_id: install_id.into() })
     }
 
     /// A [`Reader`] on the database at `path`, for commands; needs no running agent.

@@ -604,3 +604,22 @@ async fn invariant_3_a_poll_that_cannot_be_committed_leaves_nothing() {
     world.live(3..4).await;
     assert_eq!(world.events().iter().filter(|e| e.rule == "shared").count(), 2);
 }
+
+#[tokio::test]
+async fn a_channel_that_comes_back_into_the_file_can_be_in_trouble_again() {
+    let world = World::with_channels(&people("3"), SHARED, &["soc", "war"]).await;
+    world.inboxes["soc"].answers(401);
+    let mut told = String::new();
+    for rules in [SHARED.to_owned(), format!("without soc\n{SHARED}"), SHARED.to_owned()] {
+        assert!(world.reload(&rules).await);
+        world.live(world.now().since(minute(0)).millis() / 60_000..3).await;
+        world.set(world.now() + Span::from_mins(1));
+        world.tend().await;
+        world.deliver().await;
+        told += &format!("{}\n", world.told("war"));
+    }
+    let about: Vec<&str> = told.lines().filter(|line| line.contains("agent/channel")).collect();
+    let again = ["fired agent/channel soc", "ended agent/channel soc(left-scope)", "fired agent/channel soc"];
+    assert_eq!(about, again, "{told}");
+    world.leaves("a channel with wrong settings is told nothing");
+}

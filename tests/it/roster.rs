@@ -142,7 +142,7 @@ fn source(world: &World) -> Source {
 
 /// Calls an action about the instance; the reply, or the code of the refusal.
 async fn call(source: &Source, action: &str, more: &[(&str, &str)]) -> Result<Value, String> {
-    let Source::AliyunSag(sag) = source;
+    let Source::AliyunSag(sag) = source else { unreachable!("the file has no other kind") };
     let mut params: Pairs = sag.params();
     for (name, value) in more {
         params.retain(|(known, _)| known != name);

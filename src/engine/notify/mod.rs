@@ -105,17 +105,12 @@ impl Row {
 }
 
 /// A row in two, where its channel is to be told only some of its events: what goes, and what stays `unheard`. None
-/// where there is nothing to part. Both parts go to the back of the queue: behind an end there is nothing left to
-/// overtake, but a row that speaks of more is parted only if none behind it, of the episodes `behind`, goes on with
-/// what it tells.
-pub fn part(channel: &str, row: &Row, unheard: &[String], behind: &BTreeSet<&str>) -> Option<[Notice; 2]> {
-    let more = row.events.iter().any(|event| event.kind != EventKind::Ended);
-    if row.attempted || (more && row.shares_episode(behind)) {
-        return None;
-    }
-    let (stays, goes): (Vec<Event>, Vec<Event>) =
-        row.events.iter().cloned().partition(|event| unheard.contains(&event.id));
-    let both = !stays.is_empty() && !goes.is_empty();
+/// where there is nothing to part. What goes is to take the row's place in the queue, so that no end of it overtakes
+/// its beginning; what stays, ends alone, goes to the back: behind an end there is nothing left to overtake.
+pub fn part(channel: &str, row: &Row, unheard: &[String]) -> Option<[Notice; 2]> {
+    let unheard = |event: &Event| event.kind == EventKind::Ended && unheard.contains(&event.id);
+    let (stays, goes): (Vec<Event>, Vec<Event>) = row.events.iter().cloned().partition(unheard);
+    let both = !row.attempted && !stays.is_empty() && !goes.is_empty();
     both.then(|| [goes, stays].map(|events| Notice::new(channel, kind_of(&events), events)))
 }
 

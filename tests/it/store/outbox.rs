@@ -191,6 +191,30 @@ fn only_what_was_never_attempted_is_folded() {
 }
 
 #[test]
+fn what_goes_when_a_row_is_parted_keeps_its_place() {
+    let world = World::new();
+    let store = world.open();
+    let of = |user: &str| (event(user, 1, 1, EventKind::Fired), event(user, 2, 1, EventKind::Ended));
+    let ((fired_a, ended_a), (fired_b, ended_b)) = (of("alice"), of("bob"));
+    commit_events(&store, &[&fired_a], vec![notification("a", "mail", &[&fired_a])]);
+    let rows = vec![notification("m", "mail", &[&ended_a, &fired_b]), notification("z", "mail", &[&ended_b])];
+    commit_events(&store, &[&ended_a, &fired_b, &ended_b], rows);
+    store.drop_notification("ntf_a", at(1)).wait().unwrap();
+    assert_eq!(store.unheard("ntf_m").wait().unwrap(), [ended_a.id.clone()]);
+    let (goes, stays) = (notification("g", "mail", &[&fired_b]), notification("s", "mail", &[&ended_a]));
+    assert!(store.part("ntf_m", goes.clone(), stays.clone()).wait().unwrap());
+    assert!(!store.part("ntf_m", goes, stays).wait().unwrap(), "it is parted already");
+    assert_eq!(["ntf_m", "ntf_s"].map(|id| state(&store, id)), [OutboxState::Superseded; 2]);
+    assert_eq!(ids(&due(&store, at(2))), ["ntf_g"], "the end of bob waits for his beginning");
+    let n = store.begin_attempt("ntf_g", "run", at(2)).wait().unwrap();
+    finish(&store, "ntf_g", n, Answer::Sent, Then::Sent, at(2));
+    assert_eq!(ids(&due(&store, at(2))), ["ntf_z"]);
+    store.retry("ntf_a", at(3)).wait().unwrap();
+    assert_eq!(state(&store, "ntf_s"), OutboxState::Pending, "alice is told after all");
+    assert!(store.reader().unwrap().check().unwrap().is_ok());
+}
+
+#[test]
 fn a_disabled_channel_holds_its_rows_and_a_clock_set_back_holds_nothing_long() {
     let world = World::new();
     let store = world.open();
