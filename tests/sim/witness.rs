@@ -1,0 +1,325 @@
+//! Who looks at everything after each step, and objects: the promises of the design, asked of the tables themselves.
+//!
+//! Neighbours: `life` calls it with what really happened. A part of its own, and in SQL of its own, because a witness
+//! that asked the code it watches would believe it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OpenFlags};
+use seatwatch::config::Config;
+use seatwatch::engine::event::{EndReason, Event, EventKind, Subject, episode_id, event_id};
+use seatwatch::engine::time::Span;
+use serde_json::Value;
+
+use crate::neighbours::{Said, Sent};
+use crate::rules::{ON_A_READING, notify};
+use crate::{INSTALL, log::Log, log::note};
+
+const STORAGE: &str = "agent/storage";
+
+type Key = (String, String, Subject);
+
+pub(crate) struct Witness {
+    database: Connection,
+    last_event: i64,
+    /// What the outbox held when it was last gone through.
+    outbox: Option<[String; 3]>,
+    pub(crate) events: u64,
+    steps: BTreeMap<Key, u32>,
+    open: BTreeMap<Key, String>,
+    /// The channels of each episode, its *fired* and its *ended*.
+    episodes: BTreeMap<String, (Vec<String>, String, Option<String>)>,
+    /// Bytes of each notification that was sent.
+    bytes: BTreeMap<(&'static str, String), Vec<u8>>,
+    /// Events that a send to the channel was begun for.
+    begun: BTreeSet<(&'static str, String)>,
+}
+
+impl Witness {
+    pub(crate) fn new(path: &Path) -> Self {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        Self {
+            database: Connection::open_with_flags(path, flags).unwrap(),
+            last_event: 0,
+            outbox: None,
+            events: 0,
+            steps: BTreeMap::new(),
+            open: BTreeMap::new(),
+            episodes: BTreeMap::new(),
+            bytes: BTreeMap::new(),
+            begun: BTreeSet::new(),
+        }
+    }
+
+    fn rows<const N: usize>(&self, query: &str, values: &[&dyn rusqlite::ToSql]) -> Vec<[String; N]> {
+        let mut query = self.database.prepare_cached(query).unwrap();
+        let text = |row: &rusqlite::Row<'_>, at| -> rusqlite::Result<String> {
+            Ok(match row.get_ref(at)? {
+                ValueRef::Null => String::new(),
+                ValueRef::Integer(n) => n.to_string(),
+                text @ (ValueRef::Text(_) | ValueRef::Blob(_) | ValueRef::Real(_)) => {
+                    text.as_str().unwrap_or_default().to_owned()
+                }
+            })
+        };
+        let rows = query.query_map(values, |row| Ok(std::array::from_fn(|at| text(row, at).unwrap())));
+        rows.unwrap().map(Result::unwrap).collect()
+    }
+
+    /// The number and instant of the source's last poll; all its polls are there.
+    pub(crate) fn last_poll(&self, source: &str) -> Option<(u64, i64)> {
+        let query = "SELECT s.last_seq, (SELECT at FROM poll WHERE source = s.id AND seq = s.last_seq), s.memory ->> 'seq',
+            (SELECT count(*) FROM poll WHERE source = s.id) FROM source s WHERE s.name = ?1";
+        let [seq, at, memory, polls] = self.rows::<4>(query, &[&source]).pop()?;
+        assert!(seq == memory && seq == polls, "{source}: poll {seq}, remembered {memory}, kept {polls}");
+        Some((seq.parse().unwrap(), at.parse().unwrap()))
+    }
+
+    pub(crate) fn unfinished(&self) -> Vec<[String; 4]> {
+        self.rows(
+            "SELECT id, channel, state, last_error FROM notification WHERE state IN ('pending', 'waiting')",
+            &[],
+        )
+    }
+
+    /// A notification in one of these states, chosen by `n`; and an open episode.
+    pub(crate) fn notification(&self, state: &str, n: u64) -> Option<String> {
+        let all: Vec<[String; 1]> =
+            self.rows("SELECT id FROM notification WHERE state = ?1 ORDER BY no", &[&state]);
+        Some(all.get(usize::try_from(n).unwrap() % all.len().max(1))?[0].clone())
+    }
+
+    pub(crate) fn episode(&self, n: u64) -> Option<String> {
+        self.open.values().nth(usize::try_from(n).unwrap() % self.open.len().max(1)).cloned()
+    }
+
+    /// After each step. `said` is what a poll that was committed in it learnt.
+    pub(crate) fn look(
+        &mut self,
+        log: &mut Log,
+        config: &Config,
+        said: Option<(&str, &Said)>,
+        sends: &[Sent],
+    ) {
+        let query = "SELECT no, event FROM event WHERE no > ?1 ORDER BY no";
+        for [no, json] in self.rows::<2>(query, &[&self.last_event]) {
+            let event: Event = serde_json::from_str(&json).unwrap();
+            note!(
+                log,
+                "{:?} {} {} {} {}",
+                event.kind,
+                event.rule,
+                event.source.as_deref().unwrap_or(""),
+                event.subject.name,
+                event.id
+            );
+            self.lifecycle(&event, config);
+            if let Some((source, said)) = said.filter(|(source, _)| event.source.as_deref() == Some(source)) {
+                rests_on_a_reading(&event, source, said);
+            }
+            self.is_told(&event);
+            self.last_event = no.parse().unwrap();
+            self.events += 1;
+        }
+        self.states_and_events_agree();
+        self.nothing_is_lost_or_doubled();
+        for sent in sends {
+            note!(log, "sent {} {} {}", sent.channel, sent.id, sent.arrived);
+            self.sent(sent);
+        }
+    }
+
+    /// `step_no` counts on, ids follow from it, and an episode begins and ends once.
+    fn lifecycle(&mut self, event: &Event, config: &Config) {
+        let source = event.source.as_deref();
+        let key = (event.rule.clone(), source.unwrap_or("").to_owned(), event.subject.clone());
+        let step = self.steps.entry(key.clone()).or_insert(0);
+        *step += 1;
+        let id = event_id(INSTALL, &event.rule, source, &event.subject, *step, event.kind);
+        assert_eq!(event.id, id, "step {step} of {key:?}: {event:?}");
+        assert!(
+            event.blind >= Span::ZERO && event.readings.len() <= 20 && event.request_ids.len() <= 20,
+            "{event:?}"
+        );
+        match event.kind {
+            EventKind::Fired => {
+                let episode = episode_id(INSTALL, &event.rule, source, &event.subject, *step);
+                assert_eq!(event.episode, episode);
+                assert_eq!(
+                    self.open.insert(key, episode.clone()),
+                    None,
+                    "two open alerts of one subject: {event:?}"
+                );
+                let channels = notify(config, &event.rule, &event.subject.name);
+                self.episodes.insert(episode, (channels, event.id.clone(), None));
+            }
+            EventKind::Ended => {
+                assert_eq!(self.open.remove(&key), Some(event.episode.clone()), "{event:?}");
+                self.episodes.get_mut(&event.episode).unwrap().2 = Some(event.id.clone());
+            }
+            EventKind::Reminded
+            | EventKind::Escalated
+            | EventKind::Changed
+            | EventKind::Acked
+            | EventKind::Closed => {
+                assert_eq!(self.open.get(&key), Some(&event.episode), "{event:?}");
+            }
+        }
+    }
+
+    /// Invariant 3: every channel that is to be told of an event has its row with the event.
+    fn is_told(&self, event: &Event) {
+        let of =
+            "SELECT DISTINCT n.channel FROM notification_event e JOIN notification n ON n.no = e.notification
+            WHERE e.event = ?1 ORDER BY 1";
+        let told: Vec<String> =
+            self.rows::<1>(of, &[&event.id]).into_iter().map(|[channel]| channel).collect();
+        let mut expect = self.episodes[&event.episode].0.clone();
+        expect.sort();
+        // Its beginning was told from memory, to whom it could be.
+        if event.rule == STORAGE {
+            return;
+        }
+        if event.kind == EventKind::Closed {
+            expect.clear();
+        }
+        assert_eq!(told, expect, "{event:?}");
+    }
+
+    /// Invariant 3, the other half.
+    fn states_and_events_agree(&self) {
+        let query =
+            "SELECT rule, source, kind, subject, episode FROM alert WHERE state IN ('firing', 'recovering')";
+        let mut stored: Vec<[String; 5]> = self.rows(query, &[]);
+        stored.sort();
+        let open = self.open.iter().map(|((rule, source, subject), episode)| {
+            let kind = serde_json::to_value(subject.kind).unwrap();
+            [rule, source, kind.as_str().unwrap(), &subject.name, episode].map(str::to_owned)
+        });
+        let mut open: Vec<_> = open.collect();
+        open.sort();
+        assert_eq!(stored, open, "open alerts, as stored and as told by events");
+    }
+
+    /// Invariant 5: each event of each channel is in one row that lives or was the last, or nobody is to hear it.
+    fn nothing_is_lost_or_doubled(&mut self) {
+        let now = self
+            .rows::<3>("SELECT count(*), max(no), sum(unicode(state) * 7 + told) FROM notification", &[])
+            .pop();
+        if self.outbox == now {
+            return;
+        }
+        self.outbox = now;
+        let rows = "FROM notification_event e JOIN notification n ON n.no = e.notification";
+        let doubled = format!(
+            "SELECT e.event, n.channel {rows} WHERE n.state <> 'superseded' GROUP BY 1, 2 HAVING count(*) > 1"
+        );
+        assert_eq!(self.rows::<2>(&doubled, &[]), Vec::<[String; 2]>::new(), "in two notifications");
+        let lost = format!(
+            "SELECT e.event, n.channel {rows} GROUP BY 1, 2 HAVING sum(n.state <> 'superseded') = 0
+             AND sum(n.last_error IS 'the fired notification is dead') = 0"
+        );
+        assert_eq!(self.rows::<2>(&lost, &[]), Vec::<[String; 2]>::new(), "superseded by nothing");
+        let told = "SELECT id, channel FROM notification WHERE told AND state = 'superseded'";
+        assert_eq!(self.rows::<2>(told, &[]), Vec::<[String; 2]>::new(), "superseded though told");
+    }
+
+    fn sent(&mut self, sent: &Sent) {
+        let query = "SELECT e.event, e.kind, e.episode, n.channel, n.told FROM notification n
+            LEFT JOIN notification_event e ON e.notification = n.no WHERE n.id = ?1";
+        let rows: Vec<[String; 5]> = self.rows(query, &[&sent.id]);
+        if rows.is_empty() {
+            let body: Value = serde_json::from_slice(&sent.payload).unwrap();
+            assert_eq!(body["data"]["rule"], STORAGE, "sent without a row: {body}");
+            self.begun.insert((sent.channel, body["data"]["events"][0]["id"].as_str().unwrap().to_owned()));
+            return;
+        }
+        let before =
+            self.bytes.entry((sent.channel, sent.id.clone())).or_insert_with(|| sent.payload.clone());
+        assert_eq!(*before, sent.payload, "other bytes under {}", sent.id);
+        assert!(sent.payload.len() < 20_000, "{} bytes", sent.payload.len());
+        for [event, kind, episode, channel, told] in &rows {
+            assert!(channel == sent.channel && told == "1", "sent before it was written down: {rows:?}");
+            self.begun.insert((sent.channel, event.clone()));
+            let Some((channels, fired, _)) = self.episodes.get(episode).filter(|_| kind == "ended") else {
+                continue;
+            };
+            if channels.iter().any(|channel| channel == sent.channel) {
+                let heard = self.begun.contains(&(sent.channel, fired.clone()))
+                    || rows.iter().any(|row| row[0] == *fired);
+                let story = || self.rows_of(episode, sent.channel);
+                assert!(
+                    heard,
+                    "{} is told the end of what it was not told began: {episode}\n{}",
+                    sent.channel,
+                    story()
+                );
+            }
+        }
+    }
+
+    /// Every notification of an episode for a channel, for whoever must find out why.
+    fn rows_of(&self, episode: &str, channel: &str) -> String {
+        let query = "SELECT n.no || ' ' || n.id || ' ' || n.state || ' tries ' || n.tries || ' crashes ' || n.crashes || ' told ' || n.told
+            || ' by ' || coalesce(n.superseded_by, '') || ' ' || coalesce(n.last_error, '') || ': '
+            || (SELECT group_concat(kind || CASE WHEN episode = ?1 THEN ' THIS' ELSE '' END, ', ')
+                FROM notification_event WHERE notification = n.no)
+            FROM notification n WHERE n.channel = ?2 AND EXISTS (SELECT 1 FROM notification_event e
+            WHERE e.notification = n.no AND e.episode = ?1) ORDER BY n.no";
+        self.rows::<1>(query, &[&episode, &channel]).into_iter().map(|[row]| row + "\n").collect()
+    }
+
+    /// Invariant 4, when nothing is left to be sent.
+    pub(crate) fn conclude(&self) {
+        let query = "SELECT n.state, n.last_error FROM notification_event e JOIN notification n ON n.no = e.notification
+            WHERE e.event = ?1 AND n.channel = ?2 AND n.state <> 'superseded'";
+        for (episode, (channels, fired, ended)) in &self.episodes {
+            for channel in channels {
+                let state = |event: &String| self.rows::<2>(query, &[event, channel]);
+                let (began, end) = (state(fired), ended.as_ref().map(state));
+                if self
+                    .rows::<1>(
+                        "SELECT 1 FROM event WHERE id = ?1 AND event ->> 'rule' = ?2",
+                        &[fired, &STORAGE],
+                    )
+                    .len()
+                    == 1
+                {
+                    continue;
+                }
+                let states = |rows: &[[String; 2]]| rows.iter().map(|row| row[0].clone()).collect::<Vec<_>>();
+                let began = states(&began);
+                let end = end.map(|end| states(&end));
+                let one = |states: &[String], word: &str| states == [word.to_owned()];
+                let holds = match (one(&began, "sent"), one(&began, "dead"), &end) {
+                    (true, _, None) | (_, true, None) => true,
+                    (true, _, Some(end)) => one(end, "sent") || one(end, "dead"),
+                    (_, true, Some(end)) => end.is_empty() || one(end, "dead"),
+                    (false, false, _) => false,
+                };
+                assert!(
+                    holds,
+                    "{episode} on {channel}: fired {began:?}, ended {end:?}\n{}",
+                    self.rows_of(episode, channel)
+                );
+            }
+        }
+    }
+}
+
+/// Invariant 6, for rules whose verdict rests on the reading of their user.
+fn rests_on_a_reading(event: &Event, source: &str, said: &Said) {
+    let cleared = event.kind == EventKind::Ended && event.reason == Some(EndReason::Cleared);
+    if !ON_A_READING.contains(&event.rule.as_str()) || !(event.kind == EventKind::Fired || cleared) {
+        return;
+    }
+    let reading = said.get(&event.subject.name).copied();
+    let count = reading.and_then(seatwatch::engine::reading::Reading::count);
+    assert!(count.is_some(), "{source}: {reading:?} and {event:?}");
+    assert_eq!(event.value.and_then(|value| value.now), count, "{event:?}");
+    if let Some(limit) = &event.limit {
+        assert_eq!(count > Some(limit.value), !cleared, "{event:?}");
+    }
+}
