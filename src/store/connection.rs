@@ -116,17 +116,17 @@ impl Writer {
         work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let written = match self.fates.as_ref().map_or(Fate::Done, |fates| (fates.0)()) {
-            Fate::Done => return self.commit(work),
+            Fate::Done => return self.commit(patience, work),
             Fate::Refused => return Err(StoreError::Full { path: self.path.clone() }),
             Fate::Ended { written } => {
-                let done = if written { self.commit(work).map(drop) } else { Ok(()) };
+                let done = if written { self.commit(patience, work).map(drop) } else { Ok(()) };
                 self.over = true;
                 return done.and(Err(StoreError::Stopped));
             }
             Fate::Unknown { written } => written,
         };
         if written {
-            self.commit(work)?;
+            self.commit(patience, work)?;
         }
         self.connection = None;
         Err(StoreError::UnknownFate { path: self.path.clone(), cause: "as rehearsed".to_owned() })
@@ -134,6 +134,7 @@ impl Writer {
 
     fn commit<T>(
         &mut self,
+        patience: Duration,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let (path, identity) = (self.path.clone(), self.identity);

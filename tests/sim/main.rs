@@ -33,7 +33,7 @@ pub(crate) const START: Time = Time::from_millis(1_795_392_000_000);
 /// Part of every event id.
 pub(crate) const INSTALL: &str = "simulated";
 
-const LIVES: u64 = 200;
+const LIVES: u64 = 12;
 const STEPS: u32 = 120;
 /// Days of `years_of_minutes`; `tests/run` asks for ten years.
 const DAYS: i64 = 30;

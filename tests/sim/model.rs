@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use seatwatch::engine::backoff::Answer;
 use seatwatch::engine::event::{Event, EventKind};
-use seatwatch::engine::fleet::Names;
+use seatwatch::engine::names::Names;
 use seatwatch::engine::notify::{Fold, Notice, Row};
 use seatwatch::engine::outcome::{Alert, AlertKey, NewNotification, Outcome, SourceMemory};
 use seatwatch::engine::reading::{PollOutcome, Reading};
@@ -72,7 +72,7 @@ impl Model {
             twin.commit(outcome.clone()).wait().unwrap();
         }
         if let Some(row) = outcome.poll {
-            self.names.extend(row.new_names);
+            self.names.extend(row.new_names.iter().map(str::to_owned));
             self.last.resize(self.names.len(), Reading::NOT_POLLED);
             for (slot, reading) in row.changes {
                 self.last[slot as usize] = reading;
@@ -136,7 +136,7 @@ impl Model {
     /// The watch as a process that begins would find it.
     pub(crate) fn watch(&self, setup: &Arc<Setup>) -> Watch {
         let remembered = Remembered {
-            names: Names::new(self.names.iter().cloned()),
+            names: Names::new(&self.names),
             last: self.last.clone(),
             memory: self.memory.clone(),
             alerts: self.alerts.iter().map(|(key, alert)| (key.clone(), alert.clone())).collect(),

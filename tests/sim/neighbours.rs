@@ -11,6 +11,7 @@ use seatwatch::agent::Hazard;
 use seatwatch::channel::played::{Answering, Receiver};
 use seatwatch::channel::{Delivery, Letter};
 use seatwatch::engine::backoff::Answer;
+use seatwatch::engine::names::Asked;
 use seatwatch::engine::reading::{Batch, Fault, FaultClass, Fetched, NO_BATCH, Reading};
 use seatwatch::engine::time::{Span, Time};
 use seatwatch::source::played::{self, Gateway};
@@ -162,7 +163,7 @@ impl Set {
         if self.chance.one_in(25) { Reading::FAILED } else { now }
     }
 
-    fn fetch(&mut self, source: &str, users: &[Arc<str>], now: Time) -> Fetched {
+    fn fetch(&mut self, source: &str, users: &[&str], now: Time) -> Fetched {
         let silent = self.trouble && (self.silent.get(source) == Some(&true) || self.chance.one_in(40));
         let mut fetched = Fetched { requests: 1, ..Fetched::default() };
         fetched.batches.push(Batch { fetched_at: now, request_id: Some(format!("R{}", now.millis())) });
@@ -227,8 +228,9 @@ pub(crate) struct Gate {
 }
 
 impl Gateway for Gate {
-    fn fetch<'a>(&'a self, users: &'a [Arc<str>], now: Time) -> played::Answering<'a> {
-        Box::pin(async move { self.stage.set().fetch(&self.source, users, now) })
+    fn fetch<'a>(&'a self, asked: &'a Asked, now: Time) -> played::Answering<'a> {
+        let users: Vec<&str> = (0..asked.len()).map(|index| asked.name(index)).collect();
+        Box::pin(async move { self.stage.set().fetch(&self.source, &users, now) })
     }
 }
 

@@ -241,7 +241,7 @@ impl Years<'_> {
     fn poll(&mut self, at: Time) {
         let (now, instant) = (self.now(), self.clocks().at(at));
         let asked = self.watch.asked(now);
-        let fetched = self.fetch(&asked, now);
+        let fetched = self.fetch(asked.slots(), now);
         let before = self.watch.memory.last_at.map(|wall| {
             let (boot_id, boot) = self.watch.memory.boot.clone().unwrap_or_default();
             ClockReading { wall, boot: Span::from_millis(boot), boot_id }
