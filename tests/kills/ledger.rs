@@ -18,8 +18,9 @@ pub(crate) struct Committed(BTreeMap<String, String>);
 /// Everything in the events, polls and notifications that stays as it was written.
 const ROWS: [&str; 4] = [
     "SELECT 'event ' || id, no || quote(event) || quote(prev_hash) || quote(hash) FROM event",
-    "SELECT 'poll ' || source || ' ' || seq, at || outcome || asked || changed || quote(fault) || quote(failed)
-     || quote(changes) FROM poll",
+    // Earlier schemas wrote the outcome's word.
+    "SELECT 'poll ' || source || ' ' || seq, at || CASE outcome WHEN 'complete' THEN 0 WHEN 'partial' THEN 1
+     WHEN 'failed' THEN 2 ELSE outcome END || asked || changed || quote(fault) || quote(failed) || quote(changes) FROM poll",
     "SELECT 'notification ' || id, channel || created_at || quote(payload) FROM notification",
     "SELECT 'attempt ' || id || ' ' || n, started_at FROM attempt JOIN notification ON notification = no",
 ];
