@@ -4,6 +4,7 @@
 //! because only here do time, waiting and I/O meet. The loops' bodies ([`Agent::collect_once`], [`Agent::tend_once`],
 //! [`Agent::deliver_once`]) take the time as an argument and can be driven by hand; the loops only call them.
 
+pub mod backtest;
 pub mod clock;
 mod collect;
 mod deliver;

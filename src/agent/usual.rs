@@ -60,7 +60,7 @@ fn of_row(row: EpisodeRow) -> Option<Raised> {
 }
 
 /// Calls `take` with each poll from `first` to `last` and what it said of every slot.
-pub(super) fn each_column(
+pub fn each_column(
     reader: &Reader,
     source: &str,
     first: u64,

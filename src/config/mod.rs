@@ -6,6 +6,7 @@
 //! print its warnings. A part of its own because nothing may start on a file that was not checked whole.
 
 mod agent;
+mod amend;
 mod calendars;
 mod defaults;
 mod fleet;

@@ -88,6 +88,54 @@ pub(super) fn read(section: &mut Section<'_>, known: &Known<'_>, defaults: &Defa
     Some(rule)
 }
 
+/// The rule with what `section` says otherwise: all but its name and what it judges.
+pub(super) fn amend(section: &mut Section<'_>, rule: &Rule, known: &Known<'_>) -> Option<Rule> {
+    let when = section.has("when").then(|| condition(section, "when", rule.per));
+    let clear = section.has("clear_when").then(|| condition(section, "clear_when", rule.per));
+    let own = Defaults::read(section, known.channels);
+    let during = during(section, known);
+    let scope = scope(section, known);
+    let (when_text, when) = match when {
+        Some(condition) => condition?,
+        None => (rule.when_text.clone(), rule.when.clone()),
+    };
+    let (clear_when_text, clear_when) = match clear {
+        Some(condition) => optional(Some(condition))?,
+        None => (rule.clear_when_text.clone(), rule.clear_when.clone()),
+    };
+    let list = |given: bool, new, old| if given { new } else { old };
+    let old = rule.scope.clone();
+    let scope = Scope {
+        users: list(section.has("users"), scope.users, old.users),
+        except: list(section.has("except"), scope.except, old.except),
+        groups: if section.has("groups") { scope.groups } else { old.groups },
+        sources: if section.has("sources") { scope.sources } else { old.sources },
+    };
+    let mut amended = Rule {
+        when_text,
+        when,
+        clear_when_text,
+        clear_when,
+        limit: own.limit.or(rule.limit),
+        policy: Policy {
+            hold: own.hold.unwrap_or(rule.policy.hold),
+            clear_hold: own.clear_hold.unwrap_or(rule.policy.clear_hold),
+        },
+        severity: own.severity.unwrap_or(rule.severity),
+        notify: own.notify.unwrap_or_else(|| rule.notify.clone()),
+        repeat: own.repeat.or(rule.repeat),
+        max_gap: own.max_gap.or(rule.max_gap),
+        absent: own.absent.unwrap_or(rule.absent),
+        during: during.or_else(|| rule.during.clone()),
+        on_leave: own.on_leave.unwrap_or(rule.on_leave),
+        mode: own.mode.unwrap_or(rule.mode),
+        scope,
+        ..rule.clone()
+    };
+    amended.version = version(&amended);
+    Some(amended)
+}
+
 fn reserved(section: &Section<'_>, name: &str) -> bool {
     let reserved = name.to_lowercase().starts_with(RESERVED);
     if reserved {
@@ -153,7 +201,7 @@ fn scope(section: &mut Section<'_>, known: &Known<'_>) -> Scope {
 }
 
 /// A hash of what the rule does, however the file is laid out.
-fn version(rule: &Rule) -> String {
+pub(super) fn version(rule: &Rule) -> String {
     let globs = |list: &[globset::GlobMatcher]| sorted(list.iter().map(|glob| glob.glob().to_string()));
     let clear = rule.clear_when.as_ref().map(Program::canonical);
     let form = format!(

@@ -4,6 +4,7 @@
 mod absentees;
 pub mod alert;
 pub mod backoff;
+pub mod backtest;
 pub mod calendar;
 mod due;
 pub mod elapsed;

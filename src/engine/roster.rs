@@ -72,8 +72,13 @@ impl Watch {
         if self.roster.as_ref().is_some_and(same) {
             return;
         }
-        self.roster = Some(column);
         self.roster_is_new = true;
+        self.put_roster(column);
+    }
+
+    /// The roster by slot, as the store keeps it.
+    pub(super) fn put_roster(&mut self, column: Vec<Listed>) {
+        self.roster = Some(column);
         self.look_at_all();
         self.last.resize(self.names.len(), super::reading::Reading::NOT_POLLED);
         let member = members(&self.setup.users, self.roster.as_deref(), &mut self.names);

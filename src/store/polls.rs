@@ -278,6 +278,17 @@ impl Reader {
         })
     }
 
+    /// The number of the first poll of `source` at or after `at` that can still be told.
+    pub fn first_poll(&self, source: &str, at: Time) -> Result<Option<u64>, StoreError> {
+        self.run(|c| {
+            let row = source::expect(c, source)?;
+            let query = "SELECT min(seq) FROM poll WHERE source = ?1 AND at >= ?2 AND seq >= ?3";
+            let bounds = params![row.id, at.millis(), row.first_seq.cast_signed()];
+            let first: Option<i64> = c.query_row(query, bounds, |found| found.get(0))?;
+            Ok(first.map(i64::cast_unsigned))
+        })
+    }
+
     /// What each poll with `from <= at < to` said of a user. [`StoreError::NotFound`] for an unknown user or source.
     pub fn history(&self, source: &str, user: &str, from: Time, to: Time) -> Result<History, StoreError> {
         self.run(|c| history(c, source, user, from, to))

@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::codec::{self, Cursor, Malformed};
 use super::error::StoreError;
+use super::{Reader, source};
 use crate::engine::outcome::PollRow;
 use crate::engine::roster::Listed;
 
@@ -62,6 +63,26 @@ pub(super) fn newest(c: &Connection, source: i64) -> Result<Option<Vec<Listed>>,
     let bytes: Option<Vec<u8>> = c.query_row(query, [source], |row| row.get(0)).optional()?;
     let broken = |_| StoreError::corrupt("the roster does not read");
     bytes.map(|bytes| unpack(&bytes)).transpose().map_err(broken)
+}
+
+impl Reader {
+    /// The rosters of a source by the poll they came with: the one in force at poll `from`, and all later ones.
+    pub fn rosters(&self, source: &str, from: u64) -> Result<Vec<(u64, Vec<Listed>)>, StoreError> {
+        self.run(|c| {
+            let row = source::expect(c, source)?;
+            let query = "SELECT seq, users FROM roster WHERE source = ?1 AND seq >=
+                         coalesce((SELECT max(seq) FROM roster WHERE source = ?1 AND seq <= ?2), 0) ORDER BY seq";
+            let mut query = c.prepare_cached(query)?;
+            let mut rows = query.query(params![row.id, from.cast_signed()])?;
+            let mut found = Vec::new();
+            while let Some(row) = rows.next()? {
+                let (seq, users): (i64, Vec<u8>) = (row.get(0)?, row.get(1)?);
+                let broken = |_| StoreError::corrupt(format!("the roster of poll {seq} does not read"));
+                found.push((seq.cast_unsigned(), unpack(&users).map_err(broken)?));
+            }
+            Ok(found)
+        })
+    }
 }
 
 /// A line for each roster that does not read.

@@ -1,0 +1,165 @@
+//! The past of one source, read from the store and handed to playbacks poll by poll.
+//!
+//! Neighbours: `engine::backtest` decides what would have been, commands ask and print. A part of its own because several
+//! versions of the rules are played over one reading of the store, and none of them may see a poll the others do not.
+
+use crate::config;
+use crate::engine::backtest::report::Coverage;
+use crate::engine::backtest::{PastPoll, Playback};
+use crate::engine::reading::{Kind, PollOutcome, Reading};
+use crate::engine::time::{Span, Time};
+use crate::store::{Reader, StoreError, StoredPoll};
+
+use super::usual::{each_column, study};
+
+/// The stretch of the past that is asked about.
+#[derive(Clone, Copy, Debug)]
+pub struct Stretch {
+    pub from: Time,
+    pub until: Time,
+    /// How much earlier the rules are played, so that windows are full at `from`.
+    pub run_up: Span,
+}
+
+/// Looks on while the past is played.
+pub trait Watcher {
+    /// Each poll that is asked about, and what it said of every slot.
+    fn poll(&mut self, _poll: &StoredPoll, _column: &[Reading]) {}
+    /// So many polls of so many are done.
+    fn progress(&mut self, _done: u64, _of: u64) {}
+}
+
+/// Plays the polls of `source` to each of `playbacks`, and says how well the source was watched meanwhile.
+///
+/// # Errors
+/// What the store says; a source that was never polled is [`StoreError::NotFound`].
+pub fn play(
+    reader: &Reader,
+    source: &config::Source,
+    stretch: Stretch,
+    playbacks: &mut [Playback],
+    watcher: &mut dyn Watcher,
+) -> Result<Coverage, StoreError> {
+    let name = &source.name;
+    let mut coverage = Coverage { source: name.clone(), ..Coverage::default() };
+    coverage.scheduled = scheduled(source, stretch);
+    let last = reader.load_source(name)?.memory.seq;
+    let Some(first) = reader.first_poll(name, stretch.from - stretch.run_up)? else {
+        coverage.saw(stretch.from, stretch.until, source.interval.times(3));
+        return Ok(coverage);
+    };
+    let mut playing = Playing {
+        reader,
+        stretch,
+        coverage,
+        interval: source.interval,
+        rosters: reader.rosters(name, first)?,
+        spare: vec![Vec::new(); playbacks.len()],
+        seen: stretch.from,
+        known: Vec::new(),
+        wrong: None,
+    };
+    let mut done = 0;
+    each_column(reader, name, first, last, |poll, column| {
+        done += 1;
+        if poll.at >= stretch.until || playing.wrong.is_some() {
+            return;
+        }
+        watcher.progress(done, last - first + 1);
+        if poll.at >= stretch.from {
+            watcher.poll(poll, column);
+        }
+        if let Err(error) = playing.poll(name, poll, column, playbacks) {
+            playing.wrong = Some(error);
+        }
+    })?;
+    let Playing { mut coverage, seen, known, wrong, .. } = playing;
+    if let Some(error) = wrong {
+        return Err(error);
+    }
+    coverage.saw(seen, stretch.until, source.interval.times(3));
+    coverage.unknown_users = playbacks.first().map_or(0, |one| one.unknown(&known));
+    Ok(coverage)
+}
+
+/// Instants of the schedule in the stretch.
+fn scheduled(source: &config::Source, stretch: Stretch) -> u64 {
+    let mut count = 0;
+    let mut at = stretch.from - Span::from_millis(1);
+    while let Some(next) = source.schedule.next_after(at).filter(|next| *next < stretch.until) {
+        (count, at) = (count + 1, next);
+    }
+    count
+}
+
+struct Playing<'a> {
+    reader: &'a Reader,
+    stretch: Stretch,
+    coverage: Coverage,
+    interval: Span,
+    /// Still to come, the next one first.
+    rosters: Vec<(u64, Vec<crate::engine::roster::Listed>)>,
+    /// A column for each playback, to be filled again and again.
+    spare: Vec<Vec<Reading>>,
+    /// The instant of the last usable poll, or where the stretch begins.
+    seen: Time,
+    /// Slots of which a reading is known in the stretch.
+    known: Vec<bool>,
+    wrong: Option<StoreError>,
+}
+
+impl Playing<'_> {
+    fn poll(
+        &mut self,
+        source: &str,
+        poll: &StoredPoll,
+        column: &[Reading],
+        playbacks: &mut [Playback],
+    ) -> Result<(), StoreError> {
+        while self.rosters.first().is_some_and(|(seq, _)| *seq <= poll.seq) {
+            let (_, roster) = self.rosters.remove(0);
+            playbacks.iter_mut().for_each(|playback| playback.roster(roster.clone()));
+        }
+        if poll.at >= self.stretch.from {
+            self.cover(poll, column);
+        }
+        let past = PastPoll {
+            seq: poll.seq,
+            at: poll.at,
+            elapsed: poll.elapsed,
+            jump: poll.jump,
+            fault: poll.fault.clone(),
+        };
+        for (playback, spare) in playbacks.iter_mut().zip(&mut self.spare) {
+            if let Some(mut lesson) = playback.lesson(poll.at) {
+                study(self.reader, source, poll.seq - 1, &mut lesson)?;
+                playback.learn(lesson);
+            }
+            let mut readings = std::mem::take(spare);
+            readings.clear();
+            readings.extend_from_slice(column);
+            *spare = playback.poll(&past, readings);
+        }
+        Ok(())
+    }
+
+    fn cover(&mut self, poll: &StoredPoll, column: &[Reading]) {
+        self.coverage.polls += 1;
+        if poll.outcome == PollOutcome::Failed {
+            return;
+        }
+        self.coverage.usable += 1;
+        self.coverage.saw(self.seen, poll.at, self.interval.times(3));
+        self.seen = self.seen.max(poll.at);
+        let is_known = |reading: Reading| matches!(reading.kind(), Kind::Online(_) | Kind::Absent);
+        if self.known.len() < column.len() {
+            let more = column[self.known.len()..].iter().map(|reading| is_known(*reading));
+            self.known.extend(more);
+        }
+        for (slot, reading) in &poll.changes {
+            if let Some(known) = self.known.get_mut(*slot as usize) {
+                *known |= is_known(*reading);
+            }
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Rules played over readings that are kept: which episodes they would have raised, with nothing sent.
+//!
+//! `report` counts what came of it, `compare` sets it against findings and other versions of the rule. Neighbours: the
+//! agent reads the polls from the store and hands them over one by one; `judge` decides as it does live. A part of its
+//! own because the past is played from an earlier poll than it is asked about: windows and holds must be full by then.
+
+pub mod compare;
+pub mod report;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::event::{EndReason, Event, EventKind, Limit, Subject};
+use super::judge::judge;
+use super::lang::Signal;
+use super::names::Names;
+use super::own::Own;
+use super::reading::{Fault, Poll, Reading};
+use super::roster::Listed;
+use super::rule::{Hold, Rule};
+use super::time::{Span, Time};
+use super::usual::{Lesson, Raised};
+use super::watch::{Remembered, Setup, Watch};
+
+/// One stretch from firing to its end, as the readings tell it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Episode {
+    pub rule: String,
+    pub source: String,
+    pub subject: Subject,
+    /// The first breach.
+    pub since: Time,
+    pub fired_at: Time,
+    /// None while it goes on at the last poll.
+    pub ended_at: Option<Time>,
+    pub reason: Option<EndReason>,
+    /// The highest value, where any is known.
+    pub peak: Option<u32>,
+    pub limit: Option<Limit>,
+    /// Time in holes.
+    pub blind: Span,
+}
+
+impl Episode {
+    /// From firing to its end, or to `now` where it goes on.
+    pub fn length(&self, now: Time) -> Span {
+        self.ended_at.unwrap_or(now).since(self.fired_at).max(Span::ZERO)
+    }
+
+    /// Whether two stretches, from first breach to end, have a moment in common; an open one goes on for ever.
+    pub fn meets(&self, since: Time, ended_at: Option<Time>) -> bool {
+        ended_at.is_none_or(|end| self.since <= end) && self.ended_at.is_none_or(|end| since <= end)
+    }
+}
+
+/// What is kept of a poll beside its readings.
+#[derive(Clone, PartialEq, Debug)]
+pub struct PastPoll {
+    pub seq: u64,
+    pub at: Time,
+    pub elapsed: Span,
+    pub jump: Option<Span>,
+    pub fault: Option<Fault>,
+}
+
+/// The rules of one source while its past is played.
+#[derive(Debug)]
+pub struct Playback {
+    watch: Watch,
+    /// Episodes that fired earlier are left out: the polls before only fill windows and holds.
+    from: Time,
+    open: BTreeMap<(String, Subject), Episode>,
+    done: Vec<Episode>,
+}
+
+impl Playback {
+    /// `names` are those of the store's slots.
+    pub fn new(setup: Arc<Setup>, names: Names, roster: Option<Vec<Listed>>, from: Time) -> Self {
+        let remembered = Remembered { names, roster, ..Remembered::default() };
+        Self { watch: Watch::new(setup, remembered), from, open: BTreeMap::new(), done: Vec::new() }
+    }
+
+    /// From this poll on the instance's own list is this, by slot.
+    pub fn roster(&mut self, roster: Vec<Listed>) {
+        self.watch.put_roster(roster);
+    }
+
+    /// What must be read before the poll of `at` is played; then [`Self::learn`].
+    pub fn lesson(&self, at: Time) -> Option<Lesson> {
+        let mut lesson = self.watch.lesson(at)?;
+        let rules: Vec<String> = lesson.rules().map(str::to_owned).collect();
+        for episode in self.done.iter().chain(self.open.values()).filter(|one| rules.contains(&one.rule)) {
+            let raised = Raised {
+                rule: episode.rule.clone(),
+                user: episode.subject.name.clone(),
+                since: episode.since,
+                fired_at: episode.fired_at,
+                ended_at: episode.ended_at,
+            };
+            if let Some(slot) = self.watch.names.slot(&raised.user) {
+                lesson.leave_out(slot, &raised);
+            }
+        }
+        Some(lesson)
+    }
+
+    pub fn learn(&mut self, lesson: Lesson) {
+        self.watch.learn(lesson);
+    }
+
+    /// Plays the next poll. `readings` are by slot; the column comes back to be filled again.
+    pub fn poll(&mut self, past: &PastPoll, readings: Vec<Reading>) -> Vec<Reading> {
+        let poll = Poll {
+            source: self.watch.setup.source.clone(),
+            seq: past.seq,
+            at: past.at,
+            elapsed: past.elapsed,
+            jump: past.jump,
+            readings,
+            batch_of: Vec::new(),
+            batches: Vec::new(),
+            requests: 0,
+            took: Span::ZERO,
+            fault: past.fault.clone(),
+            skew: None,
+        };
+        let outcome = judge(&mut self.watch, poll, past.at);
+        for event in outcome.events {
+            self.take(event);
+        }
+        outcome.poll.map(|row| row.poll.readings).unwrap_or_default()
+    }
+
+    /// Users that a rule here watches of whom nothing is known; `known` is by slot.
+    pub fn unknown(&self, known: &[bool]) -> usize {
+        let slots = 0..u32::try_from(self.watch.names.len()).unwrap_or(u32::MAX);
+        let unknown = |slot: &u32| !known.get(*slot as usize).copied().unwrap_or_default();
+        let watched = |slot: &u32| self.watch.plans.iter().any(|plan| plan.counts(*slot));
+        slots.filter(unknown).filter(watched).count()
+    }
+
+    fn take(&mut self, event: Event) {
+        if Own::of_name(&event.rule).is_some() {
+            return;
+        }
+        let key = (event.rule.clone(), event.subject.clone());
+        match event.kind {
+            EventKind::Fired => {
+                let episode = Episode {
+                    rule: event.rule,
+                    source: event.source.unwrap_or_default(),
+                    subject: event.subject,
+                    since: event.since,
+                    fired_at: event.at,
+                    ended_at: None,
+                    reason: None,
+                    peak: event.value.and_then(|value| value.peak),
+                    limit: event.limit,
+                    blind: event.blind,
+                };
+                self.open.insert(key, episode);
+            }
+            EventKind::Ended => {
+                if let Some(mut episode) = self.open.remove(&key) {
+                    episode.ended_at = Some(event.at);
+                    episode.reason = event.reason;
+                    episode.peak = event.value.and_then(|value| value.peak).max(episode.peak);
+                    episode.blind = event.blind;
+                    self.done.push(episode);
+                }
+            }
+            EventKind::Reminded
+            | EventKind::Escalated
+            | EventKind::Changed
+            | EventKind::Acked
+            | EventKind::Closed => {}
+        }
+    }
+
+    /// The episodes that fired in the time that is asked about, in the order in which they fired.
+    pub fn finish(self) -> Vec<Episode> {
+        let mut all = self.done;
+        all.extend(self.open.into_values());
+        all.retain(|episode| episode.fired_at >= self.from);
+        all.sort_by(|a, b| {
+            (a.fired_at, &a.rule, &a.source, &a.subject).cmp(&(b.fired_at, &b.rule, &b.source, &b.subject))
+        });
+        all
+    }
+}
+
+/// How long before the time that is asked about the rules must be played, so that windows and holds are full then,
+/// and episodes that go on are not taken for new ones.
+pub fn run_up(rules: &[Arc<Rule>], interval: Span) -> Span {
+    let hold = |hold: Hold| match hold {
+        Hold::For(span) => span,
+        Hold::Polls { of, .. } => interval.times(of.into()),
+    };
+    let of_rule = |rule: &Arc<Rule>| {
+        let window = rule.signals().into_iter().filter_map(Signal::window).max().unwrap_or_default();
+        window + hold(rule.policy.hold) + hold(rule.policy.clear_hold)
+    };
+    rules.iter().map(of_rule).max().unwrap_or_default() + Span::from_days(1)
+}

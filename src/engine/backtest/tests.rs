@@ -1,0 +1,129 @@
+//! Counting by hand, and the interval by published figures.
+
+use super::compare::{Concluded, Difference, Findings};
+use super::report::{Coverage, Report};
+use super::*;
+use crate::engine::event::{Finding, SubjectKind};
+
+const START: Time = Time::from_millis(1_795_392_000_000);
+
+fn at(minute: i64) -> Time {
+    START + Span::from_mins(minute)
+}
+
+/// Of a user, fired and ended in minutes from the start, first breach a minute before.
+fn episode(user: &str, fired: i64, ended: Option<i64>) -> Episode {
+    Episode {
+        rule: "shared".to_owned(),
+        source: "shanghai".to_owned(),
+        subject: Subject { kind: SubjectKind::User, name: user.to_owned() },
+        since: at(fired - 1),
+        fired_at: at(fired),
+        ended_at: ended.map(at),
+        reason: ended.map(|_| EndReason::Cleared),
+        peak: Some(3),
+        limit: None,
+        blind: Span::ZERO,
+    }
+}
+
+fn concluded(user: &str, since: i64, ended: i64, finding: Finding) -> Concluded {
+    Concluded {
+        episode: format!("ep_{user}{since}"),
+        source: "shanghai".to_owned(),
+        subject: Subject { kind: SubjectKind::User, name: user.to_owned() },
+        since: at(since),
+        ended_at: Some(at(ended)),
+        finding,
+    }
+}
+
+#[test]
+fn episodes_are_counted() {
+    let week = 7 * 24 * 60;
+    let all = [
+        episode("alice", 10, Some(20)),
+        episode("alice", 30, Some(35)),
+        episode("bob", week + 5, Some(week + 65)),
+        episode("carol", 2 * week - 30, None),
+    ];
+    let report = Report::of("shared", "v1", &all, START, at(2 * week));
+    assert_eq!((report.episodes, report.subjects, report.open), (4, 3, 1));
+    assert_eq!((report.per_week, report.most_in_a_week), (2.0, 2));
+    assert_eq!(report.median_length, Some(Span::from_mins(30)));
+    assert_eq!(report.longest.unwrap().subject.name, "bob");
+    let top: Vec<_> = report.top.iter().map(|one| (one.subject.name.as_str(), one.episodes)).collect();
+    assert_eq!(top, [("alice", 2), ("bob", 1), ("carol", 1)]);
+    let nothing = Report::of("other", "v1", &all, START, at(week));
+    assert_eq!((nothing.episodes, nothing.median_length, nothing.per_week), (0, None, 0.0));
+}
+
+#[test]
+fn findings_count_where_episodes_meet_them() {
+    let all = [
+        episode("alice", 10, Some(20)),
+        episode("alice", 50, Some(60)),
+        episode("bob", 10, Some(20)),
+        episode("carol", 10, None),
+    ];
+    let of = |concluded: &[Concluded]| Findings::of(&all.iter().collect::<Vec<_>>(), concluded);
+    let found = of(&[
+        concluded("alice", 15, 55, Finding::ConfirmedSharing),
+        concluded("alice", 12, 13, Finding::MultiDevice),
+        concluded("bob", 20, 30, Finding::MultiDevice),
+        concluded("bob", 21, 30, Finding::Compromised),
+        concluded("carol", 500, 600, Finding::Unsure),
+        concluded("dave", 10, 20, Finding::ConfirmedSharing),
+    ]);
+    assert_eq!((found.confirmed, found.refuted, found.unjudged), (2, 1, 1));
+    let missed: Vec<_> = found.missed.iter().map(|one| one.episode.as_str()).collect();
+    assert_eq!(missed, ["ep_bob21", "ep_dave10"]);
+    assert_eq!(found.precision.unwrap().n, 3);
+    assert_eq!(of(&[]).precision, None, "nothing is claimed where nobody judged");
+}
+
+/// Hits of n, and the two ends of the interval to three places.
+#[track_caller]
+fn interval(hits: usize, n: usize, low: f64, high: f64) {
+    let episodes: Vec<Episode> = (0..n).map(|i| episode(&format!("u{i}"), 10, Some(20))).collect();
+    let judged: Vec<Concluded> = (0..n)
+        .map(|i| {
+            let finding = if i < hits { Finding::ConfirmedSharing } else { Finding::MultiDevice };
+            concluded(&format!("u{i}"), 10, 20, finding)
+        })
+        .collect();
+    let found = Findings::of(&episodes.iter().collect::<Vec<_>>(), &judged).precision.unwrap();
+    let places = |share: f64| (share * 1000.0).round() / 1000.0;
+    assert_eq!((places(found.low), places(found.high), found.n), (low, high, n), "{hits} of {n}");
+}
+
+#[test]
+fn the_interval_is_wilsons() {
+    interval(12, 17, 0.469, 0.867);
+    interval(0, 10, 0.0, 0.278);
+    interval(10, 10, 0.722, 1.0);
+    interval(1, 1, 0.207, 1.0);
+    interval(81, 263, 0.255, 0.366);
+}
+
+#[test]
+fn versions_differ_by_episodes_that_do_not_meet() {
+    let before = [episode("alice", 10, Some(20)), episode("bob", 10, Some(20)), episode("bob", 90, None)];
+    let after = [episode("alice", 15, Some(40)), episode("carol", 10, None), episode("bob", 500, None)];
+    let found = Difference::between(&before, &after);
+    let names = |list: &[Episode]| list.iter().map(|one| one.subject.name.clone()).collect::<Vec<_>>();
+    assert_eq!(
+        (names(&found.more), names(&found.fewer), found.same),
+        (vec!["carol".into()], vec!["bob".into()], 2)
+    );
+    assert_eq!(Difference::between(&[], &[]), Difference::default());
+}
+
+#[test]
+fn gaps_are_what_is_longer_than_three_intervals() {
+    let mut coverage = Coverage { scheduled: 10, usable: 5, ..Coverage::default() };
+    let longest = Span::from_mins(15);
+    coverage.saw(at(0), at(15), longest);
+    coverage.saw(at(15), at(31), longest);
+    assert_eq!((coverage.gaps.len(), coverage.blind, coverage.share()), (1, Span::from_mins(16), Some(0.5)));
+}
