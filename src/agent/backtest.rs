@@ -6,6 +6,7 @@
 use crate::config;
 use crate::engine::backtest::report::Coverage;
 use crate::engine::backtest::{PastPoll, Playback};
+use crate::engine::past::Column;
 use crate::engine::reading::{Kind, PollOutcome, Reading};
 use crate::engine::time::{Span, Time};
 use crate::store::{Reader, StoreError, StoredPoll};
@@ -19,12 +20,14 @@ pub struct Stretch {
     pub until: Time,
     /// How much earlier the rules are played, so that windows are full at `from`.
     pub run_up: Span,
+    /// More than this between two usable polls is a gap.
+    pub max_gap: Span,
 }
 
 /// Looks on while the past is played.
 pub trait Watcher {
     /// Each poll that is asked about, and what it said of every slot.
-    fn poll(&mut self, _poll: &StoredPoll, _column: &[Reading]) {}
+    fn poll(&mut self, _poll: &StoredPoll, _column: &Column) {}
     /// So many polls of so many are done.
     fn progress(&mut self, _done: u64, _of: u64) {}
 }
@@ -45,14 +48,13 @@ pub fn play(
     coverage.scheduled = scheduled(source, stretch);
     let last = reader.load_source(name)?.memory.seq;
     let Some(first) = reader.first_poll(name, stretch.from - stretch.run_up)? else {
-        coverage.saw(stretch.from, stretch.until, source.interval.times(3));
+        coverage.saw(stretch.from, stretch.until, stretch.max_gap);
         return Ok(coverage);
     };
     let mut playing = Playing {
         reader,
         stretch,
         coverage,
-        interval: source.interval,
         rosters: reader.rosters(name, first)?,
         spare: vec![Vec::new(); playbacks.len()],
         seen: stretch.from,
@@ -77,7 +79,7 @@ pub fn play(
     if let Some(error) = wrong {
         return Err(error);
     }
-    coverage.saw(seen, stretch.until, source.interval.times(3));
+    coverage.saw(seen, stretch.until, stretch.max_gap);
     coverage.unknown_users = playbacks.first().map_or(0, |one| one.unknown(&known));
     Ok(coverage)
 }
@@ -96,7 +98,6 @@ struct Playing<'a> {
     reader: &'a Reader,
     stretch: Stretch,
     coverage: Coverage,
-    interval: Span,
     /// Still to come, the next one first.
     rosters: Vec<(u64, Vec<crate::engine::roster::Listed>)>,
     /// A column for each playback, to be filled again and again.
@@ -113,7 +114,7 @@ impl Playing<'_> {
         &mut self,
         source: &str,
         poll: &StoredPoll,
-        column: &[Reading],
+        column: &Column,
         playbacks: &mut [Playback],
     ) -> Result<(), StoreError> {
         while self.rosters.first().is_some_and(|(seq, _)| *seq <= poll.seq) {
@@ -137,29 +138,27 @@ impl Playing<'_> {
             }
             let mut readings = std::mem::take(spare);
             readings.clear();
-            readings.extend_from_slice(column);
+            readings.extend_from_slice(&column.readings());
             *spare = playback.poll(&past, readings);
         }
         Ok(())
     }
 
-    fn cover(&mut self, poll: &StoredPoll, column: &[Reading]) {
+    fn cover(&mut self, poll: &StoredPoll, column: &Column) {
         self.coverage.polls += 1;
         if poll.outcome == PollOutcome::Failed {
             return;
         }
         self.coverage.usable += 1;
-        self.coverage.saw(self.seen, poll.at, self.interval.times(3));
+        self.coverage.saw(self.seen, poll.at, self.stretch.max_gap);
         self.seen = self.seen.max(poll.at);
-        let is_known = |reading: Reading| matches!(reading.kind(), Kind::Online(_) | Kind::Absent);
-        if self.known.len() < column.len() {
-            let more = column[self.known.len()..].iter().map(|reading| is_known(*reading));
-            self.known.extend(more);
-        }
-        for (slot, reading) in &poll.changes {
-            if let Some(known) = self.known.get_mut(*slot as usize) {
-                *known |= is_known(*reading);
-            }
+        self.known.resize(self.known.len().max(column.len()), false);
+        let first = self.coverage.usable == 1;
+        let all = column.readings();
+        let turned = column.turned().iter().copied();
+        let whole = (0_u32..).zip(all.iter().copied()).filter(|_| first);
+        for (slot, reading) in turned.chain(whole) {
+            self.known[slot as usize] |= matches!(reading.kind(), Kind::Online(_) | Kind::Absent);
         }
     }
 }

@@ -67,7 +67,7 @@ fn uses_limit(rule: &Rule) -> bool {
 
 impl Coverage<'_> {
     /// Users by index, which is their slot here.
-    fn slots(&self) -> std::ops::Range<u32> {
+    pub(super) fn slots(&self) -> std::ops::Range<u32> {
         0..u32::try_from(self.source.users.len()).unwrap_or(u32::MAX)
     }
 

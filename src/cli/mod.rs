@@ -6,6 +6,8 @@
 mod acts;
 mod alerts;
 mod api;
+mod backtest;
+mod backtested;
 mod busy;
 mod check;
 mod coverage;
@@ -29,6 +31,7 @@ mod roster;
 mod rules;
 mod run;
 mod stderr;
+mod suggest;
 mod trials;
 mod users;
 mod when;

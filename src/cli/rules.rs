@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 use super::coverage::{self, Coverage, scope, subjects};
-use super::{Common, Exit, Failure, open, print, trials, when};
+use super::{Common, Exit, Failure, backtest, open, print, suggest, trials, when};
 use crate::config::Config;
 use crate::engine::event::Severity;
 use crate::engine::lang::Signal;
@@ -27,6 +27,10 @@ enum Verb {
     List,
     /// Play the [[test]] tables: timelines of readings, and the alerts that are to be there
     Test(trials::Args),
+    /// How rules would have behaved over the readings that are kept; sends nothing
+    Backtest(backtest::Args),
+    /// Limits and holds a rule might have, by what the kept readings would have raised
+    Suggest(suggest::Args),
 }
 
 /// One object of `rules list --json`.
@@ -50,6 +54,8 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
     match &args.verb {
         Verb::List => list(common),
         Verb::Test(args) => trials::run(common, args),
+        Verb::Backtest(args) => backtest::run(common, args),
+        Verb::Suggest(args) => suggest::run(common, args),
     }
 }
 
@@ -94,7 +100,7 @@ fn list(common: &Common) -> Result<Exit, Failure> {
     Ok(Exit::Fine)
 }
 
-fn hold(hold: Hold) -> String {
+pub(super) fn hold(hold: Hold) -> String {
     match hold {
         Hold::For(Span::ZERO) => "at once".to_owned(),
         Hold::For(span) => span.to_string(),

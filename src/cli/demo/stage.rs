@@ -133,6 +133,7 @@ when = "online > limit"
 limit = 2
 for = "6s"
 clear_for = "4s"
+max_gap = "15m" # the two weeks of history have a poll every five minutes
 severity = "high"
 
 [[rule]]
@@ -142,6 +143,7 @@ users = ["gateway-*"]
 absent = "zero"
 for = "6s"
 clear_for = "2s"
+max_gap = "15m"
 severity = "critical"
 
 [[channel]]

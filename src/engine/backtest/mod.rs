@@ -5,6 +5,7 @@
 //! own because the past is played from an earlier poll than it is asked about: windows and holds must be full by then.
 
 pub mod compare;
+pub mod habits;
 pub mod report;
 #[cfg(test)]
 mod tests;

@@ -26,7 +26,7 @@ pub struct Coverage {
     pub polls: u64,
     /// Those that say something.
     pub usable: u64,
-    /// More than three intervals without a usable poll; what happened there is unknown.
+    /// More than `max_gap` without a usable poll; what happened there is unknown.
     pub gaps: Vec<Gap>,
     #[serde(rename = "blind_ms")]
     pub blind: Span,

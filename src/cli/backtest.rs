@@ -1,0 +1,295 @@
+//! `seatwatch rules backtest`: how rules would have behaved over the readings that are kept, with nothing sent.
+//!
+//! Neighbours: `agent::backtest` plays the past, `backtested` prints what came of it, `suggest` plays candidates the same
+//! way. A part of its own because whoever switches a rule on rests on it, and it must say what is not known.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::backtested::{self, Against, Told, ToldRule};
+use super::{Common, Exit, Failure, open, pick, print, when};
+use crate::agent::backtest::{Stretch, Watcher, play};
+use crate::agent::clock;
+use crate::config::{Config, Source};
+use crate::engine::backtest::compare::{Concluded, Difference, Findings};
+use crate::engine::backtest::report::{Coverage, Report};
+use crate::engine::backtest::{Episode, Playback, run_up};
+use crate::engine::event::EndReason;
+use crate::engine::past::Column;
+use crate::engine::rule::Rule;
+use crate::engine::time::Time;
+use crate::engine::watch::Setup;
+use crate::store::{EpisodeFilter, EpisodeRow, Reader, StoreError, StoredPoll};
+
+#[derive(clap::Args, Debug)]
+pub(super) struct Args {
+    /// The rules to play; all of the file if none is named
+    #[arg(value_name = "RULE")]
+    rules: Vec<String>,
+    /// From when on: so long ago, or a time
+    #[arg(long, value_name = "TIME", default_value = "30d")]
+    since: String,
+    /// Up to when: so long ago, or a time; now if left out
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// The rules with another value for a key, as in limit=3 or for=5m or 'when=online > 4'
+    #[arg(long, value_name = "KEY=VALUE", conflicts_with = "against")]
+    set: Vec<String>,
+    /// The rules as another rules file has them
+    #[arg(long, value_name = "FILE")]
+    against: Option<PathBuf>,
+    /// List the episodes that come and go compared with the rules as they are
+    #[arg(long)]
+    diff: bool,
+}
+
+/// A version of the rules that is played.
+pub(super) struct Version<'c> {
+    pub(super) config: &'c Config,
+    pub(super) rules: Vec<Arc<Rule>>,
+}
+
+/// Looks at each poll of a source that is asked about.
+pub(super) type Looking<'l> = dyn FnMut(&str, &StoredPoll, &Column) + 'l;
+
+/// What came of each version, in the order in which they were given.
+pub(super) struct Played {
+    pub(super) coverage: Vec<Coverage>,
+    pub(super) episodes: Vec<Vec<Episode>>,
+}
+
+pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
+    let (config, reader) = open::reader(common)?;
+    let (zone, now) = (config.agent.timezone, clock::now());
+    let from = when::time_or_ago("--since", &args.since, zone, now)?;
+    let until =
+        args.until.as_deref().map(|text| when::time_or_ago("--until", text, zone, now)).transpose()?;
+    let until = until.unwrap_or(now);
+    if from >= until {
+        return Err(Failure::usage("--since: lies at or after the end of the time that is played"));
+    }
+    let rules = chosen(&config, &args.rules)?;
+    let other = args.against.as_deref().map(|path| Config::load(path, now)).transpose()?;
+    let variant = variant(&config, &rules, args, other.as_ref())?;
+    let mut versions = vec![Version { config: &config, rules: rules.clone() }];
+    versions.extend(variant);
+    let played = played(&reader, &versions, from, until, &mut |_, _, _| {})?;
+    let live = live(&reader, &rules, from, until)?;
+    let told = Told {
+        from,
+        until,
+        rules: rules
+            .iter()
+            .enumerate()
+            .map(|(n, rule)| told(rule, n, &versions, &played, &live, (from, until)))
+            .collect(),
+        coverage: played.coverage,
+        listed: args.diff,
+    };
+    if common.json {
+        print::json(&told)?;
+    } else {
+        print::raw(backtested::text(&told, zone).as_bytes());
+    }
+    Ok(Exit::Fine)
+}
+
+/// The rules meant: those named, or all.
+pub(super) fn chosen(config: &Config, names: &[String]) -> Result<Vec<Arc<Rule>>, Failure> {
+    if config.rules.is_empty() {
+        return Err(Failure::usage("the rules file has no [[rule]]"));
+    }
+    if names.is_empty() {
+        return Ok(config.rules.iter().cloned().map(Arc::new).collect());
+    }
+    let known = || config.rules.iter().map(|rule| rule.name.as_str());
+    let find = |name: &String| {
+        let rule = config.rules.iter().find(|rule| rule.name == *name);
+        rule.cloned().map(Arc::new).ok_or_else(|| pick::unknown("rule", name, known()))
+    };
+    names.iter().map(find).collect()
+}
+
+/// The rules as `--set` or `--against` would have them, rule by rule those of `rules`.
+fn variant<'c>(
+    config: &'c Config,
+    rules: &[Arc<Rule>],
+    args: &Args,
+    other: Option<&'c Config>,
+) -> Result<Option<Version<'c>>, Failure> {
+    if let Some(other) = other {
+        let names: Vec<String> = rules.iter().map(|rule| rule.name.clone()).collect();
+        return Ok(Some(Version { config: other, rules: chosen(other, &names)? }));
+    }
+    if args.set.is_empty() {
+        return Ok(None);
+    }
+    if args.rules.is_empty() && rules.len() > 1 {
+        return Err(Failure::usage(
+            "--set: name the rule that is to have it, as in `rules backtest RULE --set limit=3`",
+        ));
+    }
+    let amended = |rule: &Arc<Rule>| config.amended(rule, &args.set).map(Arc::new);
+    Ok(Some(Version { config, rules: rules.iter().map(amended).collect::<Result<_, _>>()? }))
+}
+
+/// Plays all versions over every source that their rules cover.
+pub(super) fn played(
+    reader: &Reader,
+    versions: &[Version<'_>],
+    from: Time,
+    until: Time,
+    looking: &mut Looking<'_>,
+) -> Result<Played, Failure> {
+    let mut all = Played { coverage: Vec::new(), episodes: vec![Vec::new(); versions.len()] };
+    let Some(first) = versions.first() else { return Ok(all) };
+    for source in &first.config.sources {
+        let covers = |rule: &Arc<Rule>| rule.scope.covers_source(&source.name);
+        if !versions.iter().any(|version| version.rules.iter().any(covers)) {
+            continue;
+        }
+        let loaded = match reader.load_source(&source.name) {
+            Ok(loaded) => loaded,
+            Err(StoreError::NotFound { .. }) => continue,
+            Err(error) => return Err(error.into()),
+        };
+        let longest = versions.iter().map(|version| run_up(&version.rules, source.interval)).max();
+        let gaps = versions.iter().flat_map(|version| &version.rules).filter(|rule| covers(rule));
+        let gap = gaps.map(|rule| rule.max_gap.unwrap_or_else(|| source.interval.times(3))).min();
+        let max_gap = gap.unwrap_or_default();
+        let stretch = Stretch { from, until, run_up: longest.unwrap_or_default(), max_gap };
+        let mut playbacks: Vec<Playback> = Vec::with_capacity(versions.len());
+        for version in versions {
+            let setup = setup(version, source, reader)?;
+            playbacks.push(Playback::new(setup, loaded.names.clone(), loaded.roster.clone(), from));
+        }
+        let mut watcher = Shown { bar: bar(&source.name), source: &source.name, looking };
+        let coverage = play(reader, source, stretch, &mut playbacks, &mut watcher)?;
+        watcher.bar.finish_and_clear();
+        all.coverage.push(coverage);
+        for (episodes, playback) in all.episodes.iter_mut().zip(playbacks) {
+            episodes.extend(playback.finish());
+        }
+    }
+    Ok(all)
+}
+
+fn setup(version: &Version<'_>, source: &Source, reader: &Reader) -> Result<Arc<Setup>, Failure> {
+    let fleet = Arc::new(version.config.fleet.clone());
+    let covers = |rule: &&Arc<Rule>| rule.scope.covers_source(&source.name);
+    Ok(Arc::new(Setup {
+        rules: version.rules.iter().filter(covers).cloned().collect(),
+        elsewhere: Vec::new(),
+        own_notify: Vec::new(),
+        ..crate::agent::setup(version.config, source, &fleet, &reader.install_id()?)
+    }))
+}
+
+struct Shown<'w, 'l> {
+    bar: ProgressBar,
+    source: &'w str,
+    looking: &'w mut Looking<'l>,
+}
+
+impl Watcher for Shown<'_, '_> {
+    fn poll(&mut self, poll: &StoredPoll, column: &Column) {
+        (self.looking)(self.source, poll, column);
+    }
+
+    fn progress(&mut self, done: u64, of: u64) {
+        if done == 1 {
+            self.bar.set_length(of);
+        }
+        if done.is_multiple_of(64) {
+            self.bar.set_position(done);
+        }
+    }
+}
+
+/// On stderr, and only on a terminal.
+fn bar(source: &str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr());
+    if let Ok(style) = ProgressStyle::with_template("{msg} {bar:30} {percent} %, {eta} left") {
+        bar.set_style(style);
+    }
+    bar.with_message(source.to_owned())
+}
+
+/// What was told live of the rules' subjects: episodes that fired in the time, or went on in it.
+fn live(reader: &Reader, rules: &[Arc<Rule>], from: Time, until: Time) -> Result<Vec<EpisodeRow>, Failure> {
+    let mut all = Vec::new();
+    for rule in rules {
+        let filter = EpisodeFilter {
+            all: true,
+            rule: Some(rule.name.clone()),
+            since: Some(from),
+            ..EpisodeFilter::default()
+        };
+        all.extend(
+            reader.episodes(&filter)?.into_iter().filter(|row| row.since.is_some_and(|at| at < until)),
+        );
+    }
+    Ok(all)
+}
+
+fn told(
+    rule: &Arc<Rule>,
+    number: usize,
+    versions: &[Version<'_>],
+    played: &Played,
+    live: &[EpisodeRow],
+    (from, until): (Time, Time),
+) -> ToldRule {
+    let of_rule = |version: usize| -> Vec<Episode> {
+        played.episodes[version].iter().filter(|episode| episode.rule == rule.name).cloned().collect()
+    };
+    let last = versions.len() - 1;
+    let shown = versions[last].rules.get(number).unwrap_or(rule);
+    let episodes = of_rule(last);
+    let rows: Vec<&EpisodeRow> = live.iter().filter(|row| row.rule == rule.name).collect();
+    let concluded: Vec<Concluded> = rows.iter().filter_map(|row| concluded(row)).collect();
+    let (against, before) = match last {
+        0 => (
+            Against::Live,
+            rows.iter().filter_map(|row| told_live(row)).filter(|one| one.fired_at >= from).collect(),
+        ),
+        _ => (Against::File, of_rule(0)),
+    };
+    ToldRule {
+        when: shown.when_text.clone(),
+        limit: shown.limit.filter(|_| shown.when.names_limit()),
+        hold: super::rules::hold(shown.policy.hold),
+        report: Report::of(&rule.name, &shown.version, &episodes, from, until),
+        findings: Findings::of(&episodes.iter().collect::<Vec<_>>(), &concluded),
+        against,
+        difference: Difference::between(&before, &episodes),
+    }
+}
+
+fn concluded(row: &EpisodeRow) -> Option<Concluded> {
+    Some(Concluded {
+        episode: row.episode.clone()?,
+        source: row.source.clone()?,
+        subject: row.subject.clone(),
+        since: row.since?,
+        ended_at: row.ended_at,
+        finding: row.finding?,
+    })
+}
+
+fn told_live(row: &EpisodeRow) -> Option<Episode> {
+    Some(Episode {
+        rule: row.rule.clone(),
+        source: row.source.clone()?,
+        subject: row.subject.clone(),
+        since: row.since?,
+        fired_at: row.fired_at?,
+        ended_at: row.ended_at,
+        reason: row.reason.or(row.ended_at.map(|_| EndReason::Cleared)),
+        peak: row.value.and_then(|value| value.peak),
+        limit: row.limit.clone(),
+        blind: row.blind,
+    })
+}

@@ -1,0 +1,231 @@
+//! What a backtest found, as text and as JSON.
+//!
+//! Neighbours: `backtest` gathers it. A part of its own because other programs read the JSON, and people decide by the
+//! text: it says what is unknown before it says what was found.
+
+use std::fmt::Write as _;
+
+use chrono_tz::Tz;
+use serde::{Serialize, Serializer};
+
+use super::{local, print, when};
+use crate::engine::backtest::Episode;
+use crate::engine::backtest::compare::{Difference, Findings, Precision};
+use crate::engine::backtest::report::{Coverage, Gap, Report};
+use crate::engine::time::{Span, Time};
+
+/// Episodes listed by `--diff`, gaps, and missed ones, each.
+const MOST_LISTED: usize = 20;
+
+/// `rules backtest --json`.
+#[derive(Serialize)]
+pub(super) struct Told {
+    pub(super) from: Time,
+    pub(super) until: Time,
+    pub(super) coverage: Vec<Coverage>,
+    pub(super) rules: Vec<ToldRule>,
+    /// Whether episodes that come and go are listed.
+    #[serde(skip)]
+    pub(super) listed: bool,
+}
+
+/// What the episodes are compared with.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Against {
+    /// What was told while the agent ran.
+    Live,
+    /// The rule as the file has it.
+    File,
+}
+
+#[derive(Serialize)]
+pub(super) struct ToldRule {
+    pub(super) when: String,
+    pub(super) limit: Option<u32>,
+    #[serde(rename = "for")]
+    pub(super) hold: String,
+    #[serde(flatten)]
+    pub(super) report: Report,
+    pub(super) findings: Findings,
+    pub(super) against: Against,
+    #[serde(serialize_with = "counts")]
+    pub(super) difference: Difference,
+}
+
+/// Counts, and the episodes themselves.
+fn counts<S: Serializer>(difference: &Difference, out: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct One<'e> {
+        source: &'e str,
+        subject: &'e crate::engine::event::Subject,
+        since: Time,
+        fired_at: Time,
+        ended_at: Option<Time>,
+        peak: Option<u32>,
+    }
+    #[derive(Serialize)]
+    struct Counts<'e> {
+        same: usize,
+        more: Vec<One<'e>>,
+        fewer: Vec<One<'e>>,
+    }
+    fn one(episode: &Episode) -> One<'_> {
+        let Episode { source, subject, since, fired_at, ended_at, peak, .. } = episode;
+        One { source, subject, since: *since, fired_at: *fired_at, ended_at: *ended_at, peak: *peak }
+    }
+    let list = |episodes| <[Episode]>::iter(episodes).map(one).collect();
+    Counts { same: difference.same, more: list(&difference.more), fewer: list(&difference.fewer) }
+        .serialize(out)
+}
+
+pub(super) fn text(told: &Told, zone: Tz) -> String {
+    let mut text = format!(
+        "from {} to {}; nothing is sent\n",
+        when::local(zone, told.from),
+        when::local(zone, told.until)
+    );
+    if told.coverage.is_empty() {
+        text += "unknown: there are no readings of any source that these rules cover\n";
+    }
+    for coverage in &told.coverage {
+        text += &covered(coverage, zone);
+    }
+    for rule in &told.rules {
+        text.push('\n');
+        text += &of_rule(rule, told, zone);
+    }
+    text
+}
+
+fn covered(coverage: &Coverage, zone: Tz) -> String {
+    let source = print::name(&coverage.source);
+    if coverage.usable == 0 {
+        return format!("{source}: unknown, for there is no reading in this time\n");
+    }
+    let share = coverage.share().map_or_else(String::new, |share| format!("{:.1} % of ", share * 100.0));
+    let mut text = format!("{source}: {share}{}", print::count(count(coverage.scheduled), "scheduled poll"));
+    let failed = coverage.polls - coverage.usable;
+    if failed > 0 {
+        let _ = write!(text, ", {failed} failed");
+    }
+    text.push('\n');
+    if !coverage.gaps.is_empty() {
+        let length = |gap: &Gap| gap.until.since(gap.from);
+        let longest = coverage.gaps.iter().max_by_key(|gap| length(gap));
+        let longest = longest.map_or_else(String::new, |gap| {
+            format!(", the longest {} from {}", when::length(length(gap)), when::local(zone, gap.from))
+        });
+        let _ = writeln!(
+            text,
+            "  blind {} in {}{longest}: what happened there is unknown",
+            when::length(coverage.blind),
+            print::count(coverage.gaps.len(), "gap")
+        );
+    }
+    if coverage.unknown_users > 0 {
+        let _ =
+            writeln!(text, "  {} without any reading: unknown", print::count(coverage.unknown_users, "user"));
+    }
+    text
+}
+
+fn count(n: u64) -> usize {
+    usize::try_from(n).unwrap_or(usize::MAX)
+}
+
+fn of_rule(rule: &ToldRule, told: &Told, zone: Tz) -> String {
+    let report = &rule.report;
+    let limit = rule.limit.map_or_else(String::new, |limit| format!(", limit {limit}"));
+    let mut text =
+        format!("{}: {}{limit}, {}\n", print::name(&report.rule), print::name(&rule.when), hold(&rule.hold));
+    let mut line = |what: &str, says: String| {
+        let _ = writeln!(text, "  {what:<11} {says}");
+    };
+    let open = if report.open > 0 { format!(", {} of them going on", report.open) } else { String::new() };
+    line("episodes", format!("{}{open}", report.episodes));
+    if report.episodes > 0 {
+        line("subjects", report.subjects.to_string());
+        line("per week", format!("{:.1}, at most {}", report.per_week, report.most_in_a_week));
+        let median = report.median_length.map(when::length).unwrap_or_default();
+        let longest = report.longest.as_ref().map(|one| {
+            format!(", the longest {}: {}", when::length(one.length(told.until)), shown(one, zone))
+        });
+        line("length", format!("median {median}{}", longest.unwrap_or_default()));
+        let top = report.top.iter().map(|busy| {
+            format!(
+                "{} {} ({})",
+                local::subject(Some(&busy.source), &busy.subject),
+                busy.episodes,
+                when::length(busy.firing)
+            )
+        });
+        line("most", top.collect::<Vec<_>>().join(", "));
+    }
+    line("findings", findings(&rule.findings));
+    for missed in rule.findings.missed.iter().take(MOST_LISTED) {
+        let subject = local::subject(Some(&missed.source), &missed.subject);
+        line(
+            "would miss",
+            format!(
+                "{subject} from {}, {} ({})",
+                when::local(zone, missed.since),
+                local::word(&missed.finding),
+                local::short(&missed.episode)
+            ),
+        );
+    }
+    let than = match rule.against {
+        Against::Live => "what was told live",
+        Against::File => "the rule as it is",
+    };
+    let difference = &rule.difference;
+    let (more, fewer) = (difference.more.len(), difference.fewer.len());
+    let hint = if told.listed || more + fewer == 0 { "" } else { "; --diff lists them" };
+    line("compared", format!("with {than}: +{more} -{fewer}, {} the same{hint}", difference.same));
+    if told.listed {
+        for (sign, list) in [("+", &difference.more), ("-", &difference.fewer)] {
+            for episode in list.iter().take(MOST_LISTED) {
+                let _ = writeln!(text, "    {sign} {}", shown(episode, zone));
+            }
+            if list.len() > MOST_LISTED {
+                let _ = writeln!(text, "    {sign} and {} more", list.len() - MOST_LISTED);
+            }
+        }
+    }
+    text
+}
+
+fn hold(hold: &str) -> String {
+    if hold == "at once" { hold.to_owned() } else { format!("for {hold}") }
+}
+
+fn shown(episode: &Episode, zone: Tz) -> String {
+    let until =
+        episode.ended_at.map_or_else(|| "going on".to_owned(), |at| format!("to {}", when::local(zone, at)));
+    let peak = episode.peak.map_or_else(String::new, |peak| format!(", peak {peak}"));
+    let blind = if episode.blind > Span::ZERO {
+        format!(", blind {}", when::length(episode.blind))
+    } else {
+        String::new()
+    };
+    let subject = local::subject(Some(&episode.source), &episode.subject);
+    format!("{subject} from {} {until}{peak}{blind}", when::local(zone, episode.fired_at))
+}
+
+fn findings(findings: &Findings) -> String {
+    let counts = format!(
+        "{} confirmed, {} refuted, {} not judged",
+        findings.confirmed, findings.refuted, findings.unjudged
+    );
+    let percent = |share: f64| (share * 100.0).round();
+    match findings.precision {
+        Some(Precision { share, low, high, n }) => format!(
+            "{counts}: precision {} % (n = {n}, 95 % interval {} to {} %)",
+            percent(share),
+            percent(low),
+            percent(high)
+        ),
+        None => format!("{counts}: precision unknown; close episodes with --finding to tell it"),
+    }
+}

@@ -1,0 +1,357 @@
+//! `seatwatch rules suggest`: which limit and hold a rule might have, by what the readings would have raised.
+//!
+//! Neighbours: `backtest` plays the candidates over the past, `engine::backtest::habits` says what users have as a rule.
+//! A part of its own because it advises: it says on how much history, and refuses where that is too little.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::backtest::{Played, Version, chosen, played};
+use super::{Common, Exit, Failure, coverage, local, open, print, rules, when};
+use crate::agent::clock;
+use crate::config::Config;
+use crate::engine::backtest::habits::{Habit, Habits, among};
+use crate::engine::rule::{Hold, Per, Policy, Rule};
+use crate::engine::time::{Span, Time};
+use crate::store::{Reader, StoreError};
+
+/// Less history says nothing about weeks.
+const LEAST: Span = Span::from_days(14);
+
+/// Limits that are tried, at most up to this.
+const HIGHEST: u32 = 8;
+
+/// Users that are listed.
+const MOST_LISTED: usize = 20;
+
+#[derive(clap::Args, Debug)]
+pub(super) struct Args {
+    /// The rule; may be left out where only one compares with `limit`
+    #[arg(value_name = "RULE")]
+    rule: Option<String>,
+    /// From when on: so long ago, or a time
+    #[arg(long, value_name = "TIME", default_value = "28d")]
+    since: String,
+}
+
+/// `rules suggest --json`.
+#[derive(Serialize)]
+struct Told {
+    rule: String,
+    from: Time,
+    until: Time,
+    users: usize,
+    candidates: Vec<Candidate>,
+    /// The smallest limit with at most one episode a week per 100 users.
+    suggested: Option<Candidate>,
+    exceptions: Vec<Stands>,
+    always_shared: Vec<Stands>,
+    /// What nineteen in twenty users do not exceed as a rule.
+    peers_usual: Option<u32>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct Candidate {
+    limit: u32,
+    #[serde(rename = "for")]
+    hold: String,
+    episodes_per_week: f64,
+    users: usize,
+}
+
+/// A user whose normal is above the limit.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct Stands {
+    source: String,
+    user: String,
+    limit: u32,
+    #[serde(flatten)]
+    habit: Habit,
+}
+
+pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
+    let (config, reader) = open::reader(common)?;
+    let (zone, now) = (config.agent.timezone, clock::now());
+    let rule = meant(&config, args.rule.as_deref())?;
+    let since = when::time_or_ago("--since", &args.since, zone, now)?;
+    let from = since.max(beginning(&config, &reader, &rule, now)?);
+    if now.since(from) < LEAST {
+        return Err(Failure::usage(format!(
+            "there are {} of readings from {} on; two weeks are the least to suggest a limit from",
+            when::length(now.since(from)),
+            when::local(zone, from)
+        )));
+    }
+    let (candidates, version) = candidates(&config, &rule);
+    let mut habits = HabitsBySource::default();
+    let played = played(&reader, &[version], from, now, &mut |source, poll, column| {
+        let interval = config.sources.iter().find(|one| one.name == source).map(|one| one.interval);
+        let gap = rule.max_gap.or(interval.map(|interval| interval.times(3))).unwrap_or_default();
+        habits.0.entry(source.to_owned()).or_default().poll(column, poll.elapsed, gap);
+    })?;
+    let told = told(&config, &reader, &rule, &candidates, &played, habits, (from, now))?;
+    if common.json {
+        print::json(&told)?;
+    } else {
+        print::raw(text(&told, &rule, zone).as_bytes());
+    }
+    Ok(Exit::Fine)
+}
+
+#[derive(Default)]
+struct HabitsBySource(BTreeMap<String, Habits>);
+
+/// The rule meant; it must compare users with `limit`.
+fn meant(config: &Config, name: Option<&str>) -> Result<Arc<Rule>, Failure> {
+    let fits = |rule: &Arc<Rule>| rule.per == Per::User && rule.when.names_limit();
+    let names: Vec<String> = name.map(str::to_owned).into_iter().collect();
+    let mut rules = chosen(config, &names)?;
+    if name.is_none() {
+        rules.retain(fits);
+    }
+    match rules.as_slice() {
+        [only] if fits(only) => Ok(Arc::clone(only)),
+        [only] => Err(Failure::usage(format!(
+            "{}: a limit is suggested for rules about users that compare with `limit`; this one is `{}`",
+            print::name(&only.name),
+            print::name(&only.when_text)
+        ))),
+        [] => Err(Failure::usage("no rule about users compares with `limit`, so there is none to suggest")),
+        several => {
+            let names: Vec<String> = several.iter().map(|rule| print::name(&rule.name)).collect();
+            Err(Failure::usage(format!(
+                "name one of the rules that compare with `limit`: {}",
+                names.join(", ")
+            )))
+        }
+    }
+}
+
+/// The first poll of which readings are kept, of the sources that the rule covers.
+fn beginning(config: &Config, reader: &Reader, rule: &Rule, now: Time) -> Result<Time, Failure> {
+    let mut first: Option<Time> = None;
+    for source in config.sources.iter().filter(|source| rule.scope.covers_source(&source.name)) {
+        let at = match reader.load_source(&source.name) {
+            Ok(loaded) => loaded.memory.first_at,
+            Err(StoreError::NotFound { .. }) => None,
+            Err(error) => return Err(error.into()),
+        };
+        first = first.into_iter().chain(at).min();
+    }
+    Ok(first.unwrap_or(now).max(now - config.agent.retention.readings))
+}
+
+/// Every limit with every hold, as rules of their own; and what each of these is called.
+fn candidates<'c>(config: &'c Config, rule: &Rule) -> (Vec<(u32, Hold)>, Version<'c>) {
+    let usual =
+        [Span::ZERO, Span::from_mins(5), Span::from_mins(10), Span::from_mins(30), Span::from_hours(1)];
+    let mut holds: Vec<Hold> = usual.into_iter().map(Hold::For).collect();
+    if !holds.contains(&rule.policy.hold) {
+        holds.push(rule.policy.hold);
+    }
+    let highest = rule.limit.unwrap_or_default().max(HIGHEST);
+    let pairs: Vec<(u32, Hold)> =
+        (1..=highest).flat_map(|limit| holds.iter().map(move |hold| (limit, *hold))).collect();
+    let of = |(number, (limit, hold)): (usize, &(u32, Hold))| {
+        let policy = Policy { hold: *hold, ..rule.policy };
+        Arc::new(Rule { name: number.to_string(), limit: Some(*limit), policy, ..rule.clone() })
+    };
+    let rules = pairs.iter().enumerate().map(of).collect();
+    (pairs, Version { config, rules })
+}
+
+fn told(
+    config: &Config,
+    reader: &Reader,
+    rule: &Rule,
+    pairs: &[(u32, Hold)],
+    played: &Played,
+    habits: HabitsBySource,
+    (from, until): (Time, Time),
+) -> Result<Told, Failure> {
+    let weeks = until.since(from).millis() as f64 / Span::from_days(7).millis() as f64;
+    let mut tallies: BTreeMap<&str, (usize, BTreeSet<(&str, &str)>)> = BTreeMap::new();
+    for episode in played.episodes.iter().flatten() {
+        let (count, users) = tallies.entry(&episode.rule).or_default();
+        *count += 1;
+        users.insert((&episode.source, &episode.subject.name));
+    }
+    let one = |(number, (limit, hold)): (usize, &(u32, Hold))| {
+        let tally = tallies.get(number.to_string().as_str());
+        Candidate {
+            limit: *limit,
+            hold: rules::hold(*hold),
+            episodes_per_week: tally.map_or(0.0, |(count, _)| *count as f64 / weeks),
+            users: tally.map_or(0, |(_, users)| users.len()),
+        }
+    };
+    let candidates: Vec<Candidate> = pairs.iter().enumerate().map(one).collect();
+    let standing = standing(config, reader, rule, habits, until)?;
+    let most = standing.len() as f64 / 100.0;
+    let own = rules::hold(rule.policy.hold);
+    let calm = |candidate: &&Candidate| {
+        candidate.hold == own && candidate.episodes_per_week <= most.max(1.0 / weeks)
+    };
+    let suggested = candidates.iter().find(calm).cloned();
+    let all: Vec<Habit> = standing.iter().filter_map(|(_, _, _, habit)| *habit).collect();
+    let peers = among(&all, 19, 20);
+    let above: Vec<Stands> = standing
+        .iter()
+        .filter_map(|(source, user, limit, habit)| {
+            let habit = (*habit).filter(|habit| habit.usual > *limit)?;
+            Some(Stands { source: source.clone(), user: user.clone(), limit: *limit, habit })
+        })
+        .collect();
+    let (always_shared, exceptions) =
+        above.into_iter().partition(|one| peers.is_some_and(|peers| one.habit.usual > peers));
+    Ok(Told {
+        rule: rule.name.clone(),
+        from,
+        until,
+        users: standing.len(),
+        candidates,
+        suggested,
+        exceptions,
+        always_shared,
+        peers_usual: peers,
+    })
+}
+
+/// The rule's users with their limits and habits.
+type Standing = (String, String, u32, Option<Habit>);
+
+fn standing(
+    config: &Config,
+    reader: &Reader,
+    rule: &Rule,
+    habits: HabitsBySource,
+    now: Time,
+) -> Result<Vec<Standing>, Failure> {
+    let mut all = Vec::new();
+    let mut habits = habits.0;
+    let today = now.to_utc().with_timezone(&config.agent.timezone).date_naive();
+    for covered in coverage::of_file(config, now) {
+        let source = &covered.source.name;
+        let by_slot = habits.remove(source).map(Habits::finish).unwrap_or_default();
+        let names = match reader.load_source(source) {
+            Ok(loaded) => loaded.names,
+            Err(StoreError::NotFound { .. }) => continue,
+            Err(error) => return Err(error.into()),
+        };
+        for slot in covered.slots() {
+            if !covered.rules_of(slot).any(|one| one.name == rule.name) {
+                continue;
+            }
+            let user = covered.source.users.name(slot);
+            let limit = config.fleet.own_limit(source, user, today).map(|limit| limit.value).or(rule.limit);
+            let habit = names.slot(user).and_then(|slot| by_slot.get(slot as usize).copied().flatten());
+            all.push((source.clone(), user.to_owned(), limit.unwrap_or(u32::MAX), habit));
+        }
+    }
+    Ok(all)
+}
+
+fn text(told: &Told, rule: &Rule, zone: chrono_tz::Tz) -> String {
+    let mut text = format!(
+        "{}, {}, by readings from {} to {}; nothing is sent or changed\n\n",
+        print::name(&told.rule),
+        print::count(told.users, "user"),
+        when::local(zone, told.from),
+        when::local(zone, told.until)
+    );
+    let own = (rule.limit, rules::hold(rule.policy.hold));
+    let mark = |candidate: &Candidate| {
+        let mut marks = Vec::new();
+        if (Some(candidate.limit), &candidate.hold) == (own.0, &own.1) {
+            marks.push("as it is");
+        }
+        if told.suggested.as_ref() == Some(candidate) {
+            marks.push("suggested");
+        }
+        marks.join(", ")
+    };
+    let quiet = |candidate: &&Candidate| candidate.users > 0 || !mark(candidate).is_empty();
+    let rows: Vec<Vec<String>> = told
+        .candidates
+        .iter()
+        .filter(quiet)
+        .map(|one| {
+            let per_week = format!("{:.1}", one.episodes_per_week);
+            vec![one.limit.to_string(), one.hold.clone(), per_week, one.users.to_string(), mark(one)]
+        })
+        .collect();
+    text += &print::table(&["limit", "for", "episodes a week", "users", ""], &rows);
+    match &told.suggested {
+        Some(found) => {
+            let _ = writeln!(
+                text,
+                "\nThe smallest limit with at most one episode a week per 100 users, for {}: {}.",
+                found.hold, found.limit
+            );
+        }
+        None => {
+            text += "\nNo limit up to 8 has at most one episode a week per 100 users: look at the users below first.\n"
+        }
+    }
+    text += &exceptions(told);
+    text += &shared(told);
+    text
+}
+
+/// Ready to be pasted, but for what only people know.
+fn exceptions(told: &Told) -> String {
+    let mut text = String::new();
+    if told.exceptions.is_empty() {
+        return text;
+    }
+    let _ = writeln!(
+        text,
+        "\n{} whose normal is above the limit, and no more than that of the others; if that is right, paste:\n",
+        print::count(told.exceptions.len(), "user")
+    );
+    for one in told.exceptions.iter().take(MOST_LISTED) {
+        let quoted = |name: &str| toml::Value::String(name.to_owned()).to_string();
+        let _ = writeln!(
+            text,
+            "[[exception]]\nuser = {}\nsource = {}\nlimit = {}\nreason = \"usually {} clients\"\nowner = \"…\"\nexpires = {}\n",
+            quoted(&one.user),
+            quoted(&one.source),
+            one.habit.mostly,
+            one.habit.usual,
+            (told.until + Span::from_days(90)).to_utc().date_naive()
+        );
+    }
+    if told.exceptions.len() > MOST_LISTED {
+        let _ = writeln!(text, "and {} more", told.exceptions.len() - MOST_LISTED);
+    }
+    text
+}
+
+fn shared(told: &Told) -> String {
+    let (Some(peers), false) = (told.peers_usual, told.always_shared.is_empty()) else {
+        return String::new();
+    };
+    let mut text = format!(
+        "\nLook at these before you allow them anything: they have more clients than others most of the time they are \
+         online\n(19 in 20 users have {peers} or fewer), so they may have been shared from their first day:\n"
+    );
+    for one in told.always_shared.iter().take(MOST_LISTED) {
+        let _ = writeln!(
+            text,
+            "  {}/{}: usually {}, mostly up to {}, over {} online; limit {}",
+            local::name(&one.source),
+            local::name(&one.user),
+            one.habit.usual,
+            one.habit.mostly,
+            when::length(one.habit.online),
+            one.limit
+        );
+    }
+    if told.always_shared.len() > MOST_LISTED {
+        let _ = writeln!(text, "  and {} more", told.always_shared.len() - MOST_LISTED);
+    }
+    text
+}

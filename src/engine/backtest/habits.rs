@@ -1,0 +1,150 @@
+//! How many clients each user has as a rule: what a limit must allow, and who stands out among the others.
+//!
+//! Neighbours: whoever plays the past hands the polls over, `rules suggest` prints what is found. A part of its own
+//! because an account that was shared from its first day looks ordinary to itself; only the others show it.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::engine::past::Column;
+use crate::engine::reading::{Kind, Reading};
+use crate::engine::time::Span;
+
+/// Above this, counts are taken for this many.
+const MOST: usize = 63;
+
+/// Time that each slot spent with each count of clients.
+#[derive(Clone, Debug, Default)]
+pub struct Habits {
+    slots: Vec<Slot>,
+    /// Sum of `elapsed`, each part no longer than a value holds, in milliseconds.
+    clock: i64,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Slot {
+    now: Option<usize>,
+    since: i64,
+    /// By count, in milliseconds.
+    time: BTreeMap<usize, i64>,
+}
+
+/// What one user usually has while online.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct Habit {
+    /// For half of the time or more, at least that many; the lower median.
+    pub usual: u32,
+    /// For nineteen twentieths of the time, no more than that.
+    pub mostly: u32,
+    #[serde(rename = "online_ms")]
+    pub online: Span,
+}
+
+impl Habits {
+    /// Takes the next poll; `elapsed` since the one before. A value holds no longer than `max_gap`.
+    pub fn poll(&mut self, column: &Column, elapsed: Span, max_gap: Span) {
+        // Longer gaps than a value holds are nobody's time; what lies before them still is.
+        self.clock += elapsed.min(max_gap).millis();
+        self.slots.resize_with(self.slots.len().max(column.len()), Slot::default);
+        for (slot, reading) in column.turned() {
+            let Some(slot) = self.slots.get_mut(*slot as usize) else { continue };
+            slot.settle(self.clock);
+            slot.now = count(*reading);
+        }
+    }
+
+    /// By slot, of those who were online at all.
+    pub fn finish(mut self) -> Vec<Option<Habit>> {
+        let clock = self.clock;
+        self.slots.iter_mut().for_each(|slot| slot.settle(clock));
+        self.slots.iter().map(Slot::habit).collect()
+    }
+}
+
+fn count(reading: Reading) -> Option<usize> {
+    match reading.kind() {
+        Kind::Online(count) => Some((count as usize).min(MOST)),
+        Kind::Absent | Kind::Failed | Kind::NotPolled => None,
+    }
+}
+
+impl Slot {
+    fn settle(&mut self, clock: i64) {
+        if let Some(count) = self.now.filter(|count| *count > 0) {
+            *self.time.entry(count).or_default() += clock - self.since;
+        }
+        self.since = clock;
+    }
+
+    fn habit(&self) -> Option<Habit> {
+        let whole: i64 = self.time.values().sum();
+        let online = Span::from_millis(whole);
+        (whole > 0).then(|| Habit { usual: self.at(whole, 1, 2), mostly: self.at(whole, 19, 20), online })
+    }
+
+    /// The lowest count that, with all below it, makes up this share of the time.
+    fn at(&self, whole: i64, part: i64, of: i64) -> u32 {
+        let mut below = 0;
+        let reached = |(_, time): &(&usize, &i64)| {
+            below += **time;
+            below * of >= whole * part
+        };
+        let found = self.time.iter().find(reached).map(|(count, _)| *count);
+        u32::try_from(found.unwrap_or_default()).unwrap_or(u32::MAX)
+    }
+}
+
+/// What `part` of `of` of these users do not exceed as a rule.
+pub fn among(habits: &[Habit], part: usize, of: usize) -> Option<u32> {
+    let mut usual: Vec<u32> = habits.iter().map(|habit| habit.usual).collect();
+    usual.sort_unstable();
+    let rank = (usual.len() * part).div_ceil(of).max(1);
+    usual.get(rank - 1).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::timeline;
+
+    /// Polls a minute apart; usual and mostly.
+    #[track_caller]
+    fn check(text: &str, expect: Option<(u32, u32)>) {
+        let mut habits = Habits::default();
+        let mut column = Column::new(Vec::new());
+        let minute = Span::from_mins(1);
+        let mut last = None;
+        for (n, reading) in timeline::parse(text).unwrap().into_iter().enumerate() {
+            let failed = if reading == Reading::FAILED { vec![0..1] } else { Vec::new() };
+            let changes =
+                if failed.is_empty() && last != Some(reading) { vec![(0, reading)] } else { Vec::new() };
+            last = if failed.is_empty() { Some(reading) } else { last };
+            column.turn(&changes, &failed);
+            habits.poll(&column, if n == 0 { Span::ZERO } else { minute }, minute.times(3));
+        }
+        let found = habits.finish().into_iter().next().flatten();
+        assert_eq!(found.map(|habit| (habit.usual, habit.mostly)), expect, "{text}");
+    }
+
+    #[test]
+    fn a_habit_is_of_the_time_online() {
+        check("0x50", None);
+        check("_x9 -x9 ~x9", None);
+        check("0x50 2x10 0", Some((2, 2)));
+        check("1x10 3x10 1", Some((1, 3)));
+        check("1x9 3x10 1", Some((3, 3)));
+        check("1x99 5 1x2", Some((1, 1)));
+        check("1x9 _x100 5x19 1", Some((5, 5)));
+    }
+
+    #[test]
+    fn the_others_are_counted_one_by_one() {
+        let of = |counts: &[u32]| -> Vec<Habit> {
+            counts.iter().map(|n| Habit { usual: *n, mostly: *n, online: Span::ZERO }).collect()
+        };
+        assert_eq!(among(&of(&[1, 1, 1, 9]), 1, 2), Some(1));
+        assert_eq!(among(&of(&[1, 1, 1, 9]), 19, 20), Some(9));
+        assert_eq!(among(&of(&[]), 1, 2), None);
+    }
+}
