@@ -126,6 +126,9 @@ fn variant<'c>(
     if args.set.is_empty() {
         return Ok(None);
     }
+    if let Some(word) = args.set.iter().find(|word| !word.contains('=')) {
+        return Err(Failure::usage(format!("--set: {word:?} is not KEY=VALUE, as in limit=3")));
+    }
     if args.rules.is_empty() && rules.len() > 1 {
         return Err(Failure::usage(
             "--set: name the rule that is to have it, as in `rules backtest RULE --set limit=3`",

@@ -142,6 +142,10 @@ fn of_rule(rule: &ToldRule, told: &Told, zone: Tz) -> String {
     let mut line = |what: &str, says: String| {
         let _ = writeln!(text, "  {what:<11} {says}");
     };
+    if told.coverage.iter().all(|coverage| coverage.usable == 0) {
+        line("episodes", "unknown".to_owned());
+        return text;
+    }
     let open = if report.open > 0 { format!(", {} of them going on", report.open) } else { String::new() };
     line("episodes", format!("{}{open}", report.episodes));
     if report.episodes > 0 {

@@ -13,7 +13,7 @@ use super::backtest::{Played, Version, chosen, played};
 use super::{Common, Exit, Failure, coverage, local, open, print, rules, when};
 use crate::agent::clock;
 use crate::config::Config;
-use crate::engine::backtest::habits::{Habit, Habits, among};
+use crate::engine::backtest::habits::{Habit, Habits, Peers};
 use crate::engine::rule::{Hold, Per, Policy, Rule};
 use crate::engine::time::{Span, Time};
 use crate::store::{Reader, StoreError};
@@ -35,6 +35,9 @@ pub(super) struct Args {
     /// From when on: so long ago, or a time
     #[arg(long, value_name = "TIME", default_value = "28d")]
     since: String,
+    /// Up to when: so long ago, or a time; now if left out
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
 }
 
 /// `rules suggest --json`.
@@ -49,8 +52,6 @@ struct Told {
     suggested: Option<Candidate>,
     exceptions: Vec<Stands>,
     always_shared: Vec<Stands>,
-    /// What nineteen in twenty users do not exceed as a rule.
-    peers_usual: Option<u32>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -60,6 +61,8 @@ struct Candidate {
     hold: String,
     episodes_per_week: f64,
     users: usize,
+    /// Without the accounts that are always shared: a limit must not follow what it is to find.
+    others_per_week: f64,
 }
 
 /// A user whose normal is above the limit.
@@ -70,6 +73,9 @@ struct Stands {
     limit: u32,
     #[serde(flatten)]
     habit: Habit,
+    /// What nine in ten of the others do not exceed as a rule.
+    #[serde(rename = "others_usual")]
+    others: Option<u32>,
 }
 
 pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
@@ -77,22 +83,24 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
     let (zone, now) = (config.agent.timezone, clock::now());
     let rule = meant(&config, args.rule.as_deref())?;
     let since = when::time_or_ago("--since", &args.since, zone, now)?;
-    let from = since.max(beginning(&config, &reader, &rule, now)?);
-    if now.since(from) < LEAST {
+    let until =
+        args.until.as_deref().map(|text| when::time_or_ago("--until", text, zone, now)).transpose()?;
+    let until = until.unwrap_or(now);
+    let from = since.max(beginning(&config, &reader, &rule)?.unwrap_or(until));
+    if until.since(from) < LEAST {
         return Err(Failure::usage(format!(
-            "there are {} of readings from {} on; two weeks are the least to suggest a limit from",
-            when::length(now.since(from)),
-            when::local(zone, from)
+            "the readings in this time are of {}; two weeks are the least to suggest a limit from",
+            when::length(until.since(from))
         )));
     }
     let (candidates, version) = candidates(&config, &rule);
     let mut habits = HabitsBySource::default();
-    let played = played(&reader, &[version], from, now, &mut |source, poll, column| {
+    let played = played(&reader, &[version], from, until, &mut |source, poll, column| {
         let interval = config.sources.iter().find(|one| one.name == source).map(|one| one.interval);
         let gap = rule.max_gap.or(interval.map(|interval| interval.times(3))).unwrap_or_default();
         habits.0.entry(source.to_owned()).or_default().poll(column, poll.elapsed, gap);
     })?;
-    let told = told(&config, &reader, &rule, &candidates, &played, habits, (from, now))?;
+    let told = told(&config, &reader, &rule, &candidates, &played, habits, (from, until))?;
     if common.json {
         print::json(&told)?;
     } else {
@@ -130,18 +138,18 @@ fn meant(config: &Config, name: Option<&str>) -> Result<Arc<Rule>, Failure> {
     }
 }
 
-/// The first poll of which readings are kept, of the sources that the rule covers.
-fn beginning(config: &Config, reader: &Reader, rule: &Rule, now: Time) -> Result<Time, Failure> {
+/// The oldest poll whose readings are kept, of the sources that the rule covers.
+fn beginning(config: &Config, reader: &Reader, rule: &Rule) -> Result<Option<Time>, Failure> {
     let mut first: Option<Time> = None;
     for source in config.sources.iter().filter(|source| rule.scope.covers_source(&source.name)) {
-        let at = match reader.load_source(&source.name) {
-            Ok(loaded) => loaded.memory.first_at,
+        let oldest = match reader.polls(&source.name, 0) {
+            Ok(mut polls) => polls.next().transpose()?,
             Err(StoreError::NotFound { .. }) => None,
             Err(error) => return Err(error.into()),
         };
-        first = first.into_iter().chain(at).min();
+        first = first.into_iter().chain(oldest.map(|poll| poll.at)).min();
     }
-    Ok(first.unwrap_or(now).max(now - config.agent.retention.readings))
+    Ok(first)
 }
 
 /// Every limit with every hold, as rules of their own; and what each of these is called.
@@ -152,6 +160,11 @@ fn candidates<'c>(config: &'c Config, rule: &Rule) -> (Vec<(u32, Hold)>, Version
     if !holds.contains(&rule.policy.hold) {
         holds.push(rule.policy.hold);
     }
+    // Those that count polls come last.
+    holds.sort_by_key(|hold| match hold {
+        Hold::For(span) => *span,
+        Hold::Polls { .. } => Span::MAX,
+    });
     let highest = rule.limit.unwrap_or_default().max(HIGHEST);
     let pairs: Vec<(u32, Hold)> =
         (1..=highest).flat_map(|limit| holds.iter().map(move |hold| (limit, *hold))).collect();
@@ -172,41 +185,21 @@ fn told(
     habits: HabitsBySource,
     (from, until): (Time, Time),
 ) -> Result<Told, Failure> {
-    let weeks = until.since(from).millis() as f64 / Span::from_days(7).millis() as f64;
-    let mut tallies: BTreeMap<&str, (usize, BTreeSet<(&str, &str)>)> = BTreeMap::new();
-    for episode in played.episodes.iter().flatten() {
-        let (count, users) = tallies.entry(&episode.rule).or_default();
-        *count += 1;
-        users.insert((&episode.source, &episode.subject.name));
-    }
-    let one = |(number, (limit, hold)): (usize, &(u32, Hold))| {
-        let tally = tallies.get(number.to_string().as_str());
-        Candidate {
-            limit: *limit,
-            hold: rules::hold(*hold),
-            episodes_per_week: tally.map_or(0.0, |(count, _)| *count as f64 / weeks),
-            users: tally.map_or(0, |(_, users)| users.len()),
-        }
-    };
-    let candidates: Vec<Candidate> = pairs.iter().enumerate().map(one).collect();
     let standing = standing(config, reader, rule, habits, until)?;
+    let all: Vec<Habit> = standing.iter().filter_map(|(_, _, _, habit)| *habit).collect();
+    let peers = Peers::new(&all);
+    let above = |(source, user, limit, habit): &Standing| {
+        let habit = habit.filter(|habit| habit.usual > *limit)?;
+        let others = peers.without(habit);
+        Some(Stands { source: source.clone(), user: user.clone(), limit: *limit, habit, others })
+    };
+    let (always_shared, exceptions): (Vec<Stands>, Vec<Stands>) =
+        standing.iter().filter_map(above).partition(|one| peers.is_some_and(|peers| one.habit.usual > peers));
+    let candidates = counted(pairs, played, &always_shared, until.since(from));
     let most = standing.len() as f64 / 100.0;
     let own = rules::hold(rule.policy.hold);
-    let calm = |candidate: &&Candidate| {
-        candidate.hold == own && candidate.episodes_per_week <= most.max(1.0 / weeks)
-    };
+    let calm = |candidate: &&Candidate| candidate.hold == own && candidate.others_per_week <= most;
     let suggested = candidates.iter().find(calm).cloned();
-    let all: Vec<Habit> = standing.iter().filter_map(|(_, _, _, habit)| *habit).collect();
-    let peers = among(&all, 19, 20);
-    let above: Vec<Stands> = standing
-        .iter()
-        .filter_map(|(source, user, limit, habit)| {
-            let habit = (*habit).filter(|habit| habit.usual > *limit)?;
-            Some(Stands { source: source.clone(), user: user.clone(), limit: *limit, habit })
-        })
-        .collect();
-    let (always_shared, exceptions) =
-        above.into_iter().partition(|one| peers.is_some_and(|peers| one.habit.usual > peers));
     Ok(Told {
         rule: rule.name.clone(),
         from,
@@ -216,8 +209,32 @@ fn told(
         suggested,
         exceptions,
         always_shared,
-        peers_usual: peers,
     })
+}
+
+/// What each candidate would have raised in `length`.
+fn counted(pairs: &[(u32, Hold)], played: &Played, shared: &[Stands], length: Span) -> Vec<Candidate> {
+    let weeks = length.millis() as f64 / Span::from_days(7).millis() as f64;
+    let shared: BTreeSet<(&str, &str)> = shared.iter().map(|one| (&*one.source, &*one.user)).collect();
+    let mut tallies: BTreeMap<&str, (usize, usize, BTreeSet<(&str, &str)>)> = BTreeMap::new();
+    for episode in played.episodes.iter().flatten() {
+        let user = (&*episode.source, &*episode.subject.name);
+        let (count, others, users) = tallies.entry(&episode.rule).or_default();
+        *count += 1;
+        *others += usize::from(!shared.contains(&user));
+        users.insert(user);
+    }
+    let mut one = |(number, (limit, hold)): (usize, &(u32, Hold))| {
+        let (count, others, users) = tallies.remove(number.to_string().as_str()).unwrap_or_default();
+        Candidate {
+            limit: *limit,
+            hold: rules::hold(*hold),
+            episodes_per_week: count as f64 / weeks,
+            users: users.len(),
+            others_per_week: others as f64 / weeks,
+        }
+    };
+    pairs.iter().enumerate().map(&mut one).collect()
 }
 
 /// The rule's users with their limits and habits.
@@ -279,17 +296,26 @@ fn text(told: &Told, rule: &Rule, zone: chrono_tz::Tz) -> String {
         .iter()
         .filter(quiet)
         .map(|one| {
-            let per_week = format!("{:.1}", one.episodes_per_week);
-            vec![one.limit.to_string(), one.hold.clone(), per_week, one.users.to_string(), mark(one)]
+            let per_week = |count: f64| format!("{count:.1}");
+            vec![
+                one.limit.to_string(),
+                one.hold.clone(),
+                per_week(one.episodes_per_week),
+                one.users.to_string(),
+                per_week(one.others_per_week),
+                mark(one),
+            ]
         })
         .collect();
-    text += &print::table(&["limit", "for", "episodes a week", "users", ""], &rows);
+    text += &print::table(&["limit", "for", "episodes a week", "users", "of others", ""], &rows);
     match &told.suggested {
         Some(found) => {
             let _ = writeln!(
                 text,
-                "\nThe smallest limit with at most one episode a week per 100 users, for {}: {}.",
-                found.hold, found.limit
+                "\nThe smallest limit with at most one episode a week per 100 users, for {}: {}.{}",
+                found.hold,
+                found.limit,
+                others(told)
             );
         }
         None => {
@@ -299,6 +325,17 @@ fn text(told: &Told, rule: &Rule, zone: chrono_tz::Tz) -> String {
     text += &exceptions(told);
     text += &shared(told);
     text
+}
+
+/// Whom the suggestion leaves out.
+fn others(told: &Told) -> String {
+    match told.always_shared.len() {
+        0 => String::new(),
+        n => format!(
+            "\nEpisodes of the {} named at the end do not count for that.",
+            print::count(n, "account")
+        ),
+    }
 }
 
 /// Ready to be pasted, but for what only people know.
@@ -331,23 +368,23 @@ fn exceptions(told: &Told) -> String {
 }
 
 fn shared(told: &Told) -> String {
-    let (Some(peers), false) = (told.peers_usual, told.always_shared.is_empty()) else {
+    if told.always_shared.is_empty() {
         return String::new();
-    };
-    let mut text = format!(
-        "\nLook at these before you allow them anything: they have more clients than others most of the time they are \
-         online\n(19 in 20 users have {peers} or fewer), so they may have been shared from their first day:\n"
-    );
+    }
+    let mut text = "\nLook at these before you allow them anything: most of the time they are online they have more clients \
+                    than nine\nin ten of the others, so they may have been shared from their first day:\n"
+        .to_owned();
     for one in told.always_shared.iter().take(MOST_LISTED) {
         let _ = writeln!(
             text,
-            "  {}/{}: usually {}, mostly up to {}, over {} online; limit {}",
+            "  {}/{}: usually {}, mostly up to {}, over {} online; limit {}, the others {}",
             local::name(&one.source),
             local::name(&one.user),
             one.habit.usual,
             one.habit.mostly,
             when::length(one.habit.online),
-            one.limit
+            one.limit,
+            print::or_dash(one.others)
         );
     }
     if told.always_shared.len() > MOST_LISTED {

@@ -95,12 +95,23 @@ impl Slot {
     }
 }
 
-/// What `part` of `of` of these users do not exceed as a rule.
-pub fn among(habits: &[Habit], part: usize, of: usize) -> Option<u32> {
-    let mut usual: Vec<u32> = habits.iter().map(|habit| habit.usual).collect();
-    usual.sort_unstable();
-    let rank = (usual.len() * part).div_ceil(of).max(1);
-    usual.get(rank - 1).copied()
+/// What users have as a rule, to compare one of them with the others.
+#[derive(Clone, Debug)]
+pub struct Peers(Vec<u32>);
+
+impl Peers {
+    pub fn new(habits: &[Habit]) -> Self {
+        let mut usual: Vec<u32> = habits.iter().map(|habit| habit.usual).collect();
+        usual.sort_unstable();
+        Self(usual)
+    }
+
+    /// What nine in ten of the others do not exceed as a rule; none without others.
+    pub fn without(&self, habit: Habit) -> Option<u32> {
+        let own = self.0.binary_search(&habit.usual).ok()?;
+        let rank = ((self.0.len() - 1) * 9).div_ceil(10).checked_sub(1)?;
+        self.0.get(if rank < own { rank } else { rank + 1 }).copied()
+    }
 }
 
 #[cfg(test)]
@@ -140,11 +151,13 @@ mod tests {
 
     #[test]
     fn the_others_are_counted_one_by_one() {
-        let of = |counts: &[u32]| -> Vec<Habit> {
-            counts.iter().map(|n| Habit { usual: *n, mostly: *n, online: Span::ZERO }).collect()
+        let habit = |usual| Habit { usual, mostly: usual, online: Span::ZERO };
+        let without = |counts: &[u32], own| {
+            Peers::new(&counts.iter().map(|n| habit(*n)).collect::<Vec<_>>()).without(habit(own))
         };
-        assert_eq!(among(&of(&[1, 1, 1, 9]), 1, 2), Some(1));
-        assert_eq!(among(&of(&[1, 1, 1, 9]), 19, 20), Some(9));
-        assert_eq!(among(&of(&[]), 1, 2), None);
+        assert_eq!(without(&[1, 1, 1, 9], 9), Some(1));
+        assert_eq!(without(&[1, 1, 1, 9], 1), Some(9));
+        assert_eq!(without(&[1, 1, 9, 1, 1, 1, 1, 1, 1, 1, 1], 1), Some(1));
+        assert_eq!(without(&[3], 3), None);
     }
 }
