@@ -193,8 +193,10 @@ fn told(
         let others = peers.without(habit);
         Some(Stands { source: source.clone(), user: user.clone(), limit: *limit, habit, others })
     };
-    let (always_shared, exceptions): (Vec<Stands>, Vec<Stands>) =
-        standing.iter().filter_map(above).partition(|one| peers.is_some_and(|peers| one.habit.usual > peers));
+    let (always_shared, exceptions): (Vec<Stands>, Vec<Stands>) = standing
+        .iter()
+        .filter_map(above)
+        .partition(|one| one.others.is_some_and(|others| one.habit.usual > others));
     let candidates = counted(pairs, played, &always_shared, until.since(from));
     let most = standing.len() as f64 / 100.0;
     let own = rules::hold(rule.policy.hold);

@@ -80,7 +80,12 @@ impl Playback {
     /// `names` are those of the store's slots.
     pub fn new(setup: Arc<Setup>, names: Names, roster: Option<Vec<Listed>>, from: Time) -> Self {
         let remembered = Remembered { names, roster, ..Remembered::default() };
-        Self { watch: Watch::new(setup, remembered), from, open: BTreeMap::new(), done: Vec::new() }
+        Self {
+            watch: Watch::new(setup, remembered).unrecorded(),
+            from,
+            open: BTreeMap::new(),
+            done: Vec::new(),
+        }
     }
 
     /// From this poll on the instance's own list is this, by slot.
