@@ -50,11 +50,24 @@ impl Route {
     /// `stage` is kept up to date for whoever cuts this off.
     pub(super) async fn reach(&self, limit: Duration, stage: &mut Stage) -> Result<Reached, Failure> {
         *stage = Stage::Connect;
-        let mut socket = self.connect(limit).await?;
+        let socket = self.connect(limit).await?;
         let (local, peer) = (socket.local_addr(), socket.peer_addr());
         let lost = |error: io::Error| Failure::transport(Stage::Connect, &error.to_string());
-        let (local, peer) = (local.map_err(lost)?, peer.map_err(lost)?);
-        let helo = match (&self.helo, local.ip().to_canonical()) {
+        self.greet(socket, local.map_err(lost)?.ip(), peer.map_err(lost)?, stage).await
+    }
+
+    /// Goes on from a connection, whose own address is `local`.
+    pub(super) async fn greet<S>(
+        &self,
+        mut socket: S,
+        local: IpAddr,
+        peer: SocketAddr,
+        stage: &mut Stage,
+    ) -> Result<Reached, Failure>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + Sync + std::fmt::Debug + 'static,
+    {
+        let helo = match (&self.helo, local.to_canonical()) {
             (Some(name), _) => ClientId::Domain(name.clone()),
             (None, IpAddr::V4(v4)) => ClientId::Ipv4(v4),
             (None, IpAddr::V6(v6)) => ClientId::Ipv6(v6),
@@ -97,7 +110,10 @@ impl Route {
         first_of(found, limit).await
     }
 
-    async fn shake_hands(&self, socket: TcpStream) -> Result<TlsStream<TcpStream>, Failure> {
+    async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        socket: S,
+    ) -> Result<TlsStream<S>, Failure> {
         let name = ServerName::try_from(self.server.clone());
         let name = name.map_err(|_| Failure::tls("the server's name cannot stand in a certificate"))?;
         let shaken = TlsConnector::from(self.config.clone()).connect(name, socket).await;

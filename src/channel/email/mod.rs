@@ -10,13 +10,15 @@ mod mime;
 mod settings;
 mod smtp;
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use lettre::message::Mailbox;
 use lettre::transport::smtp::authentication::Credentials;
+use tokio::io::{AsyncRead, AsyncWrite};
 
-use self::connect::Route;
+use self::connect::{Reached, Route};
 use self::smtp::{Failure, Parcel, Receipt, Stage};
 use super::note::Hidden;
 use super::{Delivery, Letter, OpenError, tls};
@@ -75,26 +77,57 @@ impl Email {
     }
 
     pub(super) async fn send(&self, letter: &Letter) -> Delivery {
-        let to = self.to.iter().map(|mailbox| mailbox.email.clone());
-        let to: Vec<_> = to.filter(|address| !letter.accepted.contains(&address.to_string())).collect();
-        if to.is_empty() {
-            return self.report(letter, Answer::Sent, None, "every recipient had it already", &[]);
-        }
+        let Some(parcel) = self.parcel(letter) else { return self.had(letter) };
         let mut stage = Stage::Connect;
-        let login =
-            self.login.as_ref().map(|(name, word)| Credentials::new(name.clone(), word.expose().to_owned()));
-        let parcel = Parcel { login, from: &self.from.email, to, mail: &letter.payload };
         let attempt = async {
             let reached = self.route.reach(self.timeout, &mut stage).await?;
-            let way = reached.way;
-            Ok((way, smtp::deliver(reached, parcel, &mut stage).await?))
+            hand_over(reached, parcel, &mut stage).await
         };
         // One deadline around everything: lettre's own bounds the connection only, or each read.
-        let outcome: Result<Result<_, Failure>, _> = tokio::time::timeout(self.timeout, attempt).await;
+        let outcome = tokio::time::timeout(self.timeout, attempt).await;
+        self.judge(letter, outcome.ok(), stage).await
+    }
+
+    /// As a send, over a connection that is there already and has the loopback at both ends.
+    pub async fn send_over<S>(&self, connection: S, letter: &Letter) -> Delivery
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + Sync + std::fmt::Debug + 'static,
+    {
+        let Some(parcel) = self.parcel(letter) else { return self.had(letter) };
+        let mut stage = Stage::Connect;
+        let end = SocketAddr::from((Ipv4Addr::LOCALHOST, self.route.port));
+        let attempt = async {
+            let reached = self.route.greet(connection, end.ip(), end, &mut stage).await?;
+            hand_over(reached, parcel, &mut stage).await
+        };
+        let outcome = tokio::time::timeout(self.timeout, attempt).await;
+        self.judge(letter, outcome.ok(), stage).await
+    }
+
+    /// The mail for those who have not had it yet; None if everybody has.
+    fn parcel<'a>(&'a self, letter: &'a Letter) -> Option<Parcel<'a>> {
+        let to = self.to.iter().map(|mailbox| mailbox.email.clone());
+        let to: Vec<_> = to.filter(|address| !letter.accepted.contains(&address.to_string())).collect();
+        let login =
+            self.login.as_ref().map(|(name, word)| Credentials::new(name.clone(), word.expose().to_owned()));
+        (!to.is_empty()).then(|| Parcel { login, from: &self.from.email, to, mail: &letter.payload })
+    }
+
+    fn had(&self, letter: &Letter) -> Delivery {
+        self.report(letter, Answer::Sent, None, "every recipient had it already", &[])
+    }
+
+    /// `outcome` is None if the deadline passed at `stage`.
+    async fn judge(
+        &self,
+        letter: &Letter,
+        outcome: Option<Result<(&'static str, Receipt), Failure>>,
+        stage: Stage,
+    ) -> Delivery {
         match outcome {
-            Ok(Ok((way, receipt))) => self.received(letter, way, receipt).await,
-            Ok(Err(failure)) => self.report(letter, failure.answer, failure.status, &failure.note, &[]),
-            Err(_) => {
+            Some(Ok((way, receipt))) => self.received(letter, way, receipt).await,
+            Some(Err(failure)) => self.report(letter, failure.answer, failure.status, &failure.note, &[]),
+            None => {
                 let note = format!("no answer within {} {}", Span::from_std(self.timeout), stage.words());
                 self.report(letter, Answer::Retry, None, &note, &[])
             }
@@ -132,6 +165,15 @@ impl Email {
         let note = self.hidden.note(&format!("{}:{} {note}", self.route.server, self.route.port));
         Delivery { answer, status, note, accepted, retry_after: None }
     }
+}
+
+async fn hand_over(
+    reached: Reached,
+    parcel: Parcel<'_>,
+    stage: &mut Stage,
+) -> Result<(&'static str, Receipt), Failure> {
+    let way = reached.way;
+    Ok((way, smtp::deliver(reached, parcel, stage).await?))
 }
 
 impl std::fmt::Debug for Email {

@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
+use reqwest::Response;
 use reqwest::header::RETRY_AFTER;
-use reqwest::{Response, StatusCode};
 
 use super::super::Delivery;
 use super::super::note::Hidden;
@@ -20,8 +20,8 @@ use crate::net;
 const MAX_ANSWER: usize = 64 * 1024;
 
 /// The class of a status, by what the receiver can mean with it.
-pub(super) fn class(status: StatusCode) -> Answer {
-    match status.as_u16() {
+fn class(status: u16) -> Answer {
+    match status {
         200..=299 => Answer::Sent,
         410 => Answer::Gone,
         400 | 413 | 422 => Answer::Rejected,
@@ -32,11 +32,19 @@ pub(super) fn class(status: StatusCode) -> Answer {
     }
 }
 
+/// What a receiver answered, as far as it is shown or needed.
+pub struct Reply {
+    /// 100 to 999, as HTTP has it.
+    pub status: u16,
+    pub retry_after: Option<String>,
+    pub body: Vec<u8>,
+}
+
 /// Reads as much of the answer as is shown or needed.
-pub(super) async fn read(mut response: Response, now: Time, hidden: &Hidden) -> Delivery {
-    let status = response.status();
+pub(super) async fn read(mut response: Response) -> Reply {
+    let status = response.status().as_u16();
     let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-    let retry_after = retry_after.and_then(|value| wait(value, now));
+    let retry_after = retry_after.map(str::to_owned);
     let mut body = Vec::new();
     // The status has decided: what fails from here on, fails without consequence.
     while let Ok(Some(chunk)) = response.chunk().await {
@@ -45,11 +53,23 @@ pub(super) async fn read(mut response: Response, now: Time, hidden: &Hidden) -> 
             break;
         }
     }
-    let mut note = format!("answered {}", status.as_u16());
-    if !body.is_empty() {
-        note = format!("{note}: {}", hidden.foreign(&body));
+    Reply { status, retry_after, body }
+}
+
+/// What the answer means.
+pub(super) fn understood(reply: &Reply, now: Time, hidden: &Hidden) -> Delivery {
+    let mut note = format!("answered {}", reply.status);
+    if !reply.body.is_empty() {
+        note = format!("{note}: {}", hidden.foreign(&reply.body));
     }
-    Delivery { answer: class(status), status: Some(status.as_u16()), note, accepted: Vec::new(), retry_after }
+    let retry_after = reply.retry_after.as_deref().and_then(|value| wait(value, now));
+    Delivery {
+        answer: class(reply.status),
+        status: Some(reply.status),
+        note,
+        accepted: Vec::new(),
+        retry_after,
+    }
 }
 
 /// `Retry-After` (RFC 9110, 10.2.3): seconds, or a date. Anything else asks for nothing.
@@ -101,7 +121,7 @@ mod tests {
         let mut table = String::new();
         let mut last = None;
         for status in 100..=599 {
-            let answer = class(StatusCode::from_u16(status).unwrap());
+            let answer = class(status);
             if last != Some(answer) {
                 table.push_str(&format!("{status} {answer:?}\n"));
                 last = Some(answer);

@@ -16,6 +16,7 @@ use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE};
 use reqwest::{Client, RequestBuilder, redirect};
 use url::{Host, Url};
 
+pub use self::answer::Reply;
 use self::guard::{Forbidden, Guarded, Reach};
 use self::signing::Key;
 use super::note::Hidden;
@@ -110,22 +111,30 @@ impl Webhook {
     }
 
     pub(super) async fn send(&self, letter: &Letter, now: Time) -> Delivery {
-        let place = shown(&self.url);
         let attempt = async {
             if let Some(refused) = literal_address(&self.url).and_then(|a| self.reach.check(a).err()) {
-                return answer::forbidden(&refused);
+                return self.noted(answer::forbidden(&refused));
             }
             match self.request(letter, now).send().await {
-                Ok(response) => answer::read(response, now, &self.hidden).await,
-                Err(error) => answer::failure(&error, &self.hidden),
+                Ok(response) => self.understand(&answer::read(response).await, now),
+                Err(error) => self.noted(answer::failure(&error, &self.hidden)),
             }
         };
-        let mut delivery = match tokio::time::timeout(self.timeout, attempt).await {
+        match tokio::time::timeout(self.timeout, attempt).await {
             Ok(delivery) => delivery,
-            Err(_) => answer::too_slow(self.timeout),
-        };
-        delivery.note = self.hidden.note(&format!("{place} {}", delivery.note));
-        delivery
+            Err(_) => self.noted(answer::too_slow(self.timeout)),
+        }
+    }
+
+    /// What an answer to a notification means, with the note that is kept of it.
+    pub fn understand(&self, reply: &Reply, now: Time) -> Delivery {
+        self.noted(answer::understood(reply, now, &self.hidden))
+    }
+
+    /// The note begins with where it was sent.
+    fn noted(&self, delivery: Delivery) -> Delivery {
+        let note = self.hidden.note(&format!("{} {}", shown(&self.url), delivery.note));
+        Delivery { note, ..delivery }
     }
 
     fn request(&self, letter: &Letter, now: Time) -> RequestBuilder {
