@@ -12,7 +12,7 @@ pub(crate) fn check_json(data: &[u8]) {
         return;
     }
     check(data);
-    if let (Ok(entries), Ok(value)) = (wire::statistics(data), serde_json::from_slice::<Value>(body(data))) {
+    if let (Ok((_, entries)), Ok(value)) = (wire::statistics(data), serde_json::from_slice::<Value>(body(data))) {
         as_written(&entries, &value["UserStatistics"]["Statistics"]);
     }
 }
@@ -23,7 +23,7 @@ pub(crate) fn check_xml(data: &[u8]) {
     }
     check(data);
     let tags = data.windows(11).filter(|part| *part == b"<Statistics").count();
-    assert!(wire::statistics(data).map_or(0, |entries| entries.len()) <= tags);
+    assert!(wire::statistics(data).map_or(0, |(_, entries)| entries.len()) <= tags);
 }
 
 fn body(data: &[u8]) -> &[u8] {
@@ -40,7 +40,8 @@ fn check(data: &[u8]) {
     if let Ok(envelope) = wire::envelope(data) {
         assert!(!matches!(envelope.code.as_deref(), Some("" | "200" | "OK")), "{envelope:?}");
     }
-    if let Ok(entries) = wire::statistics(data) {
+    if let Ok((head, entries)) = wire::statistics(data) {
+        assert_eq!(wire::envelope(data), Ok(head), "read at once or alone, it says the same");
         assert!(entries.len() <= most, "{} entries", entries.len());
         assert!(entries.iter().all(|entry| entry.count.is_none_or(|count| count <= MOST_ONLINE)));
     }
