@@ -214,26 +214,35 @@ fn told(
     })
 }
 
+/// The episodes of one candidate.
+#[derive(Default)]
+struct Tally<'e> {
+    episodes: usize,
+    of_others: usize,
+    /// Source and user.
+    users: BTreeSet<(&'e str, &'e str)>,
+}
+
 /// What each candidate would have raised in `length`.
 fn counted(pairs: &[(u32, Hold)], played: &Played, shared: &[Stands], length: Span) -> Vec<Candidate> {
     let weeks = length.millis() as f64 / Span::from_days(7).millis() as f64;
     let shared: BTreeSet<(&str, &str)> = shared.iter().map(|one| (&*one.source, &*one.user)).collect();
-    let mut tallies: BTreeMap<&str, (usize, usize, BTreeSet<(&str, &str)>)> = BTreeMap::new();
+    let mut tallies: BTreeMap<&str, Tally<'_>> = BTreeMap::new();
     for episode in played.episodes.iter().flatten() {
         let user = (&*episode.source, &*episode.subject.name);
-        let (count, others, users) = tallies.entry(&episode.rule).or_default();
-        *count += 1;
-        *others += usize::from(!shared.contains(&user));
-        users.insert(user);
+        let tally = tallies.entry(&episode.rule).or_default();
+        tally.episodes += 1;
+        tally.of_others += usize::from(!shared.contains(&user));
+        tally.users.insert(user);
     }
     let mut one = |(number, (limit, hold)): (usize, &(u32, Hold))| {
-        let (count, others, users) = tallies.remove(number.to_string().as_str()).unwrap_or_default();
+        let tally = tallies.remove(number.to_string().as_str()).unwrap_or_default();
         Candidate {
             limit: *limit,
             hold: rules::hold(*hold),
-            episodes_per_week: count as f64 / weeks,
-            users: users.len(),
-            others_per_week: others as f64 / weeks,
+            episodes_per_week: tally.episodes as f64 / weeks,
+            users: tally.users.len(),
+            others_per_week: tally.of_others as f64 / weeks,
         }
     };
     pairs.iter().enumerate().map(&mut one).collect()
@@ -321,7 +330,7 @@ fn text(told: &Told, rule: &Rule, zone: chrono_tz::Tz) -> String {
             );
         }
         None => {
-            text += "\nNo limit up to 8 has at most one episode a week per 100 users: look at the users below first.\n"
+            text += "\nNo limit up to 8 has at most one episode a week per 100 users: look at the users below first.\n";
         }
     }
     text += &exceptions(told);

@@ -24,7 +24,7 @@ impl Config {
     /// Everything that is wrong with the words, by line in the order in which they are given.
     pub fn amended(&self, rule: &Rule, words: &[String]) -> Result<Rule, Problems> {
         let text: String = words.iter().map(|word| line(word)).collect();
-        let channels = Names::given("channel", self.channels.iter().map(|channel| channel.name()));
+        let channels = Names::given("channel", self.channels.iter().map(crate::channel::Settings::name));
         let groups = Names::given("group", self.fleet.groups.iter().map(|group| group.name.as_str()));
         let sources = Names::given("source", self.sources.iter().map(|source| source.name.as_str()));
         let names = Names::given("calendar", self.calendars.iter().map(|calendar| calendar.name()));

@@ -127,7 +127,7 @@ mod tests {
         let minute = Span::from_mins(1);
         let mut last = None;
         for (n, reading) in timeline::parse(text).unwrap().into_iter().enumerate() {
-            let failed = if reading == Reading::FAILED { vec![0..1] } else { Vec::new() };
+            let failed = Vec::from_iter((reading == Reading::FAILED).then_some(0..1));
             let changes =
                 if failed.is_empty() && last != Some(reading) { vec![(0, reading)] } else { Vec::new() };
             last = if failed.is_empty() { Some(reading) } else { last };
