@@ -51,8 +51,8 @@ impl Agent {
             if waiting.iter().all(|row| row.told) {
                 return Ok(changed);
             }
-            // Next to rows that were just parted nothing is folded before all are looked at again: a fold comes last,
-            // and an end among them must not come before it.
+            // Next to rows that were just parted nothing is folded before all are looked at again: they are among
+            // those that a fold must not pass.
             match self.part(live, channel, waiting, now).await? {
                 Some(rows) => return Ok(self.fold_rows(live, channel, &rows, now).await? || changed),
                 None => changed = true,
@@ -77,8 +77,8 @@ impl Agent {
             };
             match notify::part(channel, &row, &unheard) {
                 Some(parts) => {
-                    let [goes, stays] = parts.map(|notice| live.notification(&notice, now));
-                    parted |= self.store.part(&row.id, goes, stays).await?;
+                    let parts = parts.iter().map(|notice| live.notification(notice, now)).collect();
+                    parted |= self.store.supersede(vec![row.id], parts).await?;
                 }
                 None => rows.push(row),
             }

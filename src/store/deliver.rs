@@ -239,32 +239,23 @@ fn supersede(c: &Connection, old: &[String], new: &[NewNotification]) -> Result<
     for new in new {
         outbox::insert(c, new)?;
     }
+    // Rows beyond those that were looked at may go on with what is told here.
+    if let Some(last) = old.last() {
+        let no = "SELECT no, (SELECT max(no) FROM notification) FROM notification WHERE id = ?1";
+        let (place, end): (i64, i64) = c.query_row(no, [last], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        renumber(c, last, end + 1)?;
+        renumber(c, &first.id, place)?;
+    }
     Ok(true)
 }
 
-/// As [`supersede`] by both; `goes` takes the place of `old` in the queue.
-fn part(
-    c: &Connection,
-    old: &str,
-    goes: NewNotification,
-    stays: NewNotification,
-) -> Result<bool, StoreError> {
-    let new = [goes, stays];
-    if !supersede(c, &[old.to_owned()], &new)? {
-        return Ok(false);
-    }
-    // Rows are numbered in their order; a row and what it holds change numbers together.
+/// The row of `id` changes numbers with what it holds; rows are numbered in their order.
+fn renumber(c: &Connection, id: &str, to: i64) -> Result<(), StoreError> {
+    let from: i64 = c.query_row("SELECT no FROM notification WHERE id = ?1", [id], |row| row.get(0))?;
     c.execute_batch("PRAGMA defer_foreign_keys = ON")?;
-    let number = |id: &str| -> Result<i64, StoreError> {
-        Ok(c.query_row("SELECT no FROM notification WHERE id = ?1", [id], |row| row.get(0))?)
-    };
-    let last: i64 = c.query_row("SELECT max(no) FROM notification", [], |row| row.get(0))?;
-    let (place, from) = (number(old)?, number(&new[0].id)?);
-    for (from, to) in [(place, last + 1), (from, place)] {
-        c.execute("UPDATE notification SET no = ?2 WHERE no = ?1", [from, to])?;
-        c.execute("UPDATE notification_event SET notification = ?2 WHERE notification = ?1", [from, to])?;
-    }
-    Ok(true)
+    c.execute("UPDATE notification SET no = ?2 WHERE no = ?1", [from, to])?;
+    c.execute("UPDATE notification_event SET notification = ?2 WHERE notification = ?1", [from, to])?;
+    Ok(())
 }
 
 fn next_due(c: &Connection, channel: &str) -> Result<Option<Time>, StoreError> {
@@ -313,16 +304,10 @@ impl Store {
         self.write(move |c| crashed(c, &run, now))
     }
 
-    /// Puts `new` in the place of `old`, if none of them was ever attempted; else false, and nothing is changed.
+    /// Puts `new` in the place of `old`, if none of them was ever attempted; else false, and nothing is changed. The
+    /// first of `new` is sent in the turn of the last of `old`, others come last.
     pub fn supersede(&self, old: Vec<String>, new: Vec<NewNotification>) -> Pending<bool> {
         self.write(move |c| supersede(c, &old, &new))
-    }
-
-    /// Puts `goes` in the place of `old` and `stays` behind all others, if no attempt at `old` was ever begun; else
-    /// false, and nothing is changed.
-    pub fn part(&self, old: &str, goes: NewNotification, stays: NewNotification) -> Pending<bool> {
-        let old = old.to_owned();
-        self.write(move |c| part(c, &old, goes, stays))
     }
 
     /// The events of a notification that its channel is not to be told: ends of episodes whose *fired* is dead there.

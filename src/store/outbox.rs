@@ -223,7 +223,12 @@ const REVIVED: &str =
 pub(super) fn revive_ends(c: &Connection, id: &str, now: Time) -> Result<(), StoreError> {
     let follow = format!(
         "UPDATE notification SET {REVIVED}, last_error = NULL
-         WHERE state = 'superseded' AND superseded_by = ?1 AND last_error = '{SILENCED}' AND length(payload) > 0"
+         WHERE state = 'superseded' AND last_error = '{SILENCED}' AND length(payload) > 0
+            AND EXISTS (SELECT 1 FROM notification_event e
+                JOIN notification_event f ON f.episode = e.episode AND f.kind = 'fired'
+                JOIN notification fired ON fired.no = f.notification
+                WHERE e.notification = notification.no AND e.kind = 'ended' AND fired.id = ?1
+                AND fired.channel = notification.channel)"
     );
     c.execute(&follow, params![id, now.millis()])?;
     Ok(())

@@ -202,21 +202,24 @@ impl Model {
         ids
     }
 
-    /// A fold as the store makes it: the rows go, the one that stands for them comes last.
+    /// A fold as the store makes it: the one that stands for the rows takes the turn of the last.
     pub(crate) fn fold(&mut self, channel: &str, fold: Fold, now: Time) {
         if let Some(twin) = &self.twin {
             let new = row_of(&fold.notice, now);
             assert!(twin.supersede(fold.superseded.clone(), vec![new]).wait().unwrap());
         }
+        let last = fold.superseded.last().unwrap();
+        let place = self.outbox[channel].iter().position(|row| row.notice.id == *last).unwrap();
         for id in &fold.superseded {
             assert!(!self.take(channel, id).told, "folded though told");
         }
-        self.insert(fold.notice, now, None);
+        self.insert(fold.notice, now, Some(place + 1 - fold.superseded.len()));
     }
 
     pub(crate) fn part(&mut self, channel: &str, id: &str, [goes, stays]: [Notice; 2], now: Time) {
         if let Some(twin) = &self.twin {
-            assert!(twin.part(id, row_of(&goes, now), row_of(&stays, now)).wait().unwrap());
+            let parts = vec![row_of(&goes, now), row_of(&stays, now)];
+            assert!(twin.supersede(vec![id.to_owned()], parts).wait().unwrap());
         }
         let place = self.outbox[channel].iter().position(|row| row.notice.id == id).unwrap();
         self.take(channel, id);

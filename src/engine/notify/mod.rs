@@ -125,7 +125,8 @@ pub struct Fold {
 /// What to fold among a channel's unfinished rows (oldest first). *Fired* and *ended* of one episode, both never
 /// attempted, become one notice; then, if more than [`MOST_AT_ONCE`] due rows were never attempted, they become one
 /// digest. A row that shares an episode with one that stays is left alone, so that a fold never waits and never
-/// overtakes. The new notice comes after all rows there are.
+/// overtakes. The new notice takes the turn of the last
+/// row that it stands for.
 pub fn fold(channel: &str, rows: &[Row]) -> Vec<Fold> {
     let mut clusters = cluster(&foldable(rows));
     if clusters.len() > MOST_AT_ONCE {

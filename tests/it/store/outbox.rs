@@ -191,7 +191,24 @@ fn only_what_was_never_attempted_is_folded() {
 }
 
 #[test]
-fn what_goes_when_a_row_is_parted_keeps_its_place() {
+fn whoever_is_told_after_all_is_told_the_end_beside_others() {
+    let world = World::new();
+    let store = world.open();
+    let of = |user: &str| (event(user, 1, 1, EventKind::Fired), event(user, 2, 1, EventKind::Ended));
+    let ((fired_a, ended_a), (fired_b, ended_b)) = (of("alice"), of("bob"));
+    let rows = vec![notification("a", "mail", &[&fired_a]), notification("b", "mail", &[&fired_b])];
+    commit_events(&store, &[&fired_a, &fired_b], rows);
+    store.drop_notification("ntf_a", at(1)).wait().unwrap();
+    store.drop_notification("ntf_b", at(1)).wait().unwrap();
+    commit_events(&store, &[&ended_a, &ended_b], vec![notification("e", "mail", &[&ended_a, &ended_b])]);
+    assert_eq!(state(&store, "ntf_e"), OutboxState::Superseded);
+    store.retry("ntf_b", at(2)).wait().unwrap();
+    assert_eq!(["ntf_b", "ntf_e"].map(|id| state(&store, id)), [OutboxState::Pending; 2]);
+    assert_eq!(store.unheard("ntf_e").wait().unwrap(), [ended_a.id.clone()]);
+}
+
+#[test]
+fn what_stands_for_rows_is_sent_in_their_turn() {
     let world = World::new();
     let store = world.open();
     let of = |user: &str| (event(user, 1, 1, EventKind::Fired), event(user, 2, 1, EventKind::Ended));
@@ -202,8 +219,10 @@ fn what_goes_when_a_row_is_parted_keeps_its_place() {
     store.drop_notification("ntf_a", at(1)).wait().unwrap();
     assert_eq!(store.unheard("ntf_m").wait().unwrap(), [ended_a.id.clone()]);
     let (goes, stays) = (notification("g", "mail", &[&fired_b]), notification("s", "mail", &[&ended_a]));
-    assert!(store.part("ntf_m", goes.clone(), stays.clone()).wait().unwrap());
-    assert!(!store.part("ntf_m", goes, stays).wait().unwrap(), "it is parted already");
+    let parted =
+        || store.supersede(vec!["ntf_m".to_owned()], vec![goes.clone(), stays.clone()]).wait().unwrap();
+    assert!(parted());
+    assert!(!parted(), "it is parted already");
     assert_eq!(["ntf_m", "ntf_s"].map(|id| state(&store, id)), [OutboxState::Superseded; 2]);
     assert_eq!(ids(&due(&store, at(2))), ["ntf_g"], "the end of bob waits for his beginning");
     let n = store.begin_attempt("ntf_g", "run", at(2)).wait().unwrap();
