@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use super::smtp::{Failure, Stage};
 
 /// RFC 5321, 4.5.3.1.5 asks for 512; some servers greet at length.
-const MAX_LINE: usize = 1_000;
+pub(super) const MAX_LINE: usize = 1_000;
 
 /// Lines of one reply.
 const MAX_LINES: usize = 100;

@@ -1,25 +1,23 @@
 //! The way to a mail server: socket, TLS as the settings ask for it, the banner; then lettre speaks.
 //!
-//! Neighbours: `bare` speaks before TLS, `smtp` goes on with what this returns. A part of its own because it decides
-//! what may travel in clear (nothing, unless the server is on the loopback). lettre waits for a banner on every new
-//! stream; ours was read (and its code demanded) before, so [`Greeted`] says it once more.
+//! Neighbours: `bare` speaks before TLS, `lines` is what lettre reads, `smtp` goes on with what this returns. A part of
+//! its own because it decides what may travel in clear (nothing, unless the server is on the loopback).
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use lettre::transport::smtp::client::AsyncTokioStream;
 use lettre::transport::smtp::extension::ClientId;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::lines::Lines;
 use super::smtp::{Failure, Stage};
 use super::{Tls, bare};
 use crate::engine::backoff::Answer;
@@ -75,7 +73,7 @@ impl Route {
         *stage = Stage::Greeting;
         if self.tls == Tls::None {
             bare::expect(&mut socket, Stage::Greeting, 220).await?;
-            return Ok(Reached { stream: greeted(socket, peer), helo, way: "no TLS" });
+            return Ok(Reached { stream: Box::new(Lines::new(socket, peer)), helo, way: "no TLS" });
         }
         if self.tls == Tls::StartTls {
             bare::starttls(&mut socket, &helo.to_string()).await?;
@@ -88,7 +86,7 @@ impl Route {
         }
         let newest = stream.get_ref().1.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_3);
         let way = if newest { "TLS 1.3" } else { "TLS 1.2" };
-        Ok(Reached { stream: greeted(stream, peer), helo, way })
+        Ok(Reached { stream: Box::new(Lines::new(stream, peer)), helo, way })
     }
 
     async fn connect(&self, limit: Duration) -> Result<TcpStream, Failure> {
@@ -136,60 +134,6 @@ async fn first_of(found: Vec<SocketAddr>, limit: Duration) -> Result<TcpStream, 
         }
     }
     Err(Failure::transport(Stage::Connect, &last))
-}
-
-fn greeted<S>(stream: S, peer: SocketAddr) -> Box<dyn AsyncTokioStream>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + Sync + std::fmt::Debug + 'static,
-{
-    Box::new(Greeted { banner: b"220 read before\r\n", stream, peer })
-}
-
-/// A stream that begins with a banner of ours.
-#[derive(Debug)]
-struct Greeted<S> {
-    banner: &'static [u8],
-    stream: S,
-    peer: SocketAddr,
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Greeted<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.banner.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(cx, buf);
-        }
-        let (now, later) = self.banner.split_at(self.banner.len().min(buf.remaining()));
-        buf.put_slice(now);
-        self.banner = later;
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Greeted<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-}
-
-impl<S> AsyncTokioStream for Greeted<S>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + Sync + std::fmt::Debug,
-{
-    fn peer_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.peer)
-    }
 }
 
 #[cfg(test)]

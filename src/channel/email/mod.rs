@@ -1,11 +1,12 @@
 //! E-mail: one mail to a list of mailboxes, over TLS, with the answer for each recipient recorded.
 //!
 //! Neighbours: `mime` and `html` make what is stored (the whole mail; nothing is added per attempt), `connect`,
-//! `bare` and `smtp` send it. A part of its own so that opening, limits and the one deadline stand together.
+//! `bare`, `lines` and `smtp` send it. A part of its own so that opening, limits and the one deadline stand together.
 
 mod bare;
 mod connect;
 mod html;
+mod lines;
 mod mime;
 mod settings;
 mod smtp;

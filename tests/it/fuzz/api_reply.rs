@@ -12,7 +12,9 @@ pub(crate) fn check_json(data: &[u8]) {
         return;
     }
     check(data);
-    if let (Ok((_, entries)), Ok(value)) = (wire::statistics(data), serde_json::from_slice::<Value>(body(data))) {
+    if let (Ok((_, entries)), Ok(value)) =
+        (wire::statistics(data), serde_json::from_slice::<Value>(body(data)))
+    {
         as_written(&entries, &value["UserStatistics"]["Statistics"]);
     }
 }
