@@ -6,6 +6,7 @@
 
 use std::path::PathBuf;
 
+use chrono::NaiveDate;
 use serde::Serialize;
 
 use super::coverage::{self, Coverage, LimitShare, subjects};
@@ -16,6 +17,7 @@ use crate::aliyun::account::Settings;
 use crate::aliyun::credentials::Provider;
 use crate::aliyun::{Account, Deadline};
 use crate::config::{Config, Problem, Problems};
+use crate::engine::fleet::Exception;
 use crate::engine::plan::Plan;
 use crate::engine::time::{Span, Time};
 
@@ -49,6 +51,21 @@ struct Report {
     rules: Vec<Reach>,
     secrets: Vec<Reference>,
     accounts: Vec<Keys>,
+    exceptions: Vec<Deviation>,
+}
+
+/// A user who may deviate for a time.
+#[derive(Serialize)]
+struct Deviation {
+    user: String,
+    source: Option<String>,
+    limit: Option<u32>,
+    owner: String,
+    reason: String,
+    /// The last day it holds.
+    expires: NaiveDate,
+    /// Today included; 0 once it has expired.
+    days_left: i64,
 }
 
 /// When a source is polled.
@@ -131,6 +148,7 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
         rules: coverage::of_file(&config, now).iter().flat_map(reach).collect(),
         secrets: references(&config),
         accounts,
+        exceptions: exceptions(&config, now),
         errors: problems.errors.clone(),
         warnings: problems.warnings.clone(),
     };
@@ -177,6 +195,23 @@ fn reach(coverage: &Coverage<'_>) -> Vec<Reach> {
         shown: subjects(&plan.rule, usize::try_from(plan.size()).unwrap_or(usize::MAX)),
     };
     coverage.plans.iter().map(of_plan).collect()
+}
+
+/// Those that end first come first.
+fn exceptions(config: &Config, now: Time) -> Vec<Deviation> {
+    let today = now.to_utc().with_timezone(&config.agent.timezone).date_naive();
+    let one = |exception: &Exception| Deviation {
+        user: exception.user.clone(),
+        source: exception.source.clone(),
+        limit: exception.limit,
+        owner: exception.owner.clone(),
+        reason: exception.reason.clone(),
+        expires: exception.expires,
+        days_left: exception.days_left(today),
+    };
+    let mut all: Vec<Deviation> = config.fleet.exceptions.iter().map(one).collect();
+    all.sort_by_key(|deviation| deviation.expires);
+    all
 }
 
 fn references(config: &Config) -> Vec<Reference> {
@@ -248,10 +283,28 @@ fn show(config: &Config, report: &Report) {
     part(&["source", "schedule", "timezone", "every", "next"], &rows);
     let row = |reach: &Reach| {
         let tells = if reach.notify.is_empty() { "nobody".to_owned() } else { reach.notify.join(", ") };
-        vec![reach.rule.clone(), reach.source.clone(), reach.shown.clone(), limits(&reach.limits), tells]
+        vec![
+            reach.rule.clone(),
+            reach.source.clone(),
+            reach.shown.clone(),
+            coverage::limits(&reach.limits),
+            tells,
+        ]
     };
     let rows: Vec<Vec<String>> = report.rules.iter().map(row).collect();
     part(&["rule", "source", "covers", "limits", "tells"], &rows);
+    let row = |one: &Deviation| {
+        vec![
+            one.source.as_ref().map_or_else(|| one.user.clone(), |source| format!("{source}/{}", one.user)),
+            print::or_dash(one.limit),
+            one.expires.to_string(),
+            one.days_left.to_string(),
+            one.owner.clone(),
+            one.reason.clone(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = report.exceptions.iter().map(row).collect();
+    part(&["exception", "limit", "until", "days left", "owner", "reason"], &rows);
     let row = |secret: &Reference| vec![secret.key.clone(), secret.reference.clone()];
     let rows: Vec<Vec<String>> = report.secrets.iter().map(row).collect();
     part(&["secret", "is in"], &rows);
@@ -270,21 +323,4 @@ fn part(head: &[&str], rows: &[Vec<String>]) {
     if !rows.is_empty() {
         print::line(&print::table(head, rows));
     }
-}
-
-/// More than this many different limits are counted.
-const MOST_LIMITS: usize = 4;
-
-/// `2 (rule) for 118, 6 (exception lobby-kiosk) for 1`.
-fn limits(shares: &[LimitShare]) -> String {
-    if shares.is_empty() {
-        return "-".to_owned();
-    }
-    let shown = shares.iter().take(MOST_LIMITS).map(|share| {
-        let (value, origin) = (share.value, share.origin.replacen(':', " ", 1));
-        format!("{value} ({origin}) for {}", share.users)
-    });
-    let more: usize = shares.iter().skip(MOST_LIMITS).map(|share| share.users).sum();
-    let more = (more > 0).then(|| format!("others for {more}"));
-    shown.chain(more).collect::<Vec<_>>().join(", ")
 }

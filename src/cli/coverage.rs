@@ -86,22 +86,59 @@ impl Coverage<'_> {
         Some(UserLimit { value, origin: "rule".to_owned(), rule: Some(name.clone()) })
     }
 
+    /// The number allowed for a user under a rule that covers the user; None where the rule names no limit.
+    pub(super) fn limit_under(&self, rule: &Rule, slot: u32) -> Option<Limit> {
+        if !uses_limit(rule) {
+            return None;
+        }
+        let own = self.own.get(slot as usize).and_then(Clone::clone);
+        own.or_else(|| rule.limit.map(|value| Limit { value, origin: "rule".to_owned() }))
+    }
+
     /// How many users have which limit under a rule, the most first; empty for a rule that names no limit.
     pub(super) fn limits(&self, plan: &Plan) -> Vec<LimitShare> {
         let mut shares: BTreeMap<(u32, String), usize> = BTreeMap::new();
         for slot in self.slots().filter(|slot| uses_limit(&plan.rule) && plan.counts(*slot)) {
-            let own = self.own.get(slot as usize).and_then(Option::as_ref);
-            let of_rule = || plan.rule.limit.map(|value| (value, "rule".to_owned()));
-            let limit = own.map(|limit| (limit.value, limit.origin.clone())).or_else(of_rule);
-            if let Some(limit) = limit {
-                *shares.entry(limit).or_default() += 1;
+            if let Some(limit) = self.limit_under(&plan.rule, slot) {
+                *shares.entry((limit.value, limit.origin)).or_default() += 1;
             }
         }
-        let share = |((value, origin), users)| LimitShare { value, origin, users };
-        let mut shares: Vec<LimitShare> = shares.into_iter().map(share).collect();
-        shares.sort_by(|a, b| (b.users, a.value, &a.origin).cmp(&(a.users, b.value, &b.origin)));
-        shares
+        shared(shares)
     }
+}
+
+/// The most users first.
+fn shared(shares: BTreeMap<(u32, String), usize>) -> Vec<LimitShare> {
+    let share = |((value, origin), users)| LimitShare { value, origin, users };
+    let mut shares: Vec<LimitShare> = shares.into_iter().map(share).collect();
+    shares.sort_by(|a, b| (b.users, a.value, &a.origin).cmp(&(a.users, b.value, &b.origin)));
+    shares
+}
+
+/// The limits of a rule in all sources.
+pub(super) fn together(limits: impl IntoIterator<Item = LimitShare>) -> Vec<LimitShare> {
+    let mut shares: BTreeMap<(u32, String), usize> = BTreeMap::new();
+    for LimitShare { value, origin, users } in limits {
+        *shares.entry((value, origin)).or_default() += users;
+    }
+    shared(shares)
+}
+
+/// More than this many different limits are counted.
+const MOST_LIMITS: usize = 4;
+
+/// `2 (rule) for 118, 6 (exception lobby-kiosk) for 1`.
+pub(super) fn limits(shares: &[LimitShare]) -> String {
+    if shares.is_empty() {
+        return "-".to_owned();
+    }
+    let shown = shares
+        .iter()
+        .take(MOST_LIMITS)
+        .map(|share| format!("{} ({}) for {}", share.value, share.origin.replacen(':', " ", 1), share.users));
+    let more: usize = shares.iter().skip(MOST_LIMITS).map(|share| share.users).sum();
+    let more = (more > 0).then(|| format!("others for {more}"));
+    shown.chain(more).collect::<Vec<_>>().join(", ")
 }
 
 /// `120 users`, `3 groups`, `the source`.

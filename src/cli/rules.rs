@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use super::coverage::{self, Coverage, scope, subjects};
+use super::coverage::{self, Coverage, LimitShare, scope, subjects};
 use super::{Common, Exit, Failure, backtest, open, print, suggest, trials, when};
 use crate::config::Config;
 use crate::engine::event::Severity;
@@ -13,7 +13,9 @@ use crate::engine::lang::Signal;
 use crate::engine::outcome::{Alert, AlertKey, State};
 use crate::engine::rule::{Hold, Mode, Per, Rule};
 use crate::engine::time::{Span, Time};
-use crate::store::{Reader, StoreError};
+use crate::store::{EpisodeFilter, Reader, StoreError};
+
+const WEEK: Span = Span::from_days(7);
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
@@ -48,6 +50,22 @@ struct Listed {
     /// Recovering ones too: their episode is open.
     firing: usize,
     pending: usize,
+    /// How many users have which limit, the most first; empty for a rule that names none.
+    limits: Vec<LimitShare>,
+    notify: Vec<String>,
+    /// What fired of late; in the shadow, what it would have told.
+    fired: Fired,
+}
+
+/// Episodes that fired up to now.
+#[derive(Serialize)]
+struct Fired {
+    last_7_days: usize,
+    last_28_days: usize,
+    /// Over the last 28 days, or since the first poll where that is less; none within a week of it.
+    per_week: Option<f64>,
+    /// Of those that fired or went on in the last 28 days.
+    last_at: Option<Time>,
 }
 
 pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
@@ -86,14 +104,31 @@ fn list(common: &Common) -> Result<Exit, Failure> {
             format!("{:?}", listed.severity).to_lowercase(),
             listed.mode.to_owned(),
             format!("{}: {reach}", listed.scope),
+            coverage::limits(&listed.limits),
             armed(listed),
             listed.firing.to_string(),
             listed.pending.to_string(),
+            format!("{} / {}", listed.fired.last_7_days, listed.fired.last_28_days),
         ]
     };
     let rows: Vec<Vec<String>> = rules.iter().zip(&config.rules).map(row).collect();
-    let head = ["rule", "when", "for", "severity", "mode", "scope", "armed", "firing", "pending"];
+    let head = [
+        "rule",
+        "when",
+        "for",
+        "severity",
+        "mode",
+        "scope",
+        "limits",
+        "armed",
+        "firing",
+        "pending",
+        "fired 7d / 28d",
+    ];
     print::raw(print::table(&head, &rows).as_bytes());
+    for rule in rules.iter().filter(|rule| rule.mode == "shadow") {
+        print::line(&shadowed(rule, &|at| when::local(zone, at)));
+    }
     if reader.is_none() {
         print::error("There is no database yet: nothing was polled. `seatwatch run` begins.\n");
     }
@@ -117,7 +152,52 @@ fn listed(config: &Config, reader: Option<&Reader>, now: Time) -> Result<Vec<Lis
         first_polls.push(memory.and_then(|loaded| loaded.memory.first_at));
     }
     let alerts = reader.map(|reader| reader.load_alerts(None)).transpose()?.unwrap_or_default();
-    Ok(config.rules.iter().map(|rule| one(rule, &coverage, &first_polls, &alerts)).collect())
+    let list = |rule| {
+        let fired = fired(rule, reader, &first_polls, now)?;
+        Ok(one(rule, &coverage, &first_polls, &alerts, fired))
+    };
+    config.rules.iter().map(list).collect()
+}
+
+/// What the rule raised over four weeks. A rate is given from a week of polls on.
+fn fired(
+    rule: &Rule,
+    reader: Option<&Reader>,
+    first_polls: &[Option<Time>],
+    now: Time,
+) -> Result<Fired, StoreError> {
+    let filter = EpisodeFilter {
+        all: true,
+        rule: Some(rule.name.clone()),
+        since: Some(now - Span::from_days(28)),
+        ..EpisodeFilter::default()
+    };
+    let rows = reader.map(|reader| reader.episodes(&filter)).transpose()?.unwrap_or_default();
+    let times: Vec<Time> = rows.iter().filter_map(|row| row.fired_at).collect();
+    let since = |days: i64| times.iter().filter(|at| **at >= now - Span::from_days(days)).count();
+    let polled = first_polls.iter().flatten().min().map(|first| now.since(*first));
+    let weeks =
+        polled.map(|polled| polled.min(Span::from_days(28))).filter(|polled| *polled >= Span::from_days(7));
+    let per_week = weeks.map(|span| since(28) as f64 * WEEK.millis() as f64 / span.millis() as f64);
+    Ok(Fired {
+        last_7_days: since(7),
+        last_28_days: since(28),
+        per_week: per_week.map(|rate| (rate * 10.0).round() / 10.0),
+        last_at: times.into_iter().max(),
+    })
+}
+
+/// What a rule in the shadow would have told, and whom.
+fn shadowed(rule: &Listed, local: &dyn Fn(Time) -> String) -> String {
+    let whom = if rule.notify.is_empty() { "nobody".to_owned() } else { rule.notify.join(", ") };
+    let rate = rule.fired.per_week.map(|rate| format!(" ({rate:.1} a week)")).unwrap_or_default();
+    let last = rule.fired.last_at.map(|at| format!("; the last fired {}", local(at))).unwrap_or_default();
+    print::name(&format!(
+        "{} is in the shadow: it would have told {whom} of {} in 7 days and {} in 28{rate}{last}",
+        rule.rule,
+        print::count(rule.fired.last_7_days, "episode"),
+        rule.fired.last_28_days
+    ))
 }
 
 fn one(
@@ -125,6 +205,7 @@ fn one(
     coverage: &[Coverage<'_>],
     first_polls: &[Option<Time>],
     alerts: &[(AlertKey, Alert)],
+    fired: Fired,
 ) -> Listed {
     let reached = || coverage.iter().flat_map(|c| &c.plans).filter(|plan| plan.rule.name == rule.name);
     let covered = coverage.iter().zip(first_polls).filter(|(c, _)| rule.scope.covers_source(&c.source.name));
@@ -151,6 +232,15 @@ fn one(
         subjects: reached().map(|plan| u64::from(plan.size())).sum(),
         firing: of_rule(&[State::Firing, State::Recovering]),
         pending: of_rule(&[State::Pending]),
+        limits: coverage::together(
+            coverage
+                .iter()
+                .flat_map(|c| c.plans.iter().map(move |plan| (c, plan)))
+                .filter(|(_, plan)| plan.rule.name == rule.name)
+                .flat_map(|(c, plan)| c.limits(plan)),
+        ),
+        notify: rule.notify.clone(),
+        fired,
     }
 }
 

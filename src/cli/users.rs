@@ -12,8 +12,10 @@ use super::coverage::{self, Coverage, UserLimit};
 use super::{Common, Exit, Failure, open, print, when};
 use crate::config::Config;
 use crate::config::section::suggest;
+use crate::engine::event::Limit;
 use crate::engine::fleet::Fleet;
 use crate::engine::reading::{Kind, Reading};
+use crate::engine::rule::Rule;
 use crate::engine::time::Time;
 use crate::store::{Reader, StoreError};
 
@@ -39,7 +41,17 @@ struct Listed {
     limit: Option<UserLimit>,
     groups: Vec<String>,
     rules: Vec<String>,
+    /// What each rule that names a limit allows this user.
+    limits: Vec<UnderRule>,
     quarantined: bool,
+}
+
+/// The number a rule allows a user, and who says so.
+#[derive(Serialize)]
+struct UnderRule {
+    rule: String,
+    value: u32,
+    origin: String,
 }
 
 pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
@@ -109,10 +121,16 @@ fn of_source(
             limit: coverage.limit(slot),
             groups: fleet.groups_of(source, user).map(|group| group.name.clone()).collect(),
             rules: coverage.rules_of(slot).map(|rule| rule.name.clone()).collect(),
+            limits: coverage.rules_of(slot).filter_map(|rule| under(coverage, rule, slot)).collect(),
             quarantined: held.contains(user),
         }
     });
     Ok(listed.collect())
+}
+
+fn under(coverage: &Coverage<'_>, rule: &Rule, slot: u32) -> Option<UnderRule> {
+    let Limit { value, origin } = coverage.limit_under(rule, slot)?;
+    Some(UnderRule { rule: rule.name.clone(), value, origin })
 }
 
 /// A reading in one word.
@@ -128,6 +146,10 @@ fn table(config: &Config, users: &[Listed]) {
         Some(rule) => format!("{} (rule {rule})", limit.value),
         None => format!("{} ({})", limit.value, limit.origin.replacen(':', " ", 1)),
     };
+    let rule = |user: &Listed, rule: &String| match user.limits.iter().find(|limit| limit.rule == *rule) {
+        Some(limit) => format!("{rule} at {} ({})", limit.value, limit.origin.replacen(':', " ", 1)),
+        None => rule.clone(),
+    };
     let list = |names: &[String]| if names.is_empty() { "-".to_owned() } else { names.join(", ") };
     let row = |user: &Listed| {
         let reading = match (user.quarantined, user.online) {
@@ -142,7 +164,7 @@ fn table(config: &Config, users: &[Listed]) {
             print::or_dash(user.at.map(|at| when::local(config.agent.timezone, at))),
             print::or_dash(user.limit.as_ref().map(limit)),
             list(&user.groups),
-            list(&user.rules),
+            list(&user.rules.iter().map(|name| rule(user, name)).collect::<Vec<_>>()),
         ]
     };
     let rows: Vec<Vec<String>> = users.iter().map(row).collect();

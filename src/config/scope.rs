@@ -25,6 +25,9 @@ pub(super) struct Crowd<'c> {
     members: Vec<Vec<(u32, bool)>>,
 }
 
+/// An exception that holds for no more days than this is told.
+const SOON: i64 = 14;
+
 impl<'c> Crowd<'c> {
     pub(super) fn new(sources: &'c [Source], fleet: &Fleet) -> Self {
         let names = sources.iter().map(|source| source.users.iter().collect()).collect();
@@ -76,9 +79,18 @@ impl<'c> Crowd<'c> {
         if !self.unlisted(covered) && !self.has(exception.source.as_deref(), |names| names.contains(user)) {
             section.warning_at("user", &format!("no source has a user {user:?}"), None);
         }
-        if exception.expires < today {
+        let left = exception.days_left(today);
+        let owner = &exception.owner;
+        if left == 0 {
             let message = format!("has expired, on {}", exception.expires);
             section.warning_at("expires", &message, Some("remove it, or have its owner renew it"));
+        } else if left <= SOON {
+            let when = match left {
+                1 => "today".to_owned(),
+                _ => format!("{}, {left} days are left", exception.expires),
+            };
+            let message = format!("ends after {when} (owner {owner:?})");
+            section.warning_at("expires", &message, Some("have its owner renew it, or let it end"));
         }
     }
 

@@ -129,7 +129,10 @@ fn exceptions_are_owned_dated_and_known() {
         let rest = "reason = \"r\"\nowner = \"o\"\nlimit = 4";
         format!("[[exception]]\nuser = \"{user}\"\nexpires = {expires}\n{rest}\n")
     };
-    check(&exception("alice", "2026-11-22"), "");
+    let ends = |when: &str| format!("warning 3:11 exception[0].expires: ends {when} (owner \"o\")");
+    check(&exception("alice", "2026-11-22"), &ends("after today"));
+    check(&exception("alice", "2026-12-05"), &ends("after 2026-12-05, 14 days are left"));
+    check(&exception("alice", "2026-12-06"), "");
     check(&exception("alice", "2026-11-21"), "warning 3:11 exception[0].expires: has expired, on 2026-11-21");
     check(&exception("zoe", "2027-01-01"), "warning 2:8 exception[0].user: no source has a user \"zoe\"");
     check(

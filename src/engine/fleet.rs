@@ -34,6 +34,13 @@ pub struct Exception {
     pub expires: NaiveDate,
 }
 
+impl Exception {
+    /// How many days it still holds, today included; 0 once it has expired.
+    pub fn days_left(&self, today: NaiveDate) -> i64 {
+        self.expires.signed_duration_since(today).num_days().saturating_add(1).max(0)
+    }
+}
+
 /// The groups and exceptions of the rules file, in its order.
 #[derive(Clone, Debug, Default)]
 pub struct Fleet {

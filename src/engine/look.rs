@@ -4,6 +4,7 @@
 //! own because judging passes over whatever cannot change anything, and a person asks about just that.
 
 use super::event::{Limit, Subject};
+use super::lang::Part;
 use super::outcome::Alert;
 use super::plan::Plan;
 use super::reading::{Poll, Reading};
@@ -19,6 +20,14 @@ pub struct Look {
     /// Where the rule names a limit.
     pub limit: Option<Limit>,
     pub alert: Alert,
+    /// What `when` is made of, with values.
+    pub when: Vec<Part>,
+    /// The same of `clear_when`, where the rule has one.
+    pub clear_when: Vec<Part>,
+    /// Whether the poll told the rule anything new; if not, the verdict is unknown whatever the values are.
+    pub tells: bool,
+    /// The verdict is a breach because the subject was absent, whatever the values are.
+    pub absent_breach: bool,
 }
 
 impl Judged {
@@ -43,6 +52,14 @@ impl Watch {
             judged: verdict::one(self, plan, poll, index, inside),
             limit: self.limit(plan, index),
             alert: plan.alerts.get(&index).cloned().unwrap_or_default(),
+            when: verdict::explain(self, plan, &plan.rule.when, index),
+            clear_when: plan
+                .rule
+                .clear_when
+                .as_ref()
+                .map_or_else(Vec::new, |program| verdict::explain(self, plan, program, index)),
+            tells: verdict::tells(self, plan, index),
+            absent_breach: verdict::absent_breach(plan, poll, index),
         })
     }
 

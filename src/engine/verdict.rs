@@ -4,7 +4,7 @@
 //! path: everything after it runs only for the few whose alert moves.
 
 use super::alert::Verdict;
-use super::lang::{Line, Outlook, Program, Signal, Truth};
+use super::lang::{Line, Outlook, Part, Program, Signal, Truth};
 use super::plan::{Plan, Subjects, track};
 use super::reading::{Kind, Poll, Reading};
 use super::rule::AbsentMeans;
@@ -106,7 +106,7 @@ const fn outside(clear: Truth) -> Judged {
 /// Whether this poll tells the rule anything new of the subject. Windows hold the last value for a while, but a poll
 /// that brought no reading must not move an alert; only signals about missing readings themselves may,
 /// and those that need none.
-fn tells(watch: &Watch, plan: &Plan, index: u32) -> bool {
+pub(super) fn tells(watch: &Watch, plan: &Plan, index: u32) -> bool {
     let reading = plan.reading(index, &watch.signals);
     plan.known(reading)
         || !plan.names(|signal| !matches!(signal, Signal::Known | Signal::Enabled))
@@ -141,7 +141,7 @@ const fn not(truth: Truth) -> Truth {
     }
 }
 
-fn absent_breach(plan: &Plan, poll: &Poll, index: u32) -> bool {
+pub(super) fn absent_breach(plan: &Plan, poll: &Poll, index: u32) -> bool {
     plan.rule.absent == AbsentMeans::Breach
         && plan.per_user()
         && poll.readings.get(index as usize).copied().map(Reading::kind) == Some(Kind::Absent)
@@ -149,8 +149,20 @@ fn absent_breach(plan: &Plan, poll: &Poll, index: u32) -> bool {
 
 fn evaluate(watch: &Watch, plan: &Plan, program: &Program, indices: &[u32]) -> Vec<Outlook> {
     let mut outlooks = vec![Outlook::default(); indices.len()];
+    let mut draw = |signal: &Signal, out: &mut [Line]| draw(watch, plan, indices, signal, out);
+    program.outlook(indices.len(), &mut draw, &mut outlooks);
+    outlooks
+}
+
+/// The parts of a condition of `plan` with their values for one subject.
+pub(super) fn explain(watch: &Watch, plan: &Plan, program: &Program, index: u32) -> Vec<Part> {
+    program.explain(&mut |signal, out| draw(watch, plan, &[index], signal, out))
+}
+
+/// Where a signal goes for subjects of `plan`.
+fn draw(watch: &Watch, plan: &Plan, indices: &[u32], signal: &Signal, out: &mut [Line]) {
     let (track, max_gap) = (track(plan.rule.absent), plan.max_gap);
-    let mut draw = |signal: &Signal, out: &mut [Line]| match (signal, &plan.subjects) {
+    match (signal, &plan.subjects) {
         (Signal::Limit, Subjects::Users(_)) => limits(watch, plan, indices, out),
         (Signal::Limit, Subjects::Groups(_)) => {
             out.fill(Line::still(plan.rule.limit.map_or(f64::NAN, f64::from)));
@@ -166,9 +178,7 @@ fn evaluate(watch: &Watch, plan: &Plan, program: &Program, indices: &[u32]) -> V
                 *out = Line::brief(value[0]);
             }
         }
-    };
-    program.outlook(indices.len(), &mut draw, &mut outlooks);
-    outlooks
+    }
 }
 
 fn limits(watch: &Watch, plan: &Plan, slots: &[u32], out: &mut [Line]) {

@@ -21,6 +21,10 @@ pub(super) struct Checked {
     pub(super) signals: Vec<Signal>,
     /// For each name node, in order, its signal.
     pub(super) signal_of: Vec<Signal>,
+    /// For each node, in order, how many operations compute it and all before it.
+    pub(super) ends: Vec<usize>,
+    /// For each node, in order, its type; of one with mistakes a boolean.
+    pub(super) types: Vec<Type>,
 }
 
 /// The type of an expression (None: already reported) and its place.
@@ -87,6 +91,8 @@ impl Checker<'_> {
             }
             Kind::Binary(operator) => self.binary(*operator, &node.at),
         };
+        self.out.ends.push(self.out.operations.len());
+        self.out.types.push(gives.unwrap_or(Type::Boolean));
         self.stack.push((gives, node.span.clone()));
     }
 

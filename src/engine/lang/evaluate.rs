@@ -71,20 +71,35 @@ pub(super) fn run(
     if len == 0 {
         return;
     }
-    let mut columns = vec![Line::still(f64::NAN); signals.len() * len];
-    for (signal, column) in signals.iter().zip(columns.chunks_exact_mut(len)) {
-        fill(signal, column);
-    }
-    let mut machine = Machine {
-        len,
-        columns,
-        scratch: vec![Line::still(0.0); depth * len],
-        stack: Vec::with_capacity(depth),
-    };
+    let mut machine = Machine::new(signals, depth, len, fill);
     for operation in operations {
         machine.step(*operation);
     }
     machine.read(&mut out[..len]);
+}
+
+/// What stands on top of the stack after each operation, for one subject.
+pub(super) fn trace(
+    operations: &[Operation],
+    signals: &[Signal],
+    depth: usize,
+    fill: &mut dyn FnMut(&Signal, &mut [Line]),
+) -> Vec<f64> {
+    let mut machine = Machine::new(signals, depth, 1, fill);
+    let step = |operation: &Operation| {
+        machine.step(*operation);
+        machine.top()
+    };
+    operations.iter().map(step).collect()
+}
+
+/// Where a condition's value is three-valued truth.
+pub(super) fn truth(value: f64) -> Truth {
+    match value {
+        v if v.is_nan() => Truth::Unknown,
+        0.0 => Truth::False,
+        _ => Truth::True,
+    }
 }
 
 struct Machine {
@@ -95,6 +110,15 @@ struct Machine {
 }
 
 impl Machine {
+    fn new(signals: &[Signal], depth: usize, len: usize, fill: &mut dyn FnMut(&Signal, &mut [Line])) -> Self {
+        let mut columns = vec![Line::still(f64::NAN); signals.len() * len];
+        for (signal, column) in signals.iter().zip(columns.chunks_exact_mut(len)) {
+            fill(signal, column);
+        }
+        let scratch = vec![Line::still(0.0); depth * len];
+        Self { len, columns, scratch, stack: Vec::with_capacity(depth) }
+    }
+
     fn step(&mut self, operation: Operation) {
         match operation {
             Operation::Constant(value) => self.stack.push(Operand::Constant(value)),
@@ -158,16 +182,21 @@ impl Machine {
         self.stack.push(Operand::Scratch);
     }
 
+    /// The first subject's value.
+    fn top(&self) -> f64 {
+        match self.stack.last() {
+            None => f64::NAN,
+            Some(Operand::Constant(value)) => *value,
+            Some(Operand::Signal(index)) => self.columns[index * self.len].value,
+            Some(Operand::Scratch) => self.scratch[(self.stack.len() - 1) * self.len].value,
+        }
+    }
+
     fn read(&mut self, out: &mut [Outlook]) {
         // A lone constant or signal is no condition, but costs nothing to read.
         self.map(|v| v);
         for (outlook, line) in out.iter_mut().zip(&self.scratch) {
-            let truth = match line.value {
-                v if v.is_nan() => Truth::Unknown,
-                0.0 => Truth::False,
-                _ => Truth::True,
-            };
-            *outlook = Outlook { truth, lasts: line.lasts };
+            *outlook = Outlook { truth: truth(line.value), lasts: line.lasts };
         }
     }
 }

@@ -1,12 +1,13 @@
 //! The rule language: text in, a flat program out, run over columns of subjects.
 //!
 //! The road is `lex` → `parse` (nodes in postfix order) → `check` (types, names, operations) → `evaluate`; `signal`
-//! lists what can be named, `error` draws the caret. Neighbours: `config` compiles conditions, `judge` runs them,
+//! lists what can be named, `error` draws the caret, `explain` takes a condition apart for people. Neighbours: `config` compiles conditions, `judge` runs them,
 //! `signals` fills the columns. A part of its own because it knows words and values, never users or polls.
 
 mod check;
 mod error;
 mod evaluate;
+mod explain;
 mod lex;
 mod line;
 mod parse;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 
 pub use error::LangError;
 pub use evaluate::{Outlook, Truth};
+pub use explain::{Part, Worth};
 pub use line::Line;
 pub use signal::{Quantile, Signal, Type};
 
@@ -41,6 +43,8 @@ struct Compiled {
     /// Columns the operations need at once, beside those of the signals.
     depth: usize,
     canonical: String,
+    /// What it was compiled of, for those who ask about its parts.
+    parts: explain::Parts,
 }
 
 /// The names of all signals, in the order in which they are documented.
@@ -67,7 +71,8 @@ pub fn compile(text: &str, per: Per) -> Result<Program, Vec<LangError>> {
     let canonical = print::canonical(&nodes, &checked.signal_of);
     let depth = evaluate::depth(&checked.operations);
     let (operations, signals) = (checked.operations, checked.signals);
-    Ok(Program(Arc::new(Compiled { operations, signals, depth, canonical })))
+    let parts = explain::Parts::new(nodes, checked.signal_of, checked.ends, checked.types);
+    Ok(Program(Arc::new(Compiled { operations, signals, depth, canonical, parts })))
 }
 
 impl Program {
@@ -101,5 +106,12 @@ impl Program {
     /// As [`Self::evaluate`], from where each signal goes; also says how long each truth is sure to last.
     pub fn outlook(&self, len: usize, fill: &mut dyn FnMut(&Signal, &mut [Line]), out: &mut [Outlook]) {
         evaluate::run(&self.0.operations, &self.0.signals, self.0.depth, len, fill, out);
+    }
+
+    /// Every expression in it with its value for one subject, computed by the same operations: operands before what is
+    /// made of them, the whole condition last. Literals are left out, and what stands there twice comes once.
+    pub fn explain(&self, fill: &mut dyn FnMut(&Signal, &mut [Line])) -> Vec<Part> {
+        let values = evaluate::trace(&self.0.operations, &self.0.signals, self.0.depth, fill);
+        self.0.parts.explained(&values)
     }
 }

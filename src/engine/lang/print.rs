@@ -1,4 +1,5 @@
-//! The one way to write a condition: for `rule_version`, so that spaces and needless parentheses change nothing.
+//! The one way to write a condition: for `rule_version`, so that spaces and needless parentheses change nothing, and
+//! for people who are shown the parts of one.
 //!
 //! Neighbours: `parse` gives the nodes, `check` the signals; the result reads back to the same program. A part of
 //! its own because it must know exactly what the parser knows of precedence, and nothing else.
@@ -49,6 +50,19 @@ type Piece = (String, Level);
 
 /// Of nodes without mistakes; `signals` has one for each name node, in order.
 pub(super) fn canonical(nodes: &[Node], signals: &[Signal]) -> String {
+    let mut whole = String::new();
+    each(nodes, signals, |text| text.clone_into(&mut whole));
+    whole
+}
+
+/// Of each node the expression that ends with it.
+pub(super) fn parts(nodes: &[Node], signals: &[Signal]) -> Vec<String> {
+    let mut parts = Vec::with_capacity(nodes.len());
+    each(nodes, signals, |text| parts.push(text.to_owned()));
+    parts
+}
+
+fn each(nodes: &[Node], signals: &[Signal], mut take: impl FnMut(&str)) {
     let mut signals = signals.iter();
     let mut stack: Vec<Piece> = Vec::new();
     for node in nodes {
@@ -68,9 +82,9 @@ pub(super) fn canonical(nodes: &[Node], signals: &[Signal]) -> String {
                 (format!("{left} {} {right}", operator.sign()), level)
             }
         };
+        take(&piece.0);
         stack.push(piece);
     }
-    stack.pop().map(|(text, _)| text).unwrap_or_default()
 }
 
 fn pop(stack: &mut Vec<Piece>, at_least: Level) -> String {

@@ -149,13 +149,18 @@ impl World {
 
     /// A poll every 5 minutes, one word a user as in `lifecycle`; `~` is a name the vendor refused.
     fn play(&self, store: &Store, source: &str, columns: &[&str]) {
+        self.play_from(START, store, source, columns);
+    }
+
+    /// As [`Self::play`] from another time on.
+    fn play_from(&self, start: Time, store: &Store, source: &str, columns: &[&str]) {
         let config = Config::load(&self.path("rules.toml"), START).unwrap();
         let fleet = Arc::new(config.fleet.clone());
         let settings = config.sources.iter().find(|s| s.name == source).unwrap();
         let setup = Arc::new(setup(&config, settings, &fleet, store.install_id()));
         let mut watch = Watch::new(setup, Remembered::default());
         for (n, column) in columns.iter().enumerate() {
-            let at = START + Span::from_mins(5).times(i64::try_from(n).unwrap());
+            let at = start + Span::from_mins(5).times(i64::try_from(n).unwrap());
             let elapsed = if n == 0 { Span::ZERO } else { Span::from_mins(5) };
             let readings: Vec<Reading> = column
                 .split_whitespace()

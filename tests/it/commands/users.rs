@@ -4,7 +4,10 @@
 use std::io::Read as _;
 use std::process::Stdio;
 
-use super::{RULES, World, refused};
+use seatwatch::engine::time::{Span, Time};
+use seatwatch::store::Store;
+
+use super::{RULES, START, World, refused};
 
 #[test]
 fn users_are_listed_with_reading_limit_and_rules() {
@@ -40,6 +43,36 @@ fn rules_are_listed_with_their_standing() {
     let ran = world.run(&["rules", "list", "--json"]);
     insta::assert_snapshot!("rules_json", ran.json());
     assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
+}
+
+/// The wall clock, as the program reads it.
+fn now() -> Time {
+    seatwatch::agent::clock::now()
+}
+
+/// What rules raised of late is counted; of one in the shadow it is said whom it would have told.
+#[test]
+fn a_rule_in_the_shadow_says_what_it_would_have_told() {
+    let world = World::new(RULES);
+    let rules = RULES.replace("2999-12-31", &now().to_string()[..10]);
+    std::fs::write(world.path("rules.toml"), rules).unwrap();
+    let store = Store::open(&world.path("seatwatch.db"), START).unwrap();
+    let columns = ["1 2 1 1 1 1", "1 2 1 1 1 1", "1 1 1 1 1 1", "1 2 1 1 1 1"];
+    world.play_from(now() - Span::from_days(20), &store, "shanghai", &columns);
+    let listed = |n: usize| {
+        let ran = world.run(&["rules", "list", "--json"]);
+        let value: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+        let fired = value[n]["fired"].clone();
+        (fired["last_7_days"].as_u64(), fired["last_28_days"].as_u64(), fired["per_week"].as_f64())
+    };
+    assert_eq!(listed(1), (Some(0), Some(2), Some(0.7)));
+    assert_eq!(listed(0), (Some(0), Some(0), Some(0.0)));
+    let text = world.run(&["rules", "list"]).out;
+    let says =
+        "strict is in the shadow: it would have told hook of 0 episodes in 7 days and 2 in 28 (0.7 a week); ";
+    assert!(text.lines().any(|line| line.starts_with(says)), "{text}");
+    let check = world.run(&["check"]);
+    assert!(check.err.contains("expires: ends after today (owner \"it-ops\")"), "{}", check.err);
 }
 
 #[test]
