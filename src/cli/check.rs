@@ -148,7 +148,7 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
         rules: coverage::of_file(&config, now).iter().flat_map(reach).collect(),
         secrets: references(&config),
         accounts,
-        exceptions: exceptions(&config, now),
+        exceptions: exceptions(&config, from.unwrap_or(now)),
         errors: problems.errors.clone(),
         warnings: problems.warnings.clone(),
     };
