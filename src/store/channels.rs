@@ -74,7 +74,13 @@ fn give_up_channels_but(c: &Connection, known: &[String], why: &str, now: Time) 
     let rows = rows.collect::<Result<Vec<_>, _>>()?;
     let lost = rows.into_iter().filter(|(_, channel)| !known.contains(channel));
     let mut given_up = 0;
+    // One that dies takes the ends along that nobody is to hear; they are not given up for themselves.
+    let mut open =
+        c.prepare_cached("SELECT 1 FROM notification WHERE no = ?1 AND state IN ('pending', 'waiting')")?;
     for (no, _) in lost {
+        if !open.exists([no])? {
+            continue;
+        }
         outbox::die(c, no, Some(why), now)?;
         given_up += 1;
     }

@@ -210,7 +210,16 @@ pub(super) fn retry(c: &Connection, prefix: &str, now: Time) -> Result<(), Store
         "UPDATE notification SET {REVIVED}, tries = 0, crashes = 0, first_attempt_at = NULL WHERE no = ?1"
     );
     c.execute(&revive, params![no, now.millis()])?;
-    revive_ends(c, &id, now)
+    revive_ends(c, &id, now)?;
+    let channel = "SELECT channel FROM notification WHERE no = ?1";
+    let channel: String = c.query_row(channel, [no], |row| row.get(0))?;
+    silence_ends(c, &channel, now)?;
+    match find(c, &id)?.2 {
+        OutboxState::Superseded => Err(StoreError::Refused(format!(
+            "{id} tells only the end of what {channel} was not told began; retry its beginning, and this follows"
+        ))),
+        OutboxState::Pending | OutboxState::Waiting | OutboxState::Sent | OutboxState::Dead => Ok(()),
+    }
 }
 
 /// What a notification takes on that is to be sent after all; `?2` is now.

@@ -208,6 +208,27 @@ fn whoever_is_told_after_all_is_told_the_end_beside_others() {
 }
 
 #[test]
+fn an_end_alone_is_not_retried_where_its_beginning_is_given_up() {
+    let world = World::new();
+    let store = world.open();
+    let (fired, ended) = (event("alice", 1, 1, EventKind::Fired), event("alice", 2, 1, EventKind::Ended));
+    let rows = vec![notification("a", "mail", &[&fired]), notification("b", "mail", &[&ended])];
+    commit_events(&store, &[&fired, &ended], rows);
+    assert_eq!(store.give_up_channels_but(vec![], "channel removed", at(1)).wait().unwrap(), 1);
+    assert_eq!(
+        (state(&store, "ntf_a"), state(&store, "ntf_b")),
+        (OutboxState::Dead, OutboxState::Superseded)
+    );
+    store.drop_notification("ntf_b", at(2)).wait().unwrap_err();
+    store.retry("ntf_a", at(3)).wait().unwrap();
+    assert_eq!(state(&store, "ntf_b"), OutboxState::Pending, "its beginning goes again");
+    store.drop_notification("ntf_b", at(4)).wait().unwrap();
+    store.drop_notification("ntf_a", at(4)).wait().unwrap();
+    assert!(matches!(store.retry("ntf_b", at(5)).wait(), Err(StoreError::Refused(_))));
+    assert_eq!(state(&store, "ntf_b"), OutboxState::Dead);
+}
+
+#[test]
 fn what_stands_for_rows_is_sent_in_their_turn() {
     let world = World::new();
     let store = world.open();
