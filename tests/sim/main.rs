@@ -33,9 +33,10 @@ pub(crate) const START: Time = Time::from_millis(1_795_392_000_000);
 /// Part of every event id.
 pub(crate) const INSTALL: &str = "simulated";
 
+/// `tests/run` asks for 200.
 const LIVES: u64 = 12;
 const STEPS: u32 = 120;
-/// Days of `years_of_minutes`; `tests/run` asks for ten years.
+/// Days of `years_of_minutes`; ten years (3653) take some ten minutes of CPU unoptimized.
 const DAYS: i64 = 30;
 const TWINS: u64 = 4;
 
