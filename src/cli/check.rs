@@ -16,7 +16,7 @@ use crate::agent::clock;
 use crate::aliyun::account::Settings;
 use crate::aliyun::credentials::Provider;
 use crate::aliyun::{Account, Deadline};
-use crate::config::{Config, Problem, Problems};
+use crate::config::{Config, Problem, Problems, schema};
 use crate::engine::fleet::Exception;
 use crate::engine::plan::Plan;
 use crate::engine::time::{Span, Time};
@@ -38,6 +38,9 @@ pub(super) struct Args {
     /// How many runs of each schedule to show
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     next: u32,
+    /// Print the JSON Schema of rules files, for editors, and check nothing
+    #[arg(long)]
+    schema: bool,
 }
 
 /// `check --json`.
@@ -110,6 +113,10 @@ struct Keys {
 }
 
 pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
+    if args.schema {
+        print::raw(schema::text().as_bytes());
+        return Ok(Exit::Fine);
+    }
     let common = &named(common, args)?;
     let now = clock::now();
     let config = match Config::load(&common.config, now) {

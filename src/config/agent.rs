@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use chrono_tz::Tz;
 
+use super::form::Form;
 use super::names::Names;
 use super::section::{Section, Spanned, suggest};
 use crate::engine::message::Language;
@@ -79,11 +80,11 @@ fn retention(section: &mut Section<'_>) -> Retention {
 
 /// A duration, or whole years as in `3y` (365 days each); at least a day, so that no episode loses its ground.
 fn kept(section: &mut Section<'_>, key: &'static str) -> Option<Span> {
+    section.value(key, || Form::Kept);
     let years = section.peek_string(key).and_then(|text| text.strip_suffix('y'));
     let Some(years) = years.and_then(|digits| digits.parse::<i64>().ok()) else {
         return section.duration_in(key, Span::from_days(1)..=Span::from_days(36_500));
     };
-    section.has(key);
     if (1..=100).contains(&years) {
         return Some(Span::from_days(years * 365));
     }

@@ -4,6 +4,7 @@
 //! both are read by the same lines, and so cannot come to mean different things.
 
 use super::fleet::limit;
+use super::form::Form;
 use super::names::Names;
 use super::section::Section;
 use crate::engine::event::Severity;
@@ -72,12 +73,12 @@ impl Defaults {
 
 /// `10m`, or `3 of 5 polls`.
 fn hold(section: &mut Section<'_>, key: &'static str) -> Option<Hold> {
+    section.value(key, || Form::Hold);
     let text = section.peek_string(key).unwrap_or_default();
     let words: Vec<&str> = text.split_whitespace().collect();
     let [n, "of", of, "polls"] = words[..] else {
         return section.duration_in(key, Span::ZERO..=LONGEST).map(Hold::For);
     };
-    section.has(key);
     match (n.parse::<u8>(), of.parse::<u8>()) {
         (Ok(n), Ok(of)) if (1..=of).contains(&n) && of <= 64 => Some(Hold::Polls { n, of }),
         _ => {
@@ -89,7 +90,7 @@ fn hold(section: &mut Section<'_>, key: &'static str) -> Option<Hold> {
 }
 
 fn notify(section: &mut Section<'_>, channels: &Names) -> Option<Vec<String>> {
-    if !section.has("notify") {
+    if section.value("notify", || Form::Texts).is_none() {
         return None;
     }
     let names = section.strings("notify");

@@ -10,10 +10,13 @@ mod amend;
 mod calendars;
 mod defaults;
 mod fleet;
+pub mod form;
+mod lint;
 mod names;
 pub mod place;
 pub mod problem;
 mod rules;
+pub mod schema;
 mod scope;
 pub mod section;
 mod sources;
@@ -25,11 +28,12 @@ mod values;
 pub mod walk;
 mod whole;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 pub use agent::{Agent, Retention};
+pub use form::Form;
 pub use problem::{Problem, Problems};
 pub use section::Section;
 pub use sources::Source;
@@ -63,7 +67,7 @@ pub struct Config {
     files: Vec<Problem>,
     /// As problems name it.
     file: String,
-    asked: BTreeSet<String>,
+    asked: BTreeMap<String, Form>,
 }
 
 impl Config {
@@ -147,8 +151,9 @@ impl Config {
         self.secrets.iter().map(|secret| (&secret.problem, &secret.reference))
     }
 
-    /// Every key that was asked for while reading, such as `rule.when` and `agent.retention.readings`.
-    pub fn asked_keys(&self) -> &BTreeSet<String> {
+    /// Every key that was asked for while reading, such as `rule.when` and `agent.retention.readings`, with what it
+    /// takes.
+    pub fn asked_keys(&self) -> &BTreeMap<String, Form> {
         &self.asked
     }
 }

@@ -4,10 +4,11 @@
 //! of its own because turning a span into line, column and a quotable line must be done the same way for all.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
 
+use super::form::Form;
 use super::problem::{Excerpt, Problem, Problems};
 use crate::secret::SecretRef;
 
@@ -42,7 +43,7 @@ pub struct Notes {
     errors: RefCell<Vec<Problem>>,
     warnings: RefCell<Vec<Problem>>,
     uncounted: Cell<usize>,
-    asked: RefCell<BTreeSet<String>>,
+    asked: RefCell<BTreeMap<String, Form>>,
     secrets: RefCell<Vec<SecretUse>>,
     files: RefCell<Vec<Problem>>,
 }
@@ -148,9 +149,14 @@ impl Notes {
         }
     }
 
-    /// Remembers that a key was asked for; `shape` is its path without indices, such as `rule.when`.
-    pub fn ask(&self, shape: String) {
-        self.asked.borrow_mut().insert(shape);
+    /// Remembers that a key was asked for; `shape` is its path without indices, such as `rule.when`,
+    /// and `form` what may stand there.
+    pub fn ask(&self, shape: String, form: impl FnOnce() -> Form) {
+        let mut asked = self.asked.borrow_mut();
+        let known = asked.entry(shape).or_default();
+        if *known == Form::Unknown {
+            *known = form();
+        }
     }
 
     /// Remembers a reference, to be tried later.
@@ -181,7 +187,7 @@ impl Notes {
     }
 
     /// Every key that was asked for so far.
-    pub fn asked(&self) -> BTreeSet<String> {
+    pub fn asked(&self) -> BTreeMap<String, Form> {
         self.asked.borrow().clone()
     }
 

@@ -8,12 +8,13 @@ use std::collections::{HashMap, HashSet};
 use chrono::NaiveDate;
 use globset::GlobMatcher;
 
+use super::lint::{self, Around};
 use super::section::Section;
 use super::sources::Source;
 use crate::engine::fleet::{Exception, Fleet, Group};
 use crate::engine::lang::{Program, Signal};
-use crate::engine::rule::{Hold, Per, Rule};
-use crate::engine::time::Span;
+use crate::engine::rule::{Per, Rule};
+use crate::engine::time::{Span, Time};
 
 /// Everyone the file names, with the groups they are in.
 pub(super) struct Crowd<'c> {
@@ -94,6 +95,36 @@ impl<'c> Crowd<'c> {
         }
     }
 
+    /// An exception that allows what its user is allowed without it, as far as the file names everybody.
+    pub(super) fn check_idle(&self, section: &Section<'_>, one: &Exception, fleet: &Fleet, rules: &[Rule]) {
+        let Some(limit) = one.limit else { return };
+        let covered =
+            self.sources.iter().filter(|source| one.source.as_deref().is_none_or(|s| s == source.name));
+        let mut others = Vec::new();
+        for source in covered.filter(|source| source.users.slot(&one.user).is_some()) {
+            let groups = fleet.groups_of(&source.name, &one.user);
+            let (mut names, mut smallest) = (Vec::new(), None);
+            for group in groups {
+                names.push(group.name.clone());
+                smallest = [smallest, group.limit].into_iter().flatten().min();
+            }
+            let watching = rules.iter().filter(|rule| {
+                rule.scope.covers_source(&source.name)
+                    && rule.scope.covers_user(&one.user, &names)
+                    && rule.signals().contains(&Signal::Limit)
+            });
+            others.extend(watching.map(|rule| smallest.or(rule.limit)));
+        }
+        if !others.is_empty() && others.iter().all(|other| *other == Some(limit)) {
+            let hint = "remove it, or allow more";
+            section.warning_at(
+                "limit",
+                &format!("changes nothing: {limit} is the limit without it"),
+                Some(hint),
+            );
+        }
+    }
+
     /// The users of each covered source that a rule watches, with whether they have a limit of their own.
     fn reached<'r>(&'r self, rule: &'r Rule) -> impl Iterator<Item = (&'r Source, &'r str, bool)> {
         let pairs = self.sources.iter().zip(&self.members);
@@ -105,7 +136,7 @@ impl<'c> Crowd<'c> {
             .map(|(source, user, _, limited)| (source, user, limited))
     }
 
-    pub(super) fn check_rule(&self, section: &Section<'_>, rule: &Rule) {
+    pub(super) fn check_rule(&self, section: &Section<'_>, rule: &Rule, readings: Span, now: Time) {
         let covered = || self.sources.iter().filter(|source| rule.scope.covers_source(&source.name));
         let anyone = self.reached(rule).next().is_some();
         let unlisted = self.unlisted(|source| rule.scope.covers_source(&source.name));
@@ -116,9 +147,23 @@ impl<'c> Crowd<'c> {
         }
         self.check_limit(section, rule, unlisted);
         self.check_roster(section, rule);
-        let interval = covered().map(|source| source.interval).max();
-        for (key, hold) in [("for", rule.policy.hold), ("clear_for", rule.policy.clear_hold)] {
-            check_hold(section, key, hold, interval);
+        self.check_peers(section, rule);
+        let sources: Vec<&Source> = covered().collect();
+        lint::check(section, rule, &Around { sources: &sources, readings, now });
+    }
+
+    /// `peers` of one are that one.
+    fn check_peers(&self, section: &Section<'_>, rule: &Rule) {
+        let compared = rule.signals().into_iter().find(|signal| matches!(signal, Signal::Peers(_)));
+        let Some(signal) = compared else { return };
+        let mut users: HashMap<&str, usize> = HashMap::new();
+        for (source, ..) in self.reached(rule).filter(|(source, ..)| source.roster.is_none()) {
+            *users.entry(&source.name).or_default() += 1;
+        }
+        let alone = self.sources.iter().find(|source| users.get(source.name.as_str()) == Some(&1));
+        if let Some(source) = alone {
+            let message = format!("{signal} compares with the rule's users, and {:?} has one", source.name);
+            section.warning_at("when", &message, Some("watch more users, or compare with `usual`"));
         }
     }
 
@@ -160,17 +205,6 @@ impl<'c> Crowd<'c> {
                 section.error_at(key, &message, Some(hint));
             }
         }
-    }
-}
-
-/// Warns of a duration that no two polls can tell from zero or from one interval.
-fn check_hold(section: &Section<'_>, key: &str, hold: Hold, interval: Option<Span>) {
-    if let (Hold::For(span), Some(interval)) = (hold, interval)
-        && span > Span::ZERO
-        && span < interval
-    {
-        let message = format!("{span} is shorter than the {interval} between polls");
-        section.warning_at(key, &message, Some("it is met one poll after the first, at the earliest"));
     }
 }
 

@@ -13,6 +13,7 @@ use toml::de::{DeTable, DeValue};
 
 pub use toml::Spanned;
 
+use super::form::Form;
 use super::place::{Notes, Place, Text};
 use crate::engine::time::Span;
 
@@ -59,11 +60,12 @@ impl<'d> Section<'d> {
         self.table.get(key).and_then(|value| value.get_ref().as_array()).is_some_and(|list| list.is_empty())
     }
 
-    pub(super) fn value(&mut self, key: &'static str) -> Option<&'d Value<'d>> {
+    /// Asks for a key. Of several forms the first that is known counts.
+    pub(super) fn value(&mut self, key: &'static str, form: impl FnOnce() -> Form) -> Option<&'d Value<'d>> {
         if !self.asked.contains(&key) {
             self.asked.push(key);
-            self.notes.ask(join(&self.shape, key));
         }
+        self.notes.ask(join(&self.shape, key), form);
         self.table.get(key)
     }
 
@@ -72,9 +74,14 @@ impl<'d> Section<'d> {
         self.table.contains_key(key)
     }
 
+    /// Says what a key takes that is asked for as a mere text.
+    pub fn form(&mut self, key: &'static str, form: Form) {
+        self.value(key, || form);
+    }
+
     /// Whether the key is there at all.
     pub fn has(&mut self, key: &'static str) -> bool {
-        self.value(key).is_some()
+        self.value(key, Form::default).is_some()
     }
 
     pub fn string(&mut self, key: &'static str) -> Option<String> {
@@ -83,7 +90,7 @@ impl<'d> Section<'d> {
 
     /// As [`Self::string`], with its place.
     pub fn spanned_string(&mut self, key: &'static str) -> Option<Spanned<String>> {
-        let value = self.value(key)?;
+        let value = self.value(key, || Form::Text)?;
         match value.get_ref().as_str() {
             Some(text) => Some(Spanned::new(value.span(), text.to_owned())),
             None => self.wrong_kind(key, value, "a text in quotes"),
@@ -92,7 +99,7 @@ impl<'d> Section<'d> {
 
     /// A text that must be there and not be empty.
     pub fn required_string(&mut self, key: &'static str) -> Option<String> {
-        if !self.has(key) {
+        if self.value(key, || Form::Filled).is_none() {
             return self.missing(key);
         }
         let text = self.string(key)?;
@@ -105,6 +112,7 @@ impl<'d> Section<'d> {
 
     /// A required name: 1 to 64 of `a-z`, `0-9` and `-`.
     pub fn name(&mut self, key: &'static str) -> Option<String> {
+        self.value(key, || Form::Name);
         let name = self.required_string(key)?;
         if is_name(&name) {
             return Some(name);
@@ -116,6 +124,7 @@ impl<'d> Section<'d> {
 
     /// A required name that people choose freely: 1 to 100 characters without control characters.
     pub fn label(&mut self, key: &'static str) -> Option<String> {
+        self.value(key, || Form::Label);
         let label = self.required_string(key)?;
         if is_label(&label) {
             return Some(label);
@@ -127,6 +136,7 @@ impl<'d> Section<'d> {
 
     /// A text that stands for one of a few values.
     pub fn choice<T: Copy>(&mut self, key: &'static str, among: &[(&str, T)]) -> Option<T> {
+        self.value(key, || Form::choice(among));
         let word = self.string(key)?;
         if let Some((_, value)) = among.iter().find(|(name, _)| *name == word) {
             return Some(*value);
@@ -140,7 +150,7 @@ impl<'d> Section<'d> {
     }
 
     pub fn integer(&mut self, key: &'static str, range: RangeInclusive<i64>) -> Option<i64> {
-        let value = self.value(key)?;
+        let value = self.value(key, || Form::Whole(range.clone()))?;
         let Some(digits) = value.get_ref().as_integer() else {
             return self.wrong_kind(key, value, "a whole number");
         };
@@ -160,7 +170,7 @@ impl<'d> Section<'d> {
 
     /// A number, whole or not.
     pub fn number(&mut self, key: &'static str, range: RangeInclusive<f64>) -> Option<f64> {
-        let value = self.value(key)?;
+        let value = self.value(key, || Form::Number(range.clone()))?;
         let digits = match value.get_ref() {
             DeValue::Integer(number) if number.radix() == 10 => number.as_str(),
             DeValue::Float(number) => number.as_str(),
@@ -184,7 +194,7 @@ impl<'d> Section<'d> {
     }
 
     pub fn boolean(&mut self, key: &'static str) -> Option<bool> {
-        let value = self.value(key)?;
+        let value = self.value(key, || Form::Boolean)?;
         match value.get_ref().as_bool() {
             Some(yes) => Some(yes),
             None => self.wrong_kind(key, value, "true or false, without quotes"),
@@ -198,7 +208,7 @@ impl<'d> Section<'d> {
 
     /// A duration within bounds.
     pub fn duration_in(&mut self, key: &'static str, range: RangeInclusive<Span>) -> Option<Span> {
-        let value = self.value(key)?;
+        let value = self.value(key, || Form::Duration(range.clone()))?;
         let Some(text) = value.get_ref().as_str() else {
             return self.wrong_kind(key, value, "a duration in quotes, as in \"10m\"");
         };
@@ -218,6 +228,7 @@ impl<'d> Section<'d> {
 
     /// A path, relative to the directory of the rules file.
     pub fn path(&mut self, key: &'static str) -> Option<PathBuf> {
+        self.value(key, || Form::Path);
         let path = self.string(key)?;
         if path.is_empty() || path.contains('\0') {
             self.error_at(key, "is not a path", Some("name a file"));
@@ -229,7 +240,7 @@ impl<'d> Section<'d> {
 
     /// A table under a key: `[agent]`, or `retention = { … }`.
     pub fn table(&mut self, key: &'static str) -> Option<Self> {
-        let value = self.value(key)?;
+        let value = self.value(key, || Form::Table)?;
         match value.get_ref().as_table() {
             Some(table) => Some(self.inner(key, None, table, value.span())),
             None => self.wrong_kind(key, value, "a table"),
@@ -238,7 +249,7 @@ impl<'d> Section<'d> {
 
     /// The tables of a list: `[[rule]]`.
     pub fn tables(&mut self, key: &'static str) -> Vec<Self> {
-        let Some(value) = self.value(key) else { return Vec::new() };
+        let Some(value) = self.value(key, || Form::Tables) else { return Vec::new() };
         let Some(list) = value.get_ref().as_array() else {
             let message = format!("must be a list of tables: write [[{key}]]");
             self.error_at(key, &message, None);

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use chrono_tz::Tz;
 
 use super::agent::zone;
+use super::form::Form;
 use super::names::Names;
 use super::section::{Section, suggest};
 use super::sources::Source;
@@ -25,6 +26,9 @@ use crate::engine::trial::{Expected, Timeline, What};
 
 /// Where a test begins that does not say: midnight of Monday 2026-01-05, by its zone.
 const MONDAY: &str = "2026-01-05T00:00:00";
+
+/// What an account may be on a roster.
+const STATES: [&str; 2] = ["enabled", "disabled"];
 
 /// Users of one test.
 const MOST_USERS: usize = 1_000;
@@ -157,6 +161,7 @@ fn timelines(section: &mut Section<'_>) -> Vec<Timeline> {
         section.missing::<()>("readings");
         return Vec::new();
     }
+    section.value("readings", || Form::Map);
     let Some(mut table) = section.table("readings") else { return Vec::new() };
     let mut timelines = Vec::new();
     for (user, text) in table.texts() {
@@ -183,11 +188,12 @@ fn timelines(section: &mut Section<'_>) -> Vec<Timeline> {
 
 /// Who is on the instance's own list: `alice = "enabled"`.
 fn roster(section: &mut Section<'_>, at: Time) -> Option<Roster> {
+    section.value("roster", || Form::Words(STATES.map(str::to_owned).to_vec()));
     let mut table = section.table("roster")?;
     let mut users: Vec<(Arc<str>, Option<bool>)> = Vec::new();
     for (user, text) in table.texts() {
         match text.get_ref().as_str() {
-            word @ ("enabled" | "disabled") => users.push((user.as_str().into(), Some(word == "enabled"))),
+            word if STATES.contains(&word) => users.push((user.as_str().into(), Some(word == STATES[0]))),
             word => {
                 let hint = "\"enabled\" or \"disabled\"; leave out who is not on the roster";
                 let message = format!("{word:?} is no state of an account");
@@ -239,7 +245,7 @@ fn expectations(section: &mut Section<'_>, test: &mut Test, known: &Known<'_>) {
 
 /// The poll that `at` names: so long after the first one, or by its time.
 fn poll(section: &mut Section<'_>, test: &Test) -> Option<usize> {
-    if !section.has("at") {
+    if section.value("at", || Form::Offset).is_none() {
         return section.missing("at");
     }
     let offset = match section.peek_string("at") {

@@ -10,11 +10,15 @@ use chrono_tz::Tz;
 use toml::de::DeValue;
 use toml::value::Offset;
 
+use super::form::Form;
 use super::place::Place;
 use super::section::{Section, Spanned, Value, shown};
 use crate::engine::time::{Span, Time};
 use crate::engine::zone::{at_offset, first};
 use crate::secret::{Secret, SecretRef};
+
+/// Where a secret may be.
+pub(super) const PLACES: [&str; 3] = ["env", "file", "credential"];
 
 const WAY_OUT: &str =
     "put it elsewhere and name the place: { file = \"…\" }, { env = \"…\" } or { credential = \"…\" }";
@@ -22,17 +26,17 @@ const WAY_OUT: &str =
 impl Section<'_> {
     /// A reference to a secret: `{ env = … }`, `{ file = … }` or `{ credential = … }`.
     pub fn secret(&mut self, key: &'static str) -> Option<SecretRef> {
-        let value = self.value(key)?;
+        let value = self.value(key, || Form::Secret)?;
         self.secret_in(key, value)
     }
 
     pub fn required_secret(&mut self, key: &'static str) -> Option<SecretRef> {
-        if self.has(key) { self.secret(key) } else { self.missing(key) }
+        if self.value(key, || Form::Secret).is_some() { self.secret(key) } else { self.missing(key) }
     }
 
     /// As [`Self::secret`], but plain text is accepted too (a webhook's URL).
     pub fn secret_or_plain(&mut self, key: &'static str) -> Option<SecretRef> {
-        let value = self.value(key)?;
+        let value = self.value(key, || Form::SecretOrPlain)?;
         match value.get_ref().as_str() {
             Some("") => self.masked(key, value, "must not be empty", None),
             Some(text) => self.found(key, value, SecretRef::Plain(Secret::new(text))),
@@ -42,7 +46,7 @@ impl Section<'_> {
 
     /// One reference or a list of them; empty if the key is not there.
     pub fn secrets(&mut self, key: &'static str) -> Vec<SecretRef> {
-        let Some(value) = self.value(key) else { return Vec::new() };
+        let Some(value) = self.value(key, || Form::Secrets) else { return Vec::new() };
         match value.get_ref().as_array() {
             Some(list) if list.is_empty() => {
                 self.error_at(key, "must not be empty", Some(WAY_OUT));
@@ -71,7 +75,7 @@ impl Section<'_> {
             "file" => self.found(key, place, SecretRef::File(self.text.path(text))),
             "credential" => self.found(key, place, SecretRef::Credential(text.to_owned())),
             other => {
-                let hint = super::section::suggest(other, ["env", "file", "credential"]);
+                let hint = super::section::suggest(other, PLACES);
                 let hint = hint.as_deref().unwrap_or(WAY_OUT);
                 self.masked(key, value, "must hold one of env, file and credential", Some(hint))
             }
@@ -93,6 +97,7 @@ impl Section<'_> {
 
     /// Texts under names of the writer's own, such as labels. At most 64.
     pub fn string_map(&mut self, key: &'static str) -> BTreeMap<String, String> {
+        self.value(key, || Form::Map);
         let Some(mut table) = self.table(key) else { return BTreeMap::new() };
         let map: BTreeMap<_, _> =
             table.texts().into_iter().map(|(name, text)| (name, text.into_inner())).collect();
@@ -118,12 +123,14 @@ impl Section<'_> {
 
     /// A list of texts with their places; empty if the key is not there.
     pub fn strings(&mut self, key: &'static str) -> Vec<Spanned<String>> {
-        self.items(key, "a list of texts, as in [\"a\", \"b\"]", |value| value.as_str().map(str::to_owned))
+        self.items(key, Form::Texts, "a list of texts, as in [\"a\", \"b\"]", |value| {
+            value.as_str().map(str::to_owned)
+        })
     }
 
     /// A list of texts that must hold at least one.
     pub fn required_strings(&mut self, key: &'static str) -> Vec<Spanned<String>> {
-        if !self.has(key) {
+        if self.value(key, || Form::SomeTexts).is_none() {
             self.missing::<()>(key);
             return Vec::new();
         }
@@ -136,18 +143,18 @@ impl Section<'_> {
 
     /// A list of dates with their places.
     pub fn dates(&mut self, key: &'static str) -> Vec<Spanned<NaiveDate>> {
-        self.items(key, "a list of dates without quotes, as in [2026-10-01]", date)
+        self.items(key, Form::Dates, "a list of dates without quotes, as in [2026-10-01]", date)
     }
 
     pub fn date(&mut self, key: &'static str) -> Option<NaiveDate> {
-        let value = self.value(key)?;
+        let value = self.value(key, || Form::Date)?;
         date(value.get_ref())
             .or_else(|| self.wrong_kind(key, value, "a date without quotes, as in 2026-10-01"))
     }
 
     /// An instant: a date and time, local to `zone` where no offset is written.
     pub fn moment(&mut self, key: &'static str, zone: Tz) -> Option<Time> {
-        let value = self.value(key)?;
+        let value = self.value(key, || Form::Moment)?;
         moment(value.get_ref(), zone).or_else(|| {
             self.wrong_kind(key, value, "a date and time without quotes, as in 2026-11-23T09:00:00")
         })
@@ -156,10 +163,11 @@ impl Section<'_> {
     fn items<T>(
         &mut self,
         key: &'static str,
+        form: Form,
         wanted: &str,
         read: impl Fn(&DeValue<'_>) -> Option<T>,
     ) -> Vec<Spanned<T>> {
-        let Some(value) = self.value(key) else { return Vec::new() };
+        let Some(value) = self.value(key, || form) else { return Vec::new() };
         let Some(list) = value.get_ref().as_array() else {
             return self.wrong_kind(key, value, wanted).unwrap_or_default();
         };

@@ -93,7 +93,7 @@ pub(super) fn read(mut root: Section<'_>, now: Time) -> Config {
         secrets: Vec::new(),
         files: Vec::new(),
         file: String::new(),
-        asked: std::collections::BTreeSet::new(),
+        asked: BTreeMap::new(),
     };
     let tests = std::mem::take(&mut tables.tests);
     reach(&mut config, defaults, tables, &defined, &calendars, now);
@@ -206,7 +206,7 @@ fn reach(
     for mut section in tables.rules {
         let rule = rules::read(&mut section, &known, &of_all);
         if let Some(rule) = &rule {
-            crowd.check_rule(&section, rule);
+            crowd.check_rule(&section, rule, config.agent.retention.readings, now);
         }
         config.rules.extend(rule);
         section.finish();
@@ -216,7 +216,10 @@ fn reach(
         section.finish();
     }
     for (section, exception) in exceptions {
-        exception.iter().for_each(|one| crowd.check_exception(&section, one, today));
+        if let Some(one) = &exception {
+            crowd.check_exception(&section, one, today);
+            crowd.check_idle(&section, one, &config.fleet, &config.rules);
+        }
         section.finish();
     }
 }

@@ -80,6 +80,11 @@ impl Span {
         Self(self.0.saturating_mul(n))
     }
 
+    /// The units that a rules file may write, largest first.
+    pub fn units() -> impl Iterator<Item = &'static str> {
+        UNITS.iter().map(|(name, _)| *name)
+    }
+
     /// For timers; a negative span is zero.
     pub const fn to_std(self) -> std::time::Duration {
         std::time::Duration::from_millis(if self.0 < 0 { 0 } else { self.0.unsigned_abs() })

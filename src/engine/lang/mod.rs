@@ -12,9 +12,11 @@ mod lex;
 mod line;
 mod parse;
 mod print;
+mod sense;
 mod signal;
 #[cfg(test)]
 mod tests;
+mod variable;
 
 use std::sync::Arc;
 
@@ -22,6 +24,7 @@ pub use error::LangError;
 pub use evaluate::{Outlook, Truth};
 pub use explain::{Part, Worth};
 pub use line::Line;
+pub use sense::{Certain, Together, certain, mentions, together};
 pub use signal::{Quantile, Signal, Type};
 
 use super::rule::Per;

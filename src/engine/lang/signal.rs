@@ -178,6 +178,18 @@ pub(super) static SHAPES: [Shape; 20] = [
 ];
 
 impl Signal {
+    /// The type of its value.
+    pub fn gives(self) -> Type {
+        match self {
+            Self::Known | Self::Enabled => Type::Boolean,
+            Self::OnlineTime | Self::OfflineTime | Self::AbsentTime => Type::Duration,
+            Self::TimeOver(..) | Self::SilentTime => Type::Duration,
+            Self::Online | Self::Limit | Self::Previous | Self::Peak(_) | Self::Changes(_) => Type::Number,
+            Self::Low(_) | Self::Mean(_) | Self::Usual(_) | Self::Peers(_) | Self::Total => Type::Number,
+            Self::UsersOnline | Self::Members | Self::FailedShare => Type::Number,
+        }
+    }
+
     /// How far back it looks, where it takes a window.
     pub const fn window(self) -> Option<Span> {
         match self {

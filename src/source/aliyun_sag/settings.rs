@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use crate::aliyun::endpoint::{self, Endpoint};
 use crate::aliyun::request::Signature;
 use crate::aliyun::transport::Options;
-use crate::config::Section;
 use crate::config::section::Spanned;
+use crate::config::{Form, Section};
 use crate::engine::time::Span;
 
 #[derive(Clone, PartialEq, Debug)]
@@ -44,6 +44,7 @@ impl Settings {
         let endpoint = read_endpoint(section);
         let region = section.required_string("region");
         let instance = section.required_string("instance");
+        section.form("schedule", Form::Crontab);
         let schedule = section.spanned_string("schedule");
         if !section.has("schedule") {
             section.missing::<()>("schedule");

@@ -162,3 +162,11 @@ fn a_large_file_is_checked_at_once() {
     // What ships is optimised and takes a fraction of this.
     assert!(spent < 400, "{spent} hundredths of a second");
 }
+
+#[test]
+fn the_schema_is_printed_as_it_is_kept() {
+    let world = World::new("no rules file is looked at");
+    let ran = world.run(&["check", "--schema"]);
+    assert!(ran.out == include_str!("../../../rules.schema.json"), "{}", ran.out);
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
+}

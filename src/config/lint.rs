@@ -1,0 +1,166 @@
+//! What a rule says that is no mistake and can hardly be meant: conditions that are certain, spans that no poll can tell.
+//!
+//! Neighbours: `scope` calls this for each rule with the sources it covers, `engine::lang` judges the conditions. A part
+//! of its own because each doubt is one small function, and all of them are warnings.
+
+use super::section::Section;
+use super::sources::Source;
+use crate::engine::lang::{self, Signal};
+use crate::engine::rule::{AbsentMeans, Hold, Rule};
+use crate::engine::time::{Span, Time};
+
+/// `usual` says nothing before it knows so much.
+const USUAL_NEEDS: Span = Span::from_days(14);
+
+/// What a rule is held against.
+pub(super) struct Around<'a> {
+    /// Those it covers.
+    pub(super) sources: &'a [&'a Source],
+    /// How long readings are kept.
+    pub(super) readings: Span,
+    pub(super) now: Time,
+}
+
+impl Around<'_> {
+    /// The source that is polled least often.
+    fn slowest(&self) -> Option<&Source> {
+        self.sources.iter().copied().max_by_key(|source| source.interval)
+    }
+}
+
+/// Warns of everything doubtful about `rule`.
+pub(super) fn check(section: &Section<'_>, rule: &Rule, around: &Around<'_>) {
+    let sure = certain(section, "when", rule, &rule.when_text);
+    if let Some(clear) = &rule.clear_when_text
+        && !certain(section, "clear_when", rule, clear)
+        && !sure
+    {
+        together(section, rule, clear);
+    }
+    for (key, text) in [("when", Some(&rule.when_text)), ("clear_when", rule.clear_when_text.as_ref())] {
+        for (signal, span) in text.into_iter().flat_map(|text| lang::mentions(text, rule.per)) {
+            let doubt = short_window(signal, around).or_else(|| short_memory(signal, around));
+            if let Some((message, hint)) = doubt {
+                let place = section.place_within(key, span);
+                section.notes.warning(section.text, &place, message, Some(hint));
+            }
+        }
+    }
+    for (key, hold) in [("for", rule.policy.hold), ("clear_for", rule.policy.clear_hold)] {
+        short_hold(section, key, hold, around);
+        one_poll(section, key, hold);
+    }
+    short_repeat(section, rule, around);
+    short_gap(section, rule, around);
+    never_open(section, rule, around);
+}
+
+/// Parts of a condition that never or always hold; whether the whole does.
+fn certain(section: &Section<'_>, key: &str, rule: &Rule, text: &str) -> bool {
+    let found = lang::certain(text, rule.per);
+    for part in &found {
+        // Then names that are missing are what it fires for.
+        if part.whole && !part.holds && key == "when" && rule.absent == AbsentMeans::Breach {
+            continue;
+        }
+        let how = if part.holds { "always" } else { "never" };
+        let message = match (part.whole, key, part.holds) {
+            (true, "when", true) => "always holds: it fires for everyone and never ends".to_owned(),
+            (true, "when", false) => "can never hold: the rule never fires".to_owned(),
+            (true, _, true) => "always holds: alerts end as soon as `when` does not hold".to_owned(),
+            (true, _, false) => "can never hold: alerts never end by themselves".to_owned(),
+            (false, ..) => format!("this part {how} holds"),
+        };
+        let hint = "see what its signals can be, and how `and`, `or` and `not` join them";
+        let place = section.place_within(key, part.span.clone());
+        section.notes.warning(section.text, &place, message, Some(hint));
+    }
+    found.iter().any(|part| part.whole)
+}
+
+/// What `clear_when` says counts only where `when` does not hold; outside of `during` it counts alone.
+fn together(section: &Section<'_>, rule: &Rule, clear: &str) {
+    if rule.during.is_some() {
+        return;
+    }
+    let found = lang::together(&rule.when_text, clear, rule.per);
+    if found.never_alone {
+        let hint = "it counts only where `when` does not hold: turn the comparison around";
+        section.warning_at(
+            "clear_when",
+            "never holds without `when`: alerts never end by themselves",
+            Some(hint),
+        );
+    } else if let Some(both) = found.both {
+        let message = format!("holds together with `when` where {both}; `when` counts there");
+        section.warning_at("clear_when", &message, Some("let it hold only where `when` does not"));
+    }
+}
+
+type Doubt = (String, &'static str);
+
+/// A window in which there is no poll but the last.
+fn short_window(signal: Signal, around: &Around<'_>) -> Option<Doubt> {
+    let (window, source) = (signal.window()?, around.slowest()?);
+    let short = window < source.interval;
+    short.then(|| {
+        let message = format!("{signal} looks back less than the {} between polls", source.interval);
+        (message, "make it a few polls long, or poll more often")
+    })
+}
+
+fn short_memory(signal: Signal, around: &Around<'_>) -> Option<Doubt> {
+    let short = matches!(signal, Signal::Usual(_)) && around.readings < USUAL_NEEDS;
+    short.then(|| {
+        let message =
+            format!("{signal} needs two weeks of readings, and they are kept for {}", around.readings);
+        (message, "raise retention.readings in [agent]; it compares four weeks")
+    })
+}
+
+/// Warns of a duration that no two polls can tell from zero or from one interval.
+fn short_hold(section: &Section<'_>, key: &str, hold: Hold, around: &Around<'_>) {
+    if let (Hold::For(span), Some(source)) = (hold, around.slowest())
+        && span > Span::ZERO
+        && span < source.interval
+    {
+        let message = format!("{span} is shorter than the {} between polls", source.interval);
+        section.warning_at(key, &message, Some("it is met one poll after the first, at the earliest"));
+    }
+}
+
+/// The poll that decides is one of them.
+fn one_poll(section: &Section<'_>, key: &str, hold: Hold) {
+    if let Hold::Polls { n: 1, of } = hold {
+        let message = format!("1 of {of} polls is met at once");
+        section.warning_at(key, &message, Some("leave it out, or ask for more polls"));
+    }
+}
+
+fn short_repeat(section: &Section<'_>, rule: &Rule, around: &Around<'_>) {
+    if let (Some(repeat), Some(source)) = (rule.repeat, around.slowest())
+        && repeat < source.interval
+    {
+        let message = format!("{repeat} is shorter than the {} between polls", source.interval);
+        section.warning_at("repeat", &message, Some("it would remind of what nobody looked at again"));
+    }
+}
+
+/// Between any two readings there would be a hole.
+fn short_gap(section: &Section<'_>, rule: &Rule, around: &Around<'_>) {
+    if let (Some(gap), Some(source)) = (rule.max_gap, around.slowest())
+        && gap < source.interval
+    {
+        let message =
+            format!("{gap} is shorter than the {} between polls: every reading is a hole", source.interval);
+        section.warning_at("max_gap", &message, Some("leave it out to mean 3 intervals"));
+    }
+}
+
+fn never_open(section: &Section<'_>, rule: &Rule, around: &Around<'_>) {
+    let Some(calendar) = &rule.during else { return };
+    if !calendar.contains(around.now) && calendar.next_change(around.now).is_none() {
+        let message = format!("the calendar {:?} never opens: the rule never fires", calendar.name());
+        section.warning_at("during", &message, Some("see its days, hours and outside"));
+    }
+}
