@@ -135,7 +135,7 @@ pub(super) fn run(common: &Common, args: Args) -> Result<Exit, Failure> {
 }
 
 /// No episode of that name: the newest ones are.
-fn lost(reader: &Reader, error: StoreError) -> Failure {
+pub(super) fn lost(reader: &Reader, error: StoreError) -> Failure {
     if !matches!(error, StoreError::NotFound { .. }) {
         return error.into();
     }

@@ -179,7 +179,7 @@ pub(super) fn played(
     Ok(all)
 }
 
-fn setup(version: &Version<'_>, source: &Source, reader: &Reader) -> Result<Arc<Setup>, Failure> {
+pub(super) fn setup(version: &Version<'_>, source: &Source, reader: &Reader) -> Result<Arc<Setup>, Failure> {
     let fleet = Arc::new(version.config.fleet.clone());
     let covers = |rule: &&Arc<Rule>| rule.scope.covers_source(&source.name);
     Ok(Arc::new(Setup {
@@ -212,7 +212,7 @@ impl Watcher for Shown<'_, '_> {
 }
 
 /// On stderr, and only on a terminal.
-fn bar(source: &str) -> ProgressBar {
+pub(super) fn bar(source: &str) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr());
     if let Ok(style) = ProgressStyle::with_template("{msg} {bar:30} {percent} %, {eta} left") {
         bar.set_style(style);

@@ -18,7 +18,7 @@ use crate::engine::time::{Span, Time};
 use crate::store::{AttemptRow, EpisodeRow, NotificationRow, OutboxState, Reader};
 
 /// A notification and what was tried.
-type Told = (NotificationRow, Vec<AttemptRow>);
+pub(super) type Told = (NotificationRow, Vec<AttemptRow>);
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -33,7 +33,7 @@ struct Shown<'a> {
 }
 
 #[derive(Serialize)]
-struct Notification<'a> {
+pub(super) struct Notification<'a> {
     notification: &'a str,
     channel: &'a str,
     state: OutboxState,
@@ -106,7 +106,7 @@ pub(super) fn show(
     Ok(Exit::Fine)
 }
 
-fn as_json((row, attempts): &Told) -> Notification<'_> {
+pub(super) fn as_json((row, attempts): &Told) -> Notification<'_> {
     Notification {
         notification: &row.id,
         channel: &row.channel,
@@ -120,7 +120,7 @@ fn as_json((row, attempts): &Told) -> Notification<'_> {
 }
 
 /// For each channel whose *fired* is dead: that it was not told, of what, why, and the way out.
-fn untold(events: &[Event], told: &[Told]) -> Vec<String> {
+pub(super) fn untold(events: &[Event], told: &[Told]) -> Vec<String> {
     let ids = |kind: EventKind| -> BTreeSet<&str> {
         events.iter().filter(|event| event.kind == kind).map(|event| event.id.as_str()).collect()
     };
@@ -193,7 +193,7 @@ fn head(row: &EpisodeRow, events: &[Event], zone: Tz) -> String {
     text
 }
 
-fn because(reason: EndReason) -> &'static str {
+pub(super) fn because(reason: EndReason) -> &'static str {
     match reason {
         EndReason::Cleared => "because it was clear",
         EndReason::LeftScope => "because the rule no longer covers it",
@@ -222,7 +222,7 @@ fn history(events: &[Event], zone: Tz) -> String {
 }
 
 /// All readings that decided, each once, with the vendor's ids for the replies they came from.
-fn readings(events: &[Event], zone: Tz) -> String {
+pub(super) fn readings(events: &[Event], zone: Tz) -> String {
     let all = events.iter().flat_map(|event| &event.readings);
     let by_time: std::collections::BTreeMap<Time, _> = all.map(|reading| (reading.at, reading)).collect();
     let mut text = String::new();
@@ -260,7 +260,7 @@ fn readings(events: &[Event], zone: Tz) -> String {
     text
 }
 
-fn deliveries(told: &[Told], events: &[Event], zone: Tz) -> String {
+pub(super) fn deliveries(told: &[Told], events: &[Event], zone: Tz) -> String {
     if told.is_empty() {
         return "\nNotifications: none\n".to_owned();
     }

@@ -24,6 +24,7 @@ mod notify;
 mod open;
 mod outbox;
 mod payload;
+mod past;
 mod pick;
 mod poll;
 mod print;
@@ -35,6 +36,8 @@ mod suggest;
 mod trials;
 mod users;
 mod when;
+mod why;
+mod why_not;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -94,6 +97,10 @@ enum Command {
     Rules(rules::Args),
     /// Episodes: list, show, acknowledge, close
     Alerts(alerts::Args),
+    /// Why an episode fired: the polls that decided, with the value of every expression
+    Why(why::Args),
+    /// Why a rule does not fire, or did not, for a user: the first step that fails
+    WhyNot(why_not::Args),
     /// Notifications: list, show, retry, drop
     Outbox(outbox::Args),
     /// Send a test through a channel
@@ -164,6 +171,8 @@ fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Poll(args) => poll::run(common, &args),
         Command::Api(args) => api::run(common, &args),
         Command::Alerts(args) => alerts::run(common, args),
+        Command::Why(args) => why::run(common, &args),
+        Command::WhyNot(args) => why_not::run(common, &args),
         Command::Outbox(args) => outbox::run(common, args),
         Command::Notify(args) => notify::run(common, &args),
         Command::Completions { shell } => {

@@ -1,10 +1,11 @@
 //! Rules played over readings that are kept: which episodes they would have raised, with nothing sent.
 //!
-//! `report` counts what came of it, `compare` sets it against findings and other versions of the rule. Neighbours: the
+//! `report` counts what came of it, `follow` looks at one subject, `compare` sets it against findings and other versions of the rule. Neighbours: the
 //! agent reads the polls from the store and hands them over one by one; `judge` decides as it does live. A part of its
 //! own because the past is played from an earlier poll than it is asked about: windows and holds must be full by then.
 
 pub mod compare;
+pub mod follow;
 pub mod habits;
 pub mod report;
 #[cfg(test)]
@@ -13,6 +14,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use self::follow::Followed;
 use super::event::{EndReason, Event, EventKind, Limit, Subject};
 use super::judge::judge;
 use super::lang::Signal;
@@ -74,6 +76,7 @@ pub struct Playback {
     from: Time,
     open: BTreeMap<(String, Subject), Episode>,
     done: Vec<Episode>,
+    followed: Option<Followed>,
 }
 
 impl Playback {
@@ -85,7 +88,19 @@ impl Playback {
             from,
             open: BTreeMap::new(),
             done: Vec::new(),
+            followed: None,
         }
+    }
+
+    /// Looks at one subject of a rule at every poll from a time on.
+    #[must_use]
+    pub fn following(self, rule: &str, subject: Subject, from: Time) -> Self {
+        Self { followed: Some(Followed::new(rule, subject, from)), ..self }
+    }
+
+    /// What was seen of the subject that was followed.
+    pub fn followed(&mut self) -> Option<Followed> {
+        self.followed.take()
     }
 
     /// From this poll on the instance's own list is this, by slot.
@@ -133,6 +148,9 @@ impl Playback {
             skew: None,
         };
         let outcome = judge(&mut self.watch, poll, past.at);
+        if let (Some(followed), Some(row)) = (&mut self.followed, &outcome.poll) {
+            followed.take(&self.watch, &row.poll, &outcome.events);
+        }
         for event in outcome.events {
             self.take(event);
         }
