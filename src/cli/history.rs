@@ -94,7 +94,7 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
 }
 
 /// The one user that is meant. Who left the rules file is found as long as the database has readings.
-fn find(
+pub(super) fn find(
     config: &Config,
     reader: &Reader,
     name: &str,

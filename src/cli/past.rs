@@ -90,8 +90,11 @@ impl Question<'_> {
         let rules = vec![Arc::new(self.rule.clone())];
         let run_up = run_up(&rules, self.source.interval);
         let setup = setup(&Version { config: self.config, rules }, self.source, self.reader)?;
-        let playback = Playback::new(setup, loaded.names, loaded.roster, from - run_up)
-            .following(&self.rule.name, self.subject.clone(), from);
+        let playback = Playback::new(setup, loaded.names, loaded.roster, from - run_up).following(
+            &self.rule.name,
+            self.subject.clone(),
+            from,
+        );
         let stretch = Stretch { from, until, run_up, max_gap: self.max_gap() };
         let mut watching = Watching { bar: bar(&self.source.name), last: None };
         let mut playbacks = [playback];

@@ -103,9 +103,10 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
     };
     let held = held(&row, rule, past.as_ref(), config.agent.timezone);
     let notes = notes(&row, now, past.as_ref(), config.agent.timezone);
-    let limit_set_by = row.limit.as_ref().map(|limit| {
-        past::set_by(&config, row.source.as_deref().unwrap_or_default(), limit)
-    });
+    let limit_set_by = row
+        .limit
+        .as_ref()
+        .map(|limit| past::set_by(&config, row.source.as_deref().unwrap_or_default(), limit));
     let told = Told {
         when: events.last().and_then(|event| event.when.as_deref()),
         hold: rule.filter(|_| now == RuleNow::Same).map(|rule| rules::hold(rule.policy.hold)),
@@ -115,7 +116,9 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
         polls: past.iter().flat_map(|past| past.followed.rounds.iter().map(past::told)).collect(),
         holes: past
             .iter()
-            .flat_map(|past| past.followed.holes.iter().map(|(from, until)| Hole { from: *from, until: *until }))
+            .flat_map(|past| {
+                past.followed.holes.iter().map(|(from, until)| Hole { from: *from, until: *until })
+            })
             .collect(),
         held,
         notes,
@@ -143,7 +146,8 @@ fn head(told: &Told<'_>, config: &Config) -> String {
     let at = |at: Time| when::local(config.agent.timezone, at);
     let subject = local::subject(row.source.as_deref(), &row.subject);
     let mut text = format!("Why {} fired for {subject}\n", local::name(&row.rule));
-    let mut facts = vec![("episode", format!("{}, {}", row.episode.as_deref().unwrap_or("-"), alerts::state(row)))];
+    let mut facts =
+        vec![("episode", format!("{}, {}", row.episode.as_deref().unwrap_or("-"), alerts::state(row)))];
     let mut add = |name: &'static str, value: Option<String>| facts.extend(value.map(|value| (name, value)));
     add("condition", told.when.map(|when| clean(when, 300)));
     add("for", told.hold.clone());
@@ -204,7 +208,8 @@ fn notes(row: &EpisodeRow, now: RuleNow, past: Option<&Past>, zone: Tz) -> Vec<S
     };
     let Some(fired) = row.fired_at else { return notes };
     if !past.episodes.iter().any(|one| one.subject == row.subject && one.fired_at == fired) {
-        let next = past.episodes.iter().find(|one| one.subject == row.subject && Some(one.fired_at) >= row.since);
+        let next =
+            past.episodes.iter().find(|one| one.subject == row.subject && Some(one.fired_at) >= row.since);
         notes.push(match next {
             Some(one) => format!("Played again, it fires at {}.", when::local(zone, one.fired_at)),
             None => "Played again, it does not fire.".to_owned(),
@@ -237,7 +242,9 @@ fn held(row: &EpisodeRow, rule: Option<&Rule>, past: Option<&Past>, zone: Tz) ->
             format!("Held: at {} it was clear, and not yet for {hold}, as `clear_for` asks.", polls(n))
         });
         if rule.mode == Mode::Shadow {
-            held.push("Silenced: the rule is in the shadow (`mode = \"shadow\"`) and tells nobody.".to_owned());
+            held.push(
+                "Silenced: the rule is in the shadow (`mode = \"shadow\"`) and tells nobody.".to_owned(),
+            );
         }
     }
     if let Some((by, at)) = row.acked_by.as_deref().zip(row.acked_at) {

@@ -51,7 +51,8 @@ impl Followed {
         if poll.at < self.from {
             return;
         }
-        let of_subject = events.iter().filter(|event| event.rule == self.rule && event.subject == self.subject);
+        let of_subject =
+            events.iter().filter(|event| event.rule == self.rule && event.subject == self.subject);
         let events = of_subject.map(|event| event.kind).collect();
         self.push(poll.at, look, events);
     }

@@ -7,6 +7,7 @@ mod db;
 mod history;
 mod trials;
 mod users;
+mod why;
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -169,7 +170,7 @@ impl World {
     }
 
     /// As [`Self::play`] from another time on.
-    fn play_from(&self, start: Time, store: &Store, source: &str, columns: &[&str]) {
+    fn play_from(&self, start: Time, store: &Store, source: &str, columns: &[&str]) -> Watch {
         let config = Config::load(&self.path("rules.toml"), START).unwrap();
         let fleet = Arc::new(config.fleet.clone());
         let settings = config.sources.iter().find(|s| s.name == source).unwrap();
@@ -203,6 +204,7 @@ impl World {
             store.commit(judge(&mut watch, poll, at)).wait().unwrap();
             watch.names_saved();
         }
+        watch
     }
 
     fn path(&self, name: &str) -> PathBuf {

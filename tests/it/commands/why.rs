@@ -1,0 +1,168 @@
+//! `why` and `why-not`: episodes that the engine raised live, explained, and each step that can fail on the way to one.
+//! Neighbours: the world in `mod`. A part of its own as each command's tests are.
+
+use seatwatch::engine::event::{EventKind, Finding};
+use seatwatch::engine::outcome::{Act, ActRow};
+use seatwatch::engine::tend::act;
+use seatwatch::engine::time::Span;
+use seatwatch::store::Store;
+
+use super::{RULES, START, World, refused};
+
+/// Outside of its hours on a Saturday, and about a group.
+const MORE: &str = r#"
+[[calendar]]
+name = "office"
+timezone = "Asia/Shanghai"
+days = ["Mon-Fri"]
+hours = ["09:00-18:30"]
+[[rule]]
+name = "at-work"
+when = "online > 0 or peak(30m) >= 3"
+during = "office"
+[[rule]]
+name = "crowd"
+per = "group"
+when = "not (total <= 3 or members == 0) and online_time > 1h"
+clear_when = "total < 2"
+[[rule]]
+name = "often"
+when = "online > 1"
+for = "3 of 5 polls"
+groups = ["contractors"]
+users = ["bob"]
+"#;
+
+const COLUMNS: [&str; 9] = [
+    "1 1 1 1 1 ~",
+    "3 1 1 4 1 ~",
+    "3 2 - 4 1 ~",
+    "3 2 - 4 1 ~",
+    "_ _ _ _ _ ~",
+    "_ _ _ _ _ ~",
+    "_ _ _ _ _ ~",
+    "4 _ 1 5 0 ~",
+    "1 1 1 5 0 ~",
+];
+
+fn world() -> World {
+    let world = World::new(&format!("{RULES}{MORE}"));
+    let store = Store::open(&world.path("seatwatch.db"), START).unwrap();
+    world.play(&store, "shanghai", &COLUMNS[..8]);
+    world.play(&store, "beijing", &["2"]);
+    world
+}
+
+/// The id of the one episode of a rule.
+#[track_caller]
+fn episode(world: &World, rule: &str) -> String {
+    let ran = world.run(&["alerts", "list", "--all", "--rule", rule, "--json"]);
+    let value: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    value[0]["episode"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn an_episode_is_explained_poll_by_poll() {
+    let world = world();
+    let id = episode(&world, "shared-account");
+    insta::assert_snapshot!("why", world.run(&["why", &id]).all());
+    insta::assert_snapshot!("why_json", world.run(&["why", &id, "--json"]).json());
+    insta::assert_snapshot!("why_shadow", world.run(&["why", &episode(&world, "strict")]).all());
+    refused(&world, &["why", "ep_nothing"], 2, "the newest are");
+}
+
+/// What the file says now is not what was judged then; and what nobody has any more cannot be played.
+#[test]
+fn an_episode_of_another_rule_says_so() {
+    let world = world();
+    let id = episode(&world, "shared-account");
+    let other = RULES.replace("for = \"10m\"", "for = \"5m\"").replace("limit = 2", "limit = 5");
+    std::fs::write(world.path("rules.toml"), other).unwrap();
+    insta::assert_snapshot!("why_changed", world.run(&["why", &id]).all());
+    std::fs::write(world.path("rules.toml"), RULES.replace("shared-account", "sharing")).unwrap();
+    insta::assert_snapshot!("why_gone", world.run(&["why", &id]).all());
+}
+
+/// The step that fails is this one (`fired`: none does), and its text is in the snapshot.
+#[track_caller]
+fn check(world: &World, text: &mut String, rule: &str, user: &str, minute: i64, expect: &str) {
+    let at = (START + Span::from_mins(minute)).to_string();
+    let arguments = ["why-not", rule, user, "--at", &at];
+    let ran = world.run(&[&arguments[..], &["--json"]].concat());
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{arguments:?}");
+    let value: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    let failed = value["failed"].as_str().unwrap_or(match value["episode"].is_null() {
+        true => "nothing",
+        false => "fired",
+    });
+    assert_eq!(failed, expect, "{arguments:?}: {}", ran.out);
+    *text += &format!("$ why-not {rule} {user}\n{}\n", world.run(&arguments).all());
+}
+
+#[test]
+fn the_first_step_that_fails_is_named() {
+    let world = world();
+    let mut text = String::new();
+    let mut check = |rule, user, minute, expect| check(&world, &mut text, rule, user, minute, expect);
+    check("strict", "beijing/bob", 15, "source");
+    check("shared-account", "n.g", 15, "user");
+    check("shared-account", "gateway-1", 15, "scope");
+    check("often", "alice", 15, "scope");
+    check("shared-account", "shanghai/bob", -5, "poll");
+    check("shared-account", "ext-ann", 10, "poll");
+    check("shared-account", "shanghai/bob", 20, "poll");
+    check("shared-account", "shanghai/bob", 35, "poll");
+    check("shared-account", "shanghai/bob", 500, "poll");
+    check("at-work", "alice", 15, "during");
+    check("shared-account", "shanghai/bob", 15, "condition");
+    check("shared-account", "lobby-kiosk", 15, "condition");
+    check("crowd", "contractors", 5, "condition");
+    check("seats", "shanghai", 15, "condition");
+    check("shared-account", "alice", 12, "for");
+    check("often", "shanghai/bob", 15, "for");
+    check("shared-account", "alice", 15, "fired");
+    check("strict", "shanghai/bob", 35, "fired");
+    insta::assert_snapshot!("why_not", text);
+    let at = (START + Span::from_mins(12)).to_string();
+    insta::assert_snapshot!(
+        "why_not_json",
+        world.run(&["why-not", "shared-account", "alice", "--at", &at, "--json"]).json()
+    );
+}
+
+/// An episode that an operator closed, and a rule that was another one then.
+#[test]
+fn operators_and_older_rules_are_steps_too() {
+    let world = World::new(RULES);
+    let store = Store::open(&world.path("seatwatch.db"), START).unwrap();
+    let mut watch = world.play_from(START, &store, "shanghai", &COLUMNS[..8]);
+    let close = Act::Close {
+        episode: episode(&world, "shared-account"),
+        rearm: false,
+        finding: Some(Finding::MultiDevice),
+        note: None,
+    };
+    let at = START + Span::from_mins(36);
+    let outcome = act(&mut watch, &ActRow { id: 1, by: "ops".to_owned(), at, act: close }, at).unwrap();
+    assert!(outcome.events.iter().any(|event| event.kind == EventKind::Closed));
+    store.commit(outcome).wait().unwrap();
+    let mut text = String::new();
+    check(&world, &mut text, "shared-account", "alice", 37, "closed");
+    text += &world.run(&["why", &episode(&world, "shared-account")]).all();
+    std::fs::write(world.path("rules.toml"), RULES.replace("limit = 2", "limit = 1")).unwrap();
+    check(&world, &mut text, "shared-account", "shanghai/bob", 20, "poll");
+    std::fs::write(world.path("rules.toml"), RULES.replace("for = \"10m\"", "")).unwrap();
+    check(&world, &mut text, "shared-account", "alice", 10, "in force");
+    insta::assert_snapshot!("why_not_closed", text);
+}
+
+#[test]
+fn names_that_nobody_knows_get_the_nearest() {
+    let world = world();
+    refused(&world, &["why-not", "shared-acount", "alice"], 2, "did you mean \"shared-account\"?");
+    refused(&world, &["why-not", "shared-account", "alic"], 2, "did you mean \"alice\"?");
+    refused(&world, &["why-not", "shared-account", "bob"], 2, "shanghai/bob");
+    refused(&world, &["why-not", "crowd", "contractor"], 2, "did you mean \"contractors\"?");
+    refused(&world, &["why-not", "seats", "shangai"], 2, "did you mean \"shanghai\"?");
+    refused(&world, &["why-not", "seats", "shanghai", "--at", "noon"], 2, "--at: \"noon\"");
+}
