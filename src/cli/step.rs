@@ -16,7 +16,7 @@ use crate::engine::fleet::Fleet;
 use crate::engine::outcome::{Quarantined, State};
 use crate::engine::reading::{Kind, PollOutcome};
 use crate::engine::rule::{AbsentMeans, Hold, Rule};
-use crate::engine::time::Time;
+use crate::engine::time::{Span, Time};
 use crate::engine::trial::Round;
 use crate::engine::verdict::Judged;
 
@@ -168,11 +168,11 @@ pub(super) fn hours(chain: &mut Chain, rule: &Rule, round: &Round, zone: Tz) -> 
     let until = calendar.next_change(round.at).map(|at| format!(" until {}", when::local(zone, at)));
     let until = until.unwrap_or_default();
     let inside = calendar.contains(round.at);
-    match inside {
-        true => chain.holds("during", format!("it is {}{until}", calendar.name())),
-        false => {
-            chain.fails("during", format!("it is not {}{until}, and nothing is a breach", calendar.name()))
-        }
+    let name = calendar.name();
+    if inside {
+        chain.holds("during", format!("it is {name}{until}"));
+    } else {
+        chain.fails("during", format!("it is not {name}{until}, and nothing is a breach"));
     }
     inside
 }
@@ -200,7 +200,11 @@ pub(super) fn holding(chain: &mut Chain, rule: &Rule, round: &Round, past: Optio
     let alert = &round.look.alert;
     let asked = rules::hold(rule.policy.hold);
     if alert.state != State::Pending {
-        chain.holds("for", format!("the breach held for {asked}"));
+        let says = match rule.policy.hold {
+            Hold::For(Span::ZERO) => "a breach counts at once".to_owned(),
+            Hold::For(_) | Hold::Polls { .. } => format!("the breach held for {asked}"),
+        };
+        chain.holds("for", says);
         return true;
     }
     let holes = past.is_some_and(|past| {

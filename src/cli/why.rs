@@ -12,7 +12,7 @@ use super::past::{self, Past, Question, ToldRound};
 use super::{Common, Exit, Failure, alerts, episode, local, open, print, rules, when};
 use crate::config::Config;
 use crate::engine::alert::Verdict;
-use crate::engine::event::Event;
+use crate::engine::event::{EndReason, Event};
 use crate::engine::message::clean;
 use crate::engine::outcome::State;
 use crate::engine::rule::{Mode, Rule};
@@ -247,7 +247,9 @@ fn held(row: &EpisodeRow, rule: Option<&Rule>, past: Option<&Past>, zone: Tz) ->
             );
         }
     }
-    if let Some((by, at)) = row.acked_by.as_deref().zip(row.acked_at) {
+    // Who closes an episode takes note of it too.
+    let acked = row.acked_by.as_deref().zip(row.acked_at);
+    if let Some((by, at)) = acked.filter(|_| row.reason != Some(EndReason::Closed)) {
         let (by, at) = (local::name(by), when::local(zone, at));
         held.push(format!("Silenced: {by} took note of it at {at}; there are no reminders since."));
     }

@@ -168,8 +168,8 @@ fn chain_end(
     config: &Config,
 ) {
     let local = |at: Time| when::local(config.agent.timezone, at);
-    let of_subject = past.iter().flat_map(|past| &past.episodes).filter(|one| one.subject == *subject);
-    let fired = of_subject.last().map(|one| one.fired_at);
+    let mut episodes = past.map(|past| &past.episodes[..]).unwrap_or_default().iter().rev();
+    let fired = episodes.find(|one| one.subject == *subject).map(|one| one.fired_at);
     let closed = rows.iter().rev().find(|row| {
         let ended = row.ended_at.filter(|ended| *ended <= at);
         row.reason == Some(EndReason::Closed) && ended.is_some() && ended >= fired

@@ -124,11 +124,8 @@ mod tests {
     fn check(text: &str, online: f64, expect: &[&str]) {
         let program = compile(text, Per::User).unwrap();
         let mut fill = |signal: &Signal, out: &mut [Line]| {
-            let value = match signal {
-                Signal::Limit => 2.0,
-                Signal::OnlineTime => 90_000.0,
-                _ => online,
-            };
+            let known = [(Signal::Limit, 2.0), (Signal::OnlineTime, 90_000.0)];
+            let value = known.iter().find(|(one, _)| one == signal).map_or(online, |(_, value)| *value);
             out.fill(Line::still(value));
         };
         let shown = |part: &Part| {
