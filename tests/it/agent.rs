@@ -301,7 +301,11 @@ async fn an_end_that_nobody_is_told_does_not_travel_with_others() {
     assert_eq!(world.told("soc"), "fired shared bob\nended shared bob");
     let states: Vec<_> = world.outbox(true).iter().map(|row| row.state).collect();
     let (dead, sent, superseded) = (OutboxState::Dead, OutboxState::Sent, OutboxState::Superseded);
-    assert_eq!(states, [dead, sent, sent, superseded, superseded], "bob's end in its turn; the end of both stood for");
+    assert_eq!(
+        states,
+        [dead, sent, sent, superseded, superseded],
+        "bob's end in its turn; the end of both stood for"
+    );
     world.leaves("the dead row is the story");
 }
 

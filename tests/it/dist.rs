@@ -219,7 +219,8 @@ fn the_package_holds_what_there_is() {
         match from.strip_prefix("target/dist/seatwatch.") {
             // `dist/package` makes these.
             Some(shell) => {
-                assert!(script.contains("completions") && script.contains(&format!(" {shell}")), "{from}")
+                let made = script.contains("completions") && script.contains(&format!(" {shell}"));
+                assert!(made, "{from}");
             }
             None => assert!(from == "target/release/seatwatch" || root(from).is_file(), "{from}"),
         }

@@ -5,6 +5,7 @@
 
 use seatwatch::aliyun::wire::{self, Entry};
 use seatwatch::engine::reading::MOST_ONLINE;
+use seatwatch::engine::time::Time;
 use serde_json::Value;
 
 pub(crate) fn check_json(data: &[u8]) {
@@ -49,7 +50,7 @@ fn check(data: &[u8]) {
     }
     if let Ok(clients) = wire::clients(data) {
         assert!(clients.len() <= most, "{} clients", clients.len());
-        let seconds = clients.iter().filter_map(|client| client.online_since).map(|at| at.seconds());
+        let seconds = clients.iter().filter_map(|client| client.online_since).map(Time::seconds);
         assert!(seconds.into_iter().all(|at| (0..253_402_300_800).contains(&at)));
     }
     if let Ok(page) = wire::roster(data) {
@@ -68,10 +69,8 @@ fn as_written(entries: &[Entry<'_>], list: &Value) {
     assert_eq!(entries.len(), list.len());
     for (entry, value) in entries.iter().zip(list) {
         assert_eq!(Some(entry.name.as_ref()), value["UserName"].as_str());
-        let written = match &value["OnlineCount"] {
-            Value::String(text) => text.parse().ok(),
-            other => other.as_u64(),
-        };
+        let written = &value["OnlineCount"];
+        let written = written.as_str().map_or(written.as_u64(), |text| text.parse().ok());
         assert!(entry.count.is_none_or(|count| written == Some(count.into())), "{entry:?} of {value}");
     }
 }

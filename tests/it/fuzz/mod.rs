@@ -15,7 +15,9 @@ use std::panic::catch_unwind;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-const TARGETS: [(&str, fn(&[u8])); 7] = [
+type Body = fn(&[u8]);
+
+const TARGETS: [(&str, Body); 7] = [
     ("api_reply_json", api_reply::check_json),
     ("api_reply_xml", api_reply::check_xml),
     ("rules_file", rules_file::check),
