@@ -90,9 +90,7 @@ fn hold(section: &mut Section<'_>, key: &'static str) -> Option<Hold> {
 }
 
 fn notify(section: &mut Section<'_>, channels: &Names) -> Option<Vec<String>> {
-    if section.value("notify", || Form::Texts).is_none() {
-        return None;
-    }
+    section.value("notify", || Form::Texts)?;
     let names = section.strings("notify");
     if names.is_empty() {
         section.warning_at("notify", "tells nobody", Some("name a channel, or use mode = \"shadow\""));

@@ -154,7 +154,7 @@ fn spans_are_held_against_the_schedule() {
     let warnings = parse(&format!("{text}{rule}")).unwrap().warnings;
     let told: Vec<&str> = warnings.iter().map(|warning| warning.message.as_str()).collect();
     assert_eq!(told, ["usual(0.9) needs two weeks of readings, and they are kept for 10d"]);
-    assert_eq!(parse(&format!("{}{rule}", BASE)).unwrap().warnings, []);
+    assert_eq!(parse(&format!("{BASE}{rule}")).unwrap().warnings, []);
 }
 
 #[test]

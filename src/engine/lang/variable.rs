@@ -78,13 +78,15 @@ pub(super) fn range(signal: Signal) -> (f64, f64, bool) {
     }
 }
 
+/// The same comparison with its sides changed.
 pub(super) const fn mirrored(operator: Binary) -> Binary {
     match operator {
         Binary::Less => Binary::Greater,
         Binary::LessEqual => Binary::GreaterEqual,
         Binary::Greater => Binary::Less,
         Binary::GreaterEqual => Binary::LessEqual,
-        same => same,
+        Binary::Equal | Binary::Unequal | Binary::Or | Binary::And => operator,
+        Binary::Plus | Binary::Minus | Binary::Times | Binary::Divide => operator,
     }
 }
 
