@@ -88,8 +88,20 @@ fn probe(mut due: Vec<Due>) -> Vec<Due> {
 pub(super) struct Unwritten {
     channel: String,
     id: String,
-    n: u32,
-    finish: Finish,
+    end: End,
+}
+
+/// How it ended.
+#[derive(Clone)]
+enum End {
+    Made {
+        n: u32,
+        finish: Finish,
+    },
+    /// Nobody knows whether its beginning is written; nothing was sent.
+    NotMade {
+        at: Time,
+    },
 }
 
 impl Agent {
@@ -147,7 +159,12 @@ impl Agent {
             Ok(n) => n,
             // Dropped by an operator, or folded, since it was read.
             Err(StoreError::Refused(_)) => return Ok(()),
-            Err(error) => return Err(error),
+            Err(error) => {
+                if matches!(error, StoreError::UnknownFate { .. }) {
+                    self.keep_end(row, End::NotMade { at: now });
+                }
+                return Err(error);
+            }
         };
         let open = self.open_attempt(&row.id, n);
         let letter = Letter {
@@ -184,11 +201,15 @@ impl Agent {
         if let Err(error) = &finished
             && !matches!(error, StoreError::Refused(_))
         {
-            let (channel, id) = (row.channel.clone(), row.id.clone());
-            self.with_unwritten(|list| list.push(Unwritten { channel, id, n, finish }));
+            self.keep_end(row, End::Made { n, finish });
         }
         drop(open);
         finished
+    }
+
+    fn keep_end(&self, row: &Due, end: End) {
+        let (channel, id) = (row.channel.clone(), row.id.clone());
+        self.with_unwritten(|list| list.push(Unwritten { channel, id, end }));
     }
 
     /// Writes down how attempts of `channel` ended while the store failed: an attempt without an end is one under
@@ -202,7 +223,11 @@ impl Agent {
         });
         let mut failed = Ok(());
         for end in ended {
-            match self.store.finish_attempt(&end.id, end.n, end.finish.clone()).await {
+            let written = match end.end.clone() {
+                End::Made { n, finish } => self.store.finish_attempt(&end.id, n, finish).await,
+                End::NotMade { at } => self.store.withdraw_attempt(&end.id, &self.run, at).await,
+            };
+            match written {
                 // Refused: the first try arrived after all.
                 Ok(()) | Err(StoreError::Refused(_)) => {}
                 Err(error) => {

@@ -180,6 +180,19 @@ fn finish(c: &Connection, id: &str, n: u32, end: &Finish) -> Result<(), StoreErr
     Ok(())
 }
 
+/// What began and was not followed by a send: it counts as no try.
+fn withdraw(c: &Connection, id: &str, run: &str, now: Time) -> Result<(), StoreError> {
+    let (no, ..) = outbox::find(c, id)?;
+    let update =
+        "UPDATE attempt SET ended_at = ?3, outcome = 'retry', note = 'the database failed; nothing was sent'
+                  WHERE notification = ?1 AND run = ?2 AND ended_at IS NULL";
+    if c.prepare_cached(update)?.execute(params![no, run, now.millis()])? > 0 {
+        let untried = "UPDATE notification SET tries = max(tries - 1, 0) WHERE no = ?1";
+        c.prepare_cached(untried)?.execute([no])?;
+    }
+    Ok(())
+}
+
 /// The recipients that took it over so far: those known before, and `new` ones. An attempt that was cut off names none.
 fn accepted_by(c: &Connection, no: i64, new: &[String]) -> Result<Vec<String>, StoreError> {
     let query = "SELECT accepted FROM notification WHERE no = ?1";
@@ -291,6 +304,13 @@ impl Store {
     pub fn begin_attempt(&self, id: &str, run: &str, now: Time) -> Pending<u32> {
         let (id, run) = (id.to_owned(), run.to_owned());
         self.write(move |c| begin(c, &id, &run, now))
+    }
+
+    /// After [`Store::begin_attempt`] failed with [`StoreError::UnknownFate`]: if it is written all the same, it ends
+    /// here, or it would stay under way as long as `run`.
+    pub fn withdraw_attempt(&self, id: &str, run: &str, now: Time) -> Pending<()> {
+        let (id, run) = (id.to_owned(), run.to_owned());
+        self.write(move |c| withdraw(c, &id, &run, now))
     }
 
     pub fn finish_attempt(&self, id: &str, n: u32, end: Finish) -> Pending<()> {

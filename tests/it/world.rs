@@ -61,6 +61,9 @@ impl Drop for Dir {
     }
 }
 
+/// An answer that is given only when another one is put in its place.
+pub(crate) const HELD: u16 = 1;
+
 /// A receiver of webhooks that answers as it is told to and keeps everything.
 pub(crate) struct Inbox {
     pub(crate) port: u16,
@@ -68,7 +71,7 @@ pub(crate) struct Inbox {
 }
 
 struct Kept {
-    /// 0 keeps the sender waiting.
+    /// 0 keeps the sender waiting until it goes away, [`HELD`] until there is another.
     status: u16,
     posted: Vec<(Posted, u16)>,
     taken: usize,
@@ -93,6 +96,7 @@ impl Inbox {
     /// From now on.
     pub(crate) fn answers(&self, status: u16) {
         self.state.0.lock().unwrap().status = status;
+        self.state.1.notify_all();
     }
 
     /// Everything since the last call.
@@ -131,11 +135,15 @@ fn answer(socket: std::net::TcpStream, shared: &(Mutex<Kept>, Condvar)) {
     let Some(posted) = http::read(&mut socket) else { return };
     let status = {
         let mut kept = shared.0.lock().unwrap();
-        let status = kept.status;
+        let (status, place) = (kept.status, kept.posted.len());
         kept.posted.push((posted, status));
-        status
+        shared.1.notify_all();
+        if status == HELD {
+            kept = shared.1.wait_while(kept, |kept| kept.status == HELD).unwrap();
+            kept.posted[place].1 = kept.status;
+        }
+        kept.posted[place].1
     };
-    shared.1.notify_all();
     let socket = socket.get_mut();
     if status == 0 {
         let _ = socket.read(&mut [0]);

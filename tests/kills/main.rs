@@ -1,4 +1,4 @@
-//! Kills the agent, fills its disk, breaks its disk, cuts its power, and shows that nothing told or committed is lost.
+//! Kills the agent, fills and breaks its disk for a moment or a while, cuts its power, and shows that nothing told or committed is lost.
 //!
 //! `cargo test --test kills -- [--kills N] [--seed S] [--every] [PART]…`; parts are listed by `--list`. Neighbours: the world and
 //! the fake neighbours of `tests/it`. A program of its own because it does nothing but start and end processes, for
@@ -14,6 +14,7 @@ mod inject;
 mod ledger;
 mod mailbox;
 mod moments;
+mod outage;
 mod past;
 mod power;
 mod relay;
@@ -49,11 +50,12 @@ const AT_ONCE: usize = 5;
 type Part = fn(&Asked) -> Result<String, String>;
 
 /// Names, what each plays, and what it gives: what was proven.
-const PARTS: [(&str, Part); 4] = [
+const PARTS: [(&str, Part); 5] = [
     ("moments", killed_at_any_moment),
     ("edges", killed_at_edges),
     ("calls", struck_at_each_call),
     ("power", cut_off),
+    ("outages", failed_for_a_while),
 ];
 
 fn asked() -> Result<Asked, String> {
@@ -166,6 +168,19 @@ fn struck_at_each_call(asked: &Asked) -> Result<String, String> {
         count(StaysFull),
         count(StaysBroken)
     ))
+}
+
+fn failed_for_a_while(_: &Asked) -> Result<String, String> {
+    strace::is_there()?;
+    let outages = outage::OUTAGES
+        .into_iter()
+        .map(|outage| -> Box<dyn FnOnce() + Send> { Box::new(move || outage::play(outage)) });
+    let mut jobs: Vec<Box<dyn FnOnce() + Send>> = outages.collect();
+    jobs.push(Box::new(outage::starts_read_only));
+    side_by_side(jobs.len(), jobs)?;
+    Ok("a disk that is full, read-only, or broken at writes, syncs or reads for seconds: told once, nothing lost, \
+        nothing sent twice, work goes on in the same process"
+        .to_owned())
 }
 
 /// States of the disk for each recording, and for the control.

@@ -1,0 +1,141 @@
+//! A disk that is full, read-only or broken for a while under the running agent, and then works again.
+//!
+//! Neighbours: `strace` does it, `ledger` says what must hold; `inject` strikes single calls instead. A part of its own
+//! because an outage has a beginning and an end in the life of one process, which must see both.
+
+use std::time::Instant;
+
+use rustix::process::Signal;
+use seatwatch::agent::clock;
+use seatwatch::engine::event::EventKind;
+use seatwatch::engine::time::Span;
+use seatwatch::store::{EpisodeFilter, Reader};
+
+use crate::ledger::{Committed, balance, is_of_storage, sound};
+use crate::stage::{Arrival, CHANNELS, PATIENCE, RULE, Stage, seconds, stop};
+use crate::strace::{self, Fault};
+use crate::support::program::Agent;
+use crate::world::HELD;
+
+/// What happens to the disk.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outage {
+    name: &'static str,
+    calls: &'static str,
+    error: &'static str,
+    /// Nothing can be added to the database; where only syncs or reads fail it may be.
+    writes: bool,
+    /// Polls are made, though they are lost.
+    asks: bool,
+}
+
+pub(crate) const OUTAGES: [Outage; 5] = [
+    Outage { name: "full", calls: "pwrite64", error: "ENOSPC", writes: true, asks: true },
+    Outage { name: "read-only", calls: "pwrite64", error: "EROFS", writes: true, asks: true },
+    Outage { name: "broken at writes", calls: "pwrite64", error: "EIO", writes: true, asks: true },
+    Outage { name: "broken at syncs", calls: "fsync,fdatasync", error: "EIO", writes: false, asks: true },
+    Outage { name: "broken at reads", calls: "pread64", error: "EIO", writes: false, asks: false },
+];
+
+/// The second of the script in which bob is over the limit, too: within the outage.
+const BOB: i64 = 10;
+
+/// Alice has just been told of when the disk fails; bob is over the limit when it has failed for a while.
+pub(crate) fn play(outage: Outage) {
+    let bob = "1 ".repeat(usize::try_from(BOB).unwrap()) + "4";
+    let stage = Stage::new(&(seconds("alice", "4") + &seconds("bob", &bob)));
+    stage.world.inboxes["soc"].answers(HELD);
+    let agent = stage.start();
+    agent.until("alice is told of", || stage.world.inboxes["soc"].count() > 0 && stage.mail.count() > 0);
+    let fault = Fault::begins(&stage, agent.pid(), outage.calls, outage.error);
+    let before = Committed::read(&stage.database());
+    assert!(clock::now().since(stage.began) < Span::from_secs(BOB), "the machine is too busy");
+    // Taken, and that cannot be written down.
+    stage.world.inboxes["soc"].answers(200);
+    if outage.calls == "pread64" {
+        // What is in memory is not read: a reload reads all again.
+        agent.signal(Signal::HUP);
+    }
+    let told = |channel| {
+        let storage = |arrival: &Arrival| arrival.channel == channel && is_of_storage(arrival);
+        stage.arrivals().into_iter().filter(storage).count()
+    };
+    agent.until("both channels are told", || CHANNELS.into_iter().all(|channel| told(channel) > 0));
+    // A commit may have been under way when it began.
+    let failing = Committed::read(&stage.database());
+    // Bob is seen, and the next polls see him again: none of them can be committed.
+    agent.until("bob is seen", || clock::now().since(stage.began) > Span::from_secs(BOB + 2));
+    let asked = stage.relay.asked();
+    // Whom to ask about is read from the database.
+    agent.until("polls go on", || !outage.asks || stage.relay.asked() >= asked + 2);
+    for channel in CHANNELS {
+        assert_eq!(told(channel), 1, "{channel} is told once of one outage");
+    }
+    let during = stage.arrivals();
+    let copies = during.iter().filter(|arrival| arrival.channel == "soc" && !is_of_storage(arrival)).count();
+    if outage.writes {
+        assert_eq!(copies, 1, "nothing is sent again that cannot be written down");
+        let after = Committed::read(&stage.database());
+        assert!(after.lost(&failing).is_empty(), "nothing can be committed");
+    }
+    fault.ends();
+    recovers(&stage, &agent, outage);
+    before.is_in(&Committed::read(&stage.database()), outage.name);
+    stop(agent);
+    balance(&stage, 0);
+    sound(&stage.database());
+}
+
+/// In the same process: bob's alert, once and with its evidence, and one end of the outage for each who was told.
+fn recovers(stage: &Stage, agent: &Agent, outage: Outage) {
+    let fired = |reader: &Reader| {
+        let all = reader.episodes(&EpisodeFilter::default()).unwrap_or_default();
+        all.iter().filter(|row| row.rule == RULE && row.fired_at.is_some()).count()
+    };
+    let ended = |channel| {
+        let known = Committed::read(&stage.database());
+        let of = |arrival: &&Arrival| {
+            arrival.channel == channel && is_of_storage(arrival) && known.has("notification", &arrival.id)
+        };
+        stage.arrivals().iter().filter(of).count()
+    };
+    agent.until(&format!("all is told after {outage:?}"), || {
+        Reader::open(&stage.database()).is_ok_and(|reader| fired(&reader) == 4)
+            && stage.world.outbox(false).is_empty()
+            && CHANNELS.into_iter().all(|channel| ended(channel) > 0)
+    });
+    for channel in CHANNELS {
+        assert_eq!(ended(channel), 1, "{outage:?}: the end is told once at {channel}");
+    }
+    let events = stage.world.events();
+    for user in ["alice", "bob"] {
+        for source in ["shanghai", "beijing"] {
+            let of = |event: &&seatwatch::engine::event::Event| {
+                event.subject.name == user && event.source.as_deref() == Some(source)
+            };
+            let mine: Vec<_> = events.iter().filter(of).collect();
+            assert_eq!(mine.len(), 1, "{outage:?}: {user} at {source}: {mine:#?}");
+            assert_eq!(mine[0].kind, EventKind::Fired);
+            assert!(!mine[0].readings.is_empty(), "{outage:?}: without evidence: {:#?}", mine[0]);
+        }
+    }
+}
+
+/// A file system that is read-only from the start on: refused with the path.
+pub(crate) fn starts_read_only() {
+    let stage = Stage::new(&seconds("alice", "1"));
+    let log = stage.world.dir.path("trace");
+    let mut options: Vec<String> =
+        ["-e", "trace=openat", "-e", "inject=openat:error=EROFS"].map(Into::into).into();
+    for ending in ["", "-wal", "-shm", ".lock"] {
+        let path = stage.world.dir.path(&format!("seatwatch.db{ending}"));
+        options.extend(["-P".to_owned(), path.display().to_string()]);
+    }
+    let began = Instant::now();
+    let (code, said) = Agent::of(strace::run(&stage, &log, &options), |_| ()).ends(PATIENCE);
+    assert_eq!(code, Some(74), "{said}");
+    let path = stage.database().display().to_string();
+    assert!(said.contains(&path) && said.contains("cannot be written"), "{said}");
+    assert!(began.elapsed() < PATIENCE, "{said}");
+    assert!(!stage.database().exists());
+}
