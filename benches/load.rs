@@ -10,9 +10,9 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
-use seatwatch::agent::Live;
+use seatwatch::agent::{Live, clock};
 use seatwatch::config::Config;
 use seatwatch::engine::judge::judge;
 use seatwatch::engine::names::{Names, NewNames};
@@ -217,8 +217,7 @@ fn cpu_of(id: u32) -> f64 {
 /// Polls up to ten minutes ago, the last of them judged as the agent does.
 fn fill(dir: &Path, users: Arc<Names>, text: &str) -> u64 {
     let store = Store::open(&dir.join("past.db"), START).expect("a store");
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a clock");
-    let end = Time::from_millis(Span::from_std(now).millis() / 60_000 * 60_000) - Span::from_mins(10);
+    let end = Time::from_millis(clock::now().millis() / 60_000 * 60_000) - Span::from_mins(10);
     let at = |seq: u64| end - MINUTE.times((POLLS - seq).cast_signed());
     let judged_from = POLLS - 63 - 64;
     let (mut memory, mut last) = (SourceMemory::default(), vec![Reading::NOT_POLLED; users.len()]);

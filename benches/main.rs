@@ -51,8 +51,11 @@ fn main() {
         return;
     }
     println!("{}", header());
+    // A whole name means that row alone, though another one's name begins with it.
+    let whole = |arg: &str| ROWS.iter().any(|(name, _)| *name == arg);
+    let asked = |name: &str, arg: &str| if whole(arg) { name == arg } else { name.starts_with(arg) };
     for (name, measure) in ROWS {
-        if args.is_empty() || args.iter().any(|arg| name.starts_with(arg.as_str())) {
+        if args.is_empty() || args.iter().any(|arg| asked(name, arg)) {
             measure().iter().for_each(|row| println!("{row}"));
         }
     }

@@ -187,7 +187,7 @@ pub(crate) fn measure_disk(args: &[String]) -> Vec<f64> {
             (1..=users).map(|number| Reading::online(population.count_of(number, at(n)))).collect();
         let request = |batch: u32| Batch {
             fetched_at: at(n) + Span::from_millis(i64::from(batch) * 7),
-            request_id: Some(format!("{batch:08X}-2192-4F6A-B272-{:012X}", at(n).millis())),
+            request_id: Some(format!("{batch:08X}-2192-4F6A-B272-{:012X}", at(n).millis()).into()),
         };
         let fetched = Fetched {
             batch_of: (0..users).map(|slot| slot / BATCH).collect(),

@@ -66,7 +66,7 @@ pub(crate) fn take(body: &[u8], asked: &Asked, at: Time, fetched: &mut Fetched) 
         fetched.readings.push(entry.count.map_or(Reading::FAILED, Reading::online));
         fetched.batch_of.push(batch);
     }
-    fetched.batches.push(Batch { fetched_at: at, request_id: envelope.request_id });
+    fetched.batches.push(Batch { fetched_at: at, request_id: envelope.request_id.map(Into::into) });
     fetched.requests += 1;
 }
 

@@ -163,13 +163,13 @@ fn prepare_v3(endpoint: &Endpoint, keys: &Credentials, call: Call<'_>, stamp: St
         headers.push(pair("x-acs-security-token", token.expose()));
     }
     let signed = v3::signed_headers(&headers);
-    let canonical = v3::canonical_request("POST", "/", call.params, &headers, &signed, &payload);
+    let query = sign::canonical_query(call.params);
+    let canonical = v3::canonical_of("POST", "/", &query, &headers, &signed, &payload);
     let string_to_sign = v3::string_to_sign(&canonical);
     let signature = v3::signature(keys.access_key_secret.expose(), &string_to_sign);
     let authorization = v3::authorization(&keys.access_key_id, &signed, &signature);
     let redactor = redactor(keys, call.params, &signature);
     headers.push(pair("authorization", authorization));
-    let query = sign::canonical_query(call.params);
     let mark = if query.is_empty() { "" } else { "?" };
     Prepared {
         method: "POST",

@@ -122,7 +122,9 @@ impl Transport {
         let text =
             |value: &reqwest::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let headers: Pairs = reply.headers().iter().map(|(n, v)| (n.to_string(), text(v))).collect();
-        let mut answer = Answer { status: reply.status().as_u16(), headers, body: Vec::new() };
+        let length = reply.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
+        let body = Vec::with_capacity(length.min(LONGEST));
+        let mut answer = Answer { status: reply.status().as_u16(), headers, body };
         if answer.header("content-encoding").is_some_and(|coding| !coding.eq_ignore_ascii_case("identity")) {
             return Err(broken("malformed", "the reply is compressed, which was not asked for"));
         }

@@ -233,8 +233,8 @@ pub(super) fn readings(events: &[Event], zone: Tz) -> String {
             .map(|r| {
                 vec![
                     time(r.at),
-                    r.reading.clone(),
-                    print::or_dash(r.online),
+                    r.reading.word().to_owned(),
+                    print::or_dash(r.reading.count()),
                     print::or_dash(r.fetched_at.map(time)),
                 ]
             })

@@ -3,10 +3,13 @@
 //! Neighbours: `alert` decides which event, `judge` fills it in, the store keeps it, channels and commands show
 //! it. A part of its own because its serialised form is the contract with receivers (one shape for all).
 
+use std::borrow::Cow;
+
 use data_encoding::BASE32_NOPAD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::reading::{Reading, RequestId};
 use super::time::{Span, Time};
 
 /// How bad; ordered.
@@ -90,15 +93,42 @@ pub struct Limit {
     pub origin: String,
 }
 
-/// A reading as evidence shows it; `fetched_at` is when the vendor's answer arrived.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+/// A reading as evidence shows it; `fetched_at` is when the vendor's answer arrived. Small, because thousands of alerts
+/// keep twenty each; written with the reading's word and count apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(try_from = "WrittenReading", into = "WrittenReading")]
 pub struct EventReading {
     pub at: Time,
-    /// `online`, `absent`, `failed` or `not-polled`.
-    pub reading: String,
-    pub online: Option<u32>,
-    #[serde(default)]
+    pub reading: Reading,
     pub fetched_at: Option<Time>,
+}
+
+/// An [`EventReading`] as receivers read it.
+#[derive(Serialize, Deserialize)]
+struct WrittenReading {
+    at: Time,
+    /// `online`, `absent`, `failed` or `not-polled`.
+    reading: Cow<'static, str>,
+    online: Option<u32>,
+    #[serde(default)]
+    fetched_at: Option<Time>,
+}
+
+impl From<EventReading> for WrittenReading {
+    fn from(from: EventReading) -> Self {
+        let EventReading { at, reading, fetched_at } = from;
+        Self { at, reading: reading.word().into(), online: reading.count(), fetched_at }
+    }
+}
+
+impl TryFrom<WrittenReading> for EventReading {
+    type Error = String;
+
+    fn try_from(from: WrittenReading) -> Result<Self, String> {
+        let WrittenReading { at, reading, online, fetched_at } = from;
+        let known = Reading::of_word(&reading, online).ok_or_else(|| format!("no reading: {reading:?}"))?;
+        Ok(Self { at, reading: known, fetched_at })
+    }
 }
 
 /// One connection of a user as the vendor lists it: a tunnel address and since when, not a person or a place.
@@ -141,7 +171,7 @@ pub struct Event {
     #[serde(rename = "blind_ms")]
     pub blind: Span,
     /// The vendor's `RequestIds` of the replies that decided.
-    pub request_ids: Vec<String>,
+    pub request_ids: Vec<RequestId>,
     pub clients: Option<Vec<OnlineClient>>,
     /// The rule's condition as written; own alerts: none.
     #[serde(default)]
@@ -268,6 +298,31 @@ mod tests {
     }
 
     #[test]
+    fn a_reading_is_written_as_a_word_and_a_count() {
+        let at: Time = "2026-11-22T03:05:00Z".parse().unwrap();
+        for (reading, word, count) in [
+            (Reading::online(0), "online", "0"),
+            (Reading::online(100_000), "online", "100000"),
+            (Reading::ABSENT, "absent", "null"),
+            (Reading::FAILED, "failed", "null"),
+            (Reading::NOT_POLLED, "not-polled", "null"),
+        ] {
+            let shown = EventReading { at, reading, fetched_at: None };
+            let json = serde_json::to_string(&shown).unwrap();
+            let expect = format!(
+                r#"{{"at":"2026-11-22T03:05:00Z","reading":"{word}","online":{count},"fetched_at":null}}"#
+            );
+            assert_eq!(json, expect);
+            assert_eq!(serde_json::from_str::<EventReading>(&json).unwrap(), shown);
+        }
+        for wrong in [r#""reading":"online","online":null"#, r#""reading":"away","online":1"#] {
+            let json = format!(r#"{{"at":"2026-11-22T03:05:00Z",{wrong}}}"#);
+            assert!(serde_json::from_str::<EventReading>(&json).is_err(), "{json}");
+        }
+        assert!(size_of::<EventReading>() <= 32);
+    }
+
+    #[test]
     fn an_event_reads_as_receivers_expect() {
         let at: Time = "2026-11-22T03:05:00Z".parse().unwrap();
         let event = Event {
@@ -287,9 +342,9 @@ mod tests {
             ended_at: Some(at + Span::from_mins(9)),
             reason: Some(EndReason::LeftScope),
             reminder: 0,
-            readings: vec![EventReading { at, reading: "absent".to_owned(), online: None, fetched_at: None }],
+            readings: vec![EventReading { at, reading: Reading::ABSENT, fetched_at: None }],
             blind: Span::from_secs(7),
-            request_ids: vec!["4F1A".to_owned()],
+            request_ids: vec!["4F1A".into()],
             clients: None,
             when: Some("online > limit".to_owned()),
             detail: None,

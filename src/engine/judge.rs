@@ -195,13 +195,9 @@ impl Pass<'_> {
             true => self.poll.batch(index),
             false => self.poll.batches.first(),
         };
-        let shown = EventReading {
-            at: self.poll.at,
-            reading: reading.word().to_owned(),
-            online: reading.count(),
-            fetched_at: batch.map(|batch| batch.fetched_at),
-        };
-        alert::push_trail(after, shown, batch.and_then(|batch| batch.request_id.as_deref()));
+        let fetched_at = batch.map(|batch| batch.fetched_at);
+        let shown = EventReading { at: self.poll.at, reading, fetched_at };
+        alert::push_trail(after, shown, batch.and_then(|batch| batch.request_id.as_ref()));
         if plan.per_user() {
             self.evidence.push(index);
         }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::event::{Event, EventReading, Finding, Limit, OnlineClient, Severity, Subject, Value};
 use super::names::NewNames;
-use super::reading::{Poll, Reading};
+use super::reading::{Poll, Reading, RequestId};
 use super::roster::Listed;
 use super::time::{Span, Time};
 
@@ -61,7 +61,7 @@ pub struct Alert {
     pub episode: Option<Episode>,
     /// Readings that are deciding, oldest first, at most 20: the first, then the last 19.
     pub trail: Vec<EventReading>,
-    pub trail_requests: Vec<String>,
+    pub trail_requests: Vec<RequestId>,
     pub value: Option<Value>,
     /// Time in holes since `since`.
     pub blind: Span,

@@ -228,7 +228,7 @@ fn poll(watch: &mut Watch, said: &[Reading], moment: &Moment, at: Time, first: b
     let fetched = Fetched {
         readings: readings.collect(),
         batch_of: vec![0; asked.len()],
-        batches: vec![Batch { fetched_at: at, request_id: Some(format!("R{at}")) }],
+        batches: vec![Batch { fetched_at: at, request_id: Some(format!("R{at}").into()) }],
         ..Fetched::default()
     };
     let elapsed = if first { Span::ZERO } else { moment.passed };

@@ -3,6 +3,8 @@
 //! Neighbours: `source` makes a [`Fetched`], the agent turns it into a [`Poll`], signals and store take the
 //! poll. A part of its own because the four kinds of reading must never be collapsed into numbers by anybody.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::time::{Span, Time};
@@ -54,6 +56,17 @@ impl Reading {
         }
     }
 
+    /// What [`Self::word`] and [`Self::count`] say, read back.
+    pub(super) fn of_word(word: &str, count: Option<u32>) -> Option<Self> {
+        match word {
+            "online" => count.map(Self::online),
+            "absent" => Some(Self::ABSENT),
+            "failed" => Some(Self::FAILED),
+            "not-polled" => Some(Self::NOT_POLLED),
+            _ => None,
+        }
+    }
+
     /// The word of SHAPES for it.
     pub const fn word(self) -> &'static str {
         match self.kind() {
@@ -82,11 +95,42 @@ impl std::fmt::Debug for Reading {
     }
 }
 
+/// The vendor's id of one answer; all that rests on the answer shares the text.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(from = "String")]
+pub struct RequestId(Arc<str>);
+
+impl Serialize for RequestId {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self)
+    }
+}
+
+impl std::ops::Deref for RequestId {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for RequestId {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
+impl From<&str> for RequestId {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
 /// One request's answer: when it came and the vendor's id for it, for evidence.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Batch {
     pub fetched_at: Time,
-    pub request_id: Option<String>,
+    pub request_id: Option<RequestId>,
 }
 
 /// No batch answered for this user.

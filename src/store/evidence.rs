@@ -13,7 +13,7 @@ use super::error::StoreError;
 use super::{Reader, source};
 use crate::engine::event::OnlineClient;
 use crate::engine::outcome::PollRow;
-use crate::engine::reading::{Batch, Reading};
+use crate::engine::reading::{Batch, Reading, RequestId};
 use crate::engine::time::Time;
 
 /// The answer that stated a user's reading at a poll.
@@ -22,7 +22,7 @@ pub struct Evidence {
     pub seq: u64,
     pub at: Time,
     pub fetched_at: Time,
-    pub request_id: Option<String>,
+    pub request_id: Option<RequestId>,
     /// The user's connections, where they were asked for and differed from those listed before.
     pub clients: Option<Vec<OnlineClient>>,
 }
@@ -46,10 +46,10 @@ fn request_value(id: Option<&str>) -> Value {
     }
 }
 
-fn request_text(value: ValueRef<'_>) -> Option<String> {
+fn request_text(value: ValueRef<'_>) -> Option<RequestId> {
     match value {
-        ValueRef::Blob(bytes) => bytes.try_into().ok().map(uuid_text),
-        ValueRef::Text(text) => Some(String::from_utf8_lossy(text).into_owned()),
+        ValueRef::Blob(bytes) => bytes.try_into().ok().map(uuid_text).map(Into::into),
+        ValueRef::Text(text) => Some((*String::from_utf8_lossy(text)).into()),
         ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => None,
     }
 }
@@ -128,8 +128,8 @@ fn put_batch(out: &mut Vec<u8>, batch: &Batch, at: Time) {
 fn read_batch(cursor: &mut Cursor<'_>, at: Time) -> Result<Batch, Malformed> {
     let request_id = match cursor.small()? {
         0 => None,
-        1 => Some(uuid_text(cursor.bytes(16)?.try_into().map_err(|_| Malformed)?)),
-        len => Some(String::from_utf8_lossy(cursor.bytes(len as usize - 2)?).into_owned()),
+        1 => Some(uuid_text(cursor.bytes(16)?.try_into().map_err(|_| Malformed)?).into()),
+        len => Some((*String::from_utf8_lossy(cursor.bytes(len as usize - 2)?)).into()),
     };
     let fetched_at = Time::from_millis(at.millis().wrapping_add(cursor.signed()?));
     Ok(Batch { fetched_at, request_id })

@@ -21,6 +21,7 @@ use seatwatch::engine::notify::{Notice, NoticeKind};
 use seatwatch::engine::outcome::{
     ActResult, Alert, AlertKey, Episode, NewNotification, Outcome, Stamp, State,
 };
+use seatwatch::engine::reading::Reading;
 use seatwatch::engine::time::{Span, Time};
 use seatwatch::store::{Finish, Store, Then};
 use serde_json::{Value as Json, json};
@@ -436,8 +437,7 @@ fn at(minute: i64) -> Time {
 fn event(kind: EventKind, user: &str, episode: &str, minute: i64) -> Event {
     let reading = |minute| EventReading {
         at: at(minute),
-        reading: "online".to_owned(),
-        online: Some(4),
+        reading: Reading::online(4),
         fetched_at: Some(at(minute) + Span::from_secs(1)),
     };
     Event {
@@ -459,7 +459,7 @@ fn event(kind: EventKind, user: &str, episode: &str, minute: i64) -> Event {
         reminder: 0,
         readings: vec![reading(0), reading(1)],
         blind: Span::from_mins(2),
-        request_ids: vec!["9B7A-1".to_owned()],
+        request_ids: vec!["9B7A-1".into()],
         clients: None,
         when: Some("online > limit".to_owned()),
         detail: None,

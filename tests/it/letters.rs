@@ -16,7 +16,7 @@ use seatwatch::engine::event::{
 use seatwatch::engine::message::{Language, Message, Section, Table, compose};
 use seatwatch::engine::notify::{Notice, NoticeKind};
 use seatwatch::engine::own::{self, ChannelFacts, Own, SourceFacts};
-use seatwatch::engine::reading::{Fault, FaultClass};
+use seatwatch::engine::reading::{Fault, FaultClass, Reading};
 use seatwatch::engine::time::{Span, Time};
 use unicode_width::UnicodeWidthStr as _;
 
@@ -29,8 +29,7 @@ fn event(kind: EventKind, user: &str) -> Event {
     let end = at(4500);
     let reading = |poll: i64| EventReading {
         at: at(poll * 300),
-        reading: if poll == 1 { "failed" } else { "online" }.to_owned(),
-        online: (poll != 1).then(|| u32::try_from(poll + 4).unwrap()),
+        reading: if poll == 1 { Reading::FAILED } else { Reading::online(u32::try_from(poll + 4).unwrap()) },
         fetched_at: (poll != 1).then(|| at(poll * 300) + Span::from_millis(412 + poll * 57)),
     };
     Event {
@@ -52,7 +51,7 @@ fn event(kind: EventKind, user: &str) -> Event {
         reminder: if kind == EventKind::Reminded { 3 } else { 0 },
         readings: [0, 1, 2].map(reading).to_vec(),
         blind: Span::from_secs(150),
-        request_ids: (1..=3).map(|n| format!("AF8D431E-D74B-4B07-84B4-00000000000{n}")).collect(),
+        request_ids: (1..=3).map(|n| format!("AF8D431E-D74B-4B07-84B4-00000000000{n}").into()).collect(),
         clients: None,
         when: Some("online > limit".to_owned()),
         detail: None,

@@ -89,7 +89,7 @@ fn play(watch: &mut Watch, timeline: &str, restart_at: Option<usize>) -> Vec<Eve
         let fetched = Fetched {
             readings: vec![reading, Reading::online(1)],
             batch_of: vec![0, 0],
-            batches: vec![Batch { fetched_at: at, request_id: Some(format!("R{n}")) }],
+            batches: vec![Batch { fetched_at: at, request_id: Some(format!("R{n}").into()) }],
             ..Fetched::default()
         };
         let poll = watch.poll(
@@ -141,8 +141,11 @@ fn story(events: &[Event]) -> String {
         let reason = event.reason.map(|reason| format!(" {reason:?}").to_lowercase()).unwrap_or_default();
         let value = event.value.map(|v| format!(" now {:?} first {:?} peak {:?}", v.now, v.first, v.peak));
         let since = event.since.since(START).millis() / 60_000;
-        let readings: Vec<String> =
-            event.readings.iter().map(|r| r.online.map_or(r.reading.clone(), |n| n.to_string())).collect();
+        let readings: Vec<String> = event
+            .readings
+            .iter()
+            .map(|r| r.reading.count().map_or(r.reading.word().to_owned(), |n| n.to_string()))
+            .collect();
         let value = value.unwrap_or_default().replace("Some(", "").replace(')', "").replace("None", "?");
         let (rule, blind, ids) = (&event.rule, event.blind, event.request_ids.len());
         let seen = readings.join(" ");

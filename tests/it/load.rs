@@ -76,7 +76,7 @@ fn ten_thousand_alerts_are_all_kept_and_told_in_a_few_messages() {
             readings: vec![Reading::online(if n == 0 { 1 } else { 7 }); asked.len()],
             batch_of: (0..).take(asked.len()).map(|slot: u32| slot / 50).collect(),
             batches: (0..asked.len().div_ceil(50))
-                .map(|n| Batch { fetched_at: at, request_id: Some(format!("R{n}")) })
+                .map(|n| Batch { fetched_at: at, request_id: Some(format!("R{n}").into()) })
                 .collect(),
             ..Fetched::default()
         };

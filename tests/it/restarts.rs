@@ -126,7 +126,7 @@ fn fetched(moment: &Moment, at: Time, seq: usize) -> Fetched {
     Fetched {
         readings: moment.readings.clone(),
         batch_of: vec![0; USERS.len()],
-        batches: vec![Batch { fetched_at: at, request_id: Some(format!("R{seq}")) }],
+        batches: vec![Batch { fetched_at: at, request_id: Some(format!("R{seq}").into()) }],
         fault: failed.then(|| Fault { class: FaultClass::Server, code: "500".to_owned(), message }),
         ..Fetched::default()
     }

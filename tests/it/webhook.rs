@@ -11,6 +11,7 @@ use seatwatch::engine::event::{
 };
 use seatwatch::engine::message::{Language, Message, Tone};
 use seatwatch::engine::notify::{Notice, NoticeKind};
+use seatwatch::engine::reading::Reading;
 use seatwatch::engine::time::{Span, Time};
 use seatwatch::secret::{Secret, SecretRef};
 use sha2::{Digest as _, Sha256};
@@ -45,8 +46,7 @@ fn url(port: u16) -> String {
 }
 
 fn event(user: &str, kind: EventKind) -> Event {
-    let reading =
-        EventReading { at: now(), reading: "online".to_owned(), online: Some(5), fetched_at: Some(now()) };
+    let reading = EventReading { at: now(), reading: Reading::online(5), fetched_at: Some(now()) };
     Event {
         id: format!("evt_{user}"),
         kind,
@@ -66,7 +66,7 @@ fn event(user: &str, kind: EventKind) -> Event {
         reminder: 0,
         readings: vec![reading; 20],
         blind: Span::ZERO,
-        request_ids: vec!["9B7A-1".to_owned(), "9B7A-2".to_owned()],
+        request_ids: vec!["9B7A-1".into(), "9B7A-2".into()],
         clients: None,
         when: Some("online > limit".to_owned()),
         detail: None,

@@ -166,7 +166,9 @@ impl Set {
     fn fetch(&mut self, source: &str, users: &[&str], now: Time) -> Fetched {
         let silent = self.trouble && (self.silent.get(source) == Some(&true) || self.chance.one_in(40));
         let mut fetched = Fetched { requests: 1, ..Fetched::default() };
-        fetched.batches.push(Batch { fetched_at: now, request_id: Some(format!("R{}", now.millis())) });
+        fetched
+            .batches
+            .push(Batch { fetched_at: now, request_id: Some(format!("R{}", now.millis()).into()) });
         for (index, user) in (0_u32..).zip(users) {
             let mut reading = if silent { Reading::FAILED } else { self.reading(source, user) };
             if !silent && self.trouble && self.chance.one_in(400) {

@@ -238,7 +238,7 @@ impl Years<'_> {
             fetched.readings.push(if failed { Reading::FAILED } else { self.counts[slot] });
             fetched.batch_of.push(if failed { NO_BATCH } else { 0 });
         }
-        fetched.batches.push(Batch { fetched_at: now, request_id: Some("R".to_owned()) });
+        fetched.batches.push(Batch { fetched_at: now, request_id: Some("R".into()) });
         let fault = || Fault { class: FaultClass::Server, code: "500".to_owned(), message: String::new() };
         fetched.fault = silent.then(fault);
         fetched

@@ -18,7 +18,7 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b
 
 /// Percent-encodes UTF-8 bytes as both signatures want it: upper-case hex, a space is `%20`, `~` stays.
 pub fn encode(text: &str) -> String {
-    utf8_percent_encode(text, RESERVED).to_string()
+    utf8_percent_encode(text, RESERVED).collect()
 }
 
 /// `name=value` joined by `&`: both encoded, sorted by the raw name's bytes; an empty value gives `name=`.
@@ -28,7 +28,7 @@ pub fn canonical_query(params: &[(String, String)]) -> String {
 
 fn canonical<'a>(params: impl Iterator<Item = &'a (String, String)>) -> String {
     let mut sorted: Vec<_> = params.collect();
-    sorted.sort();
+    sorted.sort_unstable();
     query(sorted.iter().copied())
 }
 
@@ -40,7 +40,9 @@ pub fn query<P: Borrow<(String, String)>>(params: impl Iterator<Item = P>) -> St
         if !text.is_empty() {
             text.push('&');
         }
-        text.extend([encode(name).as_str(), "=", encode(value).as_str()]);
+        text.extend(utf8_percent_encode(name, RESERVED));
+        text.push('=');
+        text.extend(utf8_percent_encode(value, RESERVED));
     }
     text
 }

@@ -36,6 +36,18 @@ pub fn canonical_request(
     signed_headers: &str,
     payload: &str,
 ) -> String {
+    canonical_of(method, path, &canonical_query(params), headers, signed_headers, payload)
+}
+
+/// The same of a query that is canonical already.
+pub(in crate::aliyun) fn canonical_of(
+    method: &str,
+    path: &str,
+    query: &str,
+    headers: &[(String, String)],
+    signed_headers: &str,
+    payload: &str,
+) -> String {
     let mut names: Vec<_> = signed_headers.split(';').map(str::to_ascii_lowercase).collect();
     names.sort_unstable();
     let mut lines = String::new();
@@ -45,7 +57,6 @@ pub fn canonical_request(
         values.sort_unstable();
         lines.extend([name.as_str(), ":", values.join(",").as_str(), "\n"]);
     }
-    let query = canonical_query(params);
     format!("{method}\n{path}\n{query}\n{lines}\n{signed_headers}\n{payload}")
 }
 

@@ -9,6 +9,7 @@ use crate::engine::event::{
     event_id,
 };
 use crate::engine::outcome::{Alert, AlertKey, Episode, State};
+use crate::engine::reading::RequestId;
 use crate::engine::time::{Span, Time};
 
 /// Readings (and request ids) an event carries: the first and the last ones.
@@ -192,15 +193,15 @@ fn fill(
 
 /// Adds a reading to those that decide, with the `RequestId` of the reply that stated it. Only while a stretch is
 /// under way (`since` is set); a poll that is seen twice counts once.
-pub fn push_trail(alert: &mut Alert, reading: EventReading, request_id: Option<&str>) {
+pub fn push_trail(alert: &mut Alert, reading: EventReading, request_id: Option<&RequestId>) {
     if alert.since.is_none() || alert.trail.last().is_some_and(|last| last.at >= reading.at) {
         return;
     }
     push(&mut alert.trail, reading);
     if let Some(id) = request_id
-        && !alert.trail_requests.iter().any(|known| known == id)
+        && !alert.trail_requests.iter().rev().any(|known| known == id)
     {
-        push(&mut alert.trail_requests, id.to_owned());
+        push(&mut alert.trail_requests, id.clone());
     }
 }
 
@@ -208,6 +209,9 @@ pub fn push_trail(alert: &mut Alert, reading: EventReading, request_id: Option<&
 fn push<T>(list: &mut Vec<T>, item: T) {
     if list.len() >= TRAIL {
         list.remove(1);
+    } else if list.len() == list.capacity() {
+        // Not twice as much: thousands of alerts stay as long as their shortest hold lets them.
+        list.reserve_exact(4);
     }
     list.push(item);
 }

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::engine::event::{EventKind, EventReading, Severity, Subject, SubjectKind};
 use crate::engine::outcome::AlertKey;
+use crate::engine::reading::Reading;
 use crate::engine::rule::OnLeave;
 
 const START: i64 = 1_795_000_000_000;
@@ -208,20 +209,19 @@ fn trails_keep_the_first_and_the_last() {
     let mut alert = Alert::default();
     let reading = |seq: u64| EventReading {
         at: moment(seq, false).at,
-        reading: "online".to_owned(),
-        online: u32::try_from(seq).ok(),
+        reading: Reading::online(u32::try_from(seq).unwrap()),
         fetched_at: None,
     };
-    push_trail(&mut alert, reading(1), Some("none"));
+    push_trail(&mut alert, reading(1), Some(&"none".into()));
     assert!(alert.trail.is_empty(), "nothing is under way");
     alert.since = Some(moment(1, false).stamp());
     for seq in (1..=50).chain([50, 49]) {
-        push_trail(&mut alert, reading(seq), Some(&format!("request-{}", seq / 2)));
+        push_trail(&mut alert, reading(seq), Some(&format!("request-{}", seq / 2).into()));
         note_value(&mut alert, (seq != 50).then_some(u32::try_from(seq).unwrap()));
     }
-    let seen: Vec<u32> = alert.trail.iter().filter_map(|reading| reading.online).collect();
+    let seen: Vec<u32> = alert.trail.iter().filter_map(|reading| reading.reading.count()).collect();
     assert_eq!(seen, [1].into_iter().chain(32..=50).collect::<Vec<u32>>());
-    assert_eq!((alert.trail_requests.len(), alert.trail_requests[0].as_str()), (20, "request-0"));
+    assert_eq!((alert.trail_requests.len(), &*alert.trail_requests[0]), (20, "request-0"));
     assert_eq!(alert.value.map(|value| (value.first, value.peak)), Some((Some(1), Some(49))));
 }
 

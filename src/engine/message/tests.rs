@@ -8,7 +8,7 @@ use crate::engine::event::{
     EndReason, EventReading, Finding, Limit, OnlineClient, Severity, Subject, SubjectKind, Value,
 };
 use crate::engine::own::{self, ChannelFacts, SourceFacts};
-use crate::engine::reading::{Fault, FaultClass};
+use crate::engine::reading::{Fault, FaultClass, Reading};
 use crate::engine::time::{Span, Time};
 
 fn at(minutes: i64) -> Time {
@@ -16,11 +16,10 @@ fn at(minutes: i64) -> Time {
 }
 
 fn event(kind: EventKind, user: &str, episode: &str) -> Event {
-    let reading = |minutes: i64, word: &str, online: Option<u32>| EventReading {
+    let reading = |minutes: i64, reading: Reading| EventReading {
         at: at(minutes),
-        reading: word.to_owned(),
-        online,
-        fetched_at: online.map(|_| at(minutes) + Span::from_millis(2300)),
+        reading,
+        fetched_at: reading.count().map(|_| at(minutes) + Span::from_millis(2300)),
     };
     let ended = kind == EventKind::Ended;
     Event {
@@ -41,13 +40,13 @@ fn event(kind: EventKind, user: &str, episode: &str) -> Event {
         reason: ended.then_some(EndReason::Cleared),
         reminder: if kind == EventKind::Reminded { 3 } else { 0 },
         readings: vec![
-            reading(0, "online", Some(4)),
-            reading(5, "failed", None),
-            reading(8, "absent", None),
-            reading(10, "online", Some(5)),
+            reading(0, Reading::online(4)),
+            reading(5, Reading::FAILED),
+            reading(8, Reading::ABSENT),
+            reading(10, Reading::online(5)),
         ],
         blind: Span::from_secs(150),
-        request_ids: vec!["4F1A".to_owned(), "5B2C".to_owned()],
+        request_ids: vec!["4F1A".into(), "5B2C".into()],
         clients: None,
         when: Some("online > limit".to_owned()),
         detail: None,
@@ -190,12 +189,11 @@ fn hostile_names_are_harmless() {
         }
         event.source = Some((*name).to_owned());
         event.limit = Some(Limit { value: 2, origin: format!("group:{name}") });
-        event.request_ids = vec![(*name).to_owned()];
+        event.request_ids = vec![(*name).into()];
         event.clients = Some(vec![OnlineClient { address: (*name).to_owned(), online_since: None }]);
         (event.by, event.note) = (Some((*name).to_owned()), Some((*name).to_owned()));
         (event.when, event.detail) = (Some((*name).to_owned()), Some((*name).to_owned()));
         event.users = vec![(*name).to_owned()];
-        event.readings[1].reading = (*name).to_owned();
         let message = both_languages(&notice(NoticeKind::Alert(EventKind::Closed), vec![event]));
         let acts = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
         assert!(!message.contains(acts), "{message:?}");

@@ -10,6 +10,7 @@ use super::{Language, clean};
 use crate::engine::event::{
     EndReason, Event, EventKind, EventReading, Finding, Limit, Severity, SubjectKind,
 };
+use crate::engine::reading::Kind;
 use crate::engine::time::{Span, Time};
 use crate::engine::zone::offset_name;
 
@@ -186,14 +187,11 @@ impl Words {
 
     /// A reading in a table: a number, or why there is none.
     pub(super) fn reading(self, reading: &EventReading) -> String {
-        if let Some(online) = reading.online {
-            return online.to_string();
-        }
-        match reading.reading.as_str() {
-            "absent" => self.say("absent from a good reply", "应答中无此用户").to_owned(),
-            "failed" => self.say("not known (request failed)", "未知（请求失败）").to_owned(),
-            "not-polled" => self.say("not polled", "未查询").to_owned(),
-            other => clean(other, NAME),
+        match reading.reading.kind() {
+            Kind::Online(online) => online.to_string(),
+            Kind::Absent => self.say("absent from a good reply", "应答中无此用户").to_owned(),
+            Kind::Failed => self.say("not known (request failed)", "未知（请求失败）").to_owned(),
+            Kind::NotPolled => self.say("not polled", "未查询").to_owned(),
         }
     }
 

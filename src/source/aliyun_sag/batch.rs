@@ -117,6 +117,7 @@ impl Asking<'_> {
 
     async fn ask(&mut self, range: Range<usize>) -> Came {
         let mut params = self.inner.params();
+        params.reserve(range.len());
         let names = range.clone().map(|at| self.name(at).to_owned());
         params.extend((1..).zip(names).map(|(n, name)| (format!("UserNames.{n}"), name)));
         let action = "DescribeUserOnlineClientStatistics";
@@ -129,7 +130,8 @@ impl Asking<'_> {
         self.part.skew = called.skew.or(self.part.skew);
         match called.result {
             Ok(reply) => {
-                let batch = Batch { fetched_at: reply.fetched_at, request_id: reply.request_id };
+                let request_id = reply.request_id.map(Into::into);
+                let batch = Batch { fetched_at: reply.fetched_at, request_id };
                 self.take(range, reply.value, batch);
                 Came::Answered
             }

@@ -81,7 +81,7 @@ fn past() -> World {
         let fetched = Fetched {
             batch_of: vec![0; 6],
             readings,
-            batches: vec![Batch { fetched_at: at, request_id: Some(format!("R{n}")) }],
+            batches: vec![Batch { fetched_at: at, request_id: Some(format!("R{n}").into()) }],
             requests: 1,
             ..Fetched::default()
         };

@@ -194,7 +194,7 @@ impl World {
             let fetched = Fetched {
                 batch_of: vec![0; readings.len()],
                 readings,
-                batches: vec![Batch { fetched_at: at, request_id: Some(format!("R{n}")) }],
+                batches: vec![Batch { fetched_at: at, request_id: Some(format!("R{n}").into()) }],
                 requests: 1,
                 ..Fetched::default()
             };

@@ -79,7 +79,7 @@ impl Timeline {
             batch_of: readings.iter().map(|r| if r.kind() == Kind::Failed { NO_BATCH } else { 0 }).collect(),
             batches: vec![Batch {
                 fetched_at: time + Span::from_secs(1),
-                request_id: Some("4EC47282-1B74-4534-BD0E-403F3EE64CAF".to_owned()),
+                request_id: Some("4EC47282-1B74-4534-BD0E-403F3EE64CAF".into()),
             }],
             requests: 1,
             took: Span::from_secs(1),
