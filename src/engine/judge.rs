@@ -139,10 +139,9 @@ impl Pass<'_> {
         let last = kept.and_then(|_| plan.known_before(index, &self.watch.signals));
         let reading = plan.reading(index, &self.watch.signals);
         let clock = self.watch.memory.clock;
-        let max_gap = plan.max_gap;
         let gap = last.map_or(Span::ZERO, |last| clock - last);
-        let known = plan.known(reading);
-        let moment = Moment { at: self.poll.at, clock, seq: self.poll.seq, hole: known && gap > max_gap };
+        let hole = plan.known(reading) && gap > plan.max_gap;
+        let moment = Moment { at: self.poll.at, clock, seq: self.poll.seq, hole };
         if kept.is_some_and(|alert| unmoved(plan, alert, reading, judged, &moment)) {
             return;
         }
@@ -152,20 +151,13 @@ impl Pass<'_> {
             after.rule_version.clone_from(&plan.rule.version);
         }
         if moment.hole {
-            alert::note_blind(&mut after, gap);
+            alert::note_blind(&mut after, gap, clock);
         }
         self.gather(plan, index, reading, &before, &mut after);
         if let Some(step) = step {
-            let blind = after.blind;
-            if !known && gap > max_gap {
-                alert::note_blind(&mut after, gap);
-            }
             let told = told(&before, plan.channels());
             let event = tell(self.watch, plan, index, &mut after, step.into(), self.poll.at);
             self.outcome.tell(event, told);
-            if after.since.is_some() {
-                after.blind = blind;
-            }
         }
         self.keep(plan, index, &before, after);
     }
@@ -253,7 +245,15 @@ fn unmoved(plan: &Plan, alert: &Alert, reading: Reading, judged: Judged, moment:
     alert::goes_on(alert, verdict, moment, &plan.rule.policy) && !alert.rule_version.is_empty() && same()
 }
 
-/// The event of a step for a subject of `plan`, with everything the rules file says about it now.
+/// How long the hole lasts that goes on for a subject at the last poll, if one does.
+fn hole_under_way(watch: &Watch, plan: &Plan, index: u32) -> Option<Span> {
+    let unknown = !plan.known(plan.reading(index, &watch.signals));
+    let last = plan.known_before(index, &watch.signals).filter(|_| unknown)?;
+    Some(watch.memory.clock - last).filter(|gap| *gap > plan.max_gap)
+}
+
+/// The event of a step for a subject of `plan`, with everything the rules file says about it now. A hole that goes on
+/// counts in what is told; in the alert it counts once its length is known.
 pub(super) fn tell(
     watch: &Watch,
     plan: &Plan,
@@ -264,7 +264,11 @@ pub(super) fn tell(
 ) -> Event {
     let rule = &plan.rule;
     let limit = watch.limit(plan, index);
-    alert::build_event(
+    let blind = alert.blind;
+    if let Some(hole) = hole_under_way(watch, plan, index) {
+        alert::note_blind(alert, hole, watch.memory.clock);
+    }
+    let event = alert::build_event(
         alert,
         happening,
         at,
@@ -280,5 +284,21 @@ pub(super) fn tell(
             detail: None,
             users: &[],
         },
-    )
+    );
+    if alert.since.is_some() {
+        alert.blind = blind;
+    }
+    event
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failed_slots_are_kept_as_ranges() {
+        let (some, none) = (Reading::FAILED, Reading::ABSENT);
+        assert_eq!(failed(&[some, none, some, some]), [0..1, 2..4]);
+        assert_eq!(failed(&[none]), []);
+    }
 }

@@ -157,6 +157,13 @@ mod tests {
     }
 
     #[test]
+    fn lists_are_the_same_where_each_name_is() {
+        assert_eq!(Names::new(["ab", "c"]), Names::new(["ab", "c"]));
+        assert_ne!(Names::new(["ab", "c"]), Names::new(["a", "bc"]));
+        assert_ne!(Names::new(["ab", "c"]), Names::new(["ab", "d"]));
+    }
+
+    #[test]
     fn many_names_are_found_again() {
         let name = |n: u32| format!("user-{n:04}");
         let names = Names::new((0..5_000).map(name));

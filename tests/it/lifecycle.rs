@@ -13,10 +13,11 @@ use seatwatch::engine::judge::judge;
 use seatwatch::engine::lang::compile;
 use seatwatch::engine::message::Language;
 use seatwatch::engine::names::{Asked, Names};
+use seatwatch::engine::outcome::{Act, ActRow};
 use seatwatch::engine::reading::{Batch, Fetched, Reading};
 use seatwatch::engine::restore::Past;
 use seatwatch::engine::rule::{AbsentMeans, Hold, Mode, OnLeave, Per, Policy, Rule, Scope};
-use seatwatch::engine::tend::{reconcile, remind};
+use seatwatch::engine::tend::{act, reconcile, remind};
 use seatwatch::engine::time::{Span, Time};
 use seatwatch::engine::watch::{Remembered, Setup, Watch, When};
 
@@ -192,6 +193,45 @@ fn a_breach_must_hold_and_so_must_the_clear() {
         "  5 shared fired now 3 first 3 peak 3 since 3 blind 0s readings [3 3 3] ids 3
   8 shared ended cleared now 1 first 3 peak 3 since 3 blind 0s readings [3 3 3 1 1] ids 5",
     );
+}
+
+#[test]
+fn a_hole_counts_from_the_first_breach_on() {
+    check(
+        &rule("shared", "online > limit"),
+        "3 1 _x3 3 1",
+        "  0 shared fired now 3 first 3 peak 3 since 0 blind 0s readings [3] ids 1
+  1 shared ended cleared now 1 first 3 peak 3 since 0 blind 0s readings [3 1] ids 2
+  6 shared fired now 3 first 3 peak 3 since 6 blind 0s readings [3] ids 1
+  7 shared ended cleared now 1 first 3 peak 3 since 6 blind 0s readings [3 1] ids 2",
+    );
+}
+
+#[test]
+fn what_ends_between_polls_tells_of_the_hole_that_goes_on() {
+    let mut watch =
+        Watch::new(setup(vec![rule("shared", "online > limit")], &["alice", "zed"]), Remembered::default());
+    let fired = play(&mut watch, "3 _x3", None).remove(0);
+    let close = Act::Close { episode: fired.episode, rearm: true, finding: None, note: None };
+    let at = START + Span::from_mins(5);
+    let row = ActRow { id: 1, by: "olga".to_owned(), at, act: close };
+    let blind: Vec<Span> =
+        act(&mut watch, &row, at).unwrap().events.iter().map(|event| event.blind).collect();
+    assert_eq!(blind, [Span::from_mins(4); 2], "the operator's act and the end");
+}
+
+#[test]
+fn a_whole_column_is_kept_after_two_changes_of_each_user() {
+    let mut watch =
+        Watch::new(setup(vec![rule("shared", "online > limit")], &["alice", "zed"]), Remembered::default());
+    let framed = (1..=8).filter(|n| {
+        let at = START + Span::from_mins(i64::from(*n));
+        let fetched = Fetched { readings: vec![Reading::online(*n); 2], ..Fetched::default() };
+        let when = When { at, elapsed: Span::from_mins(1), jump: None, took: Span::ZERO };
+        let poll = watch.poll(fetched, &Asked::all(Arc::clone(&watch.names)), when);
+        judge(&mut watch, poll, at).poll.unwrap().keyframe.is_some()
+    });
+    assert_eq!(framed.collect::<Vec<u32>>(), [1, 4, 7]);
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod letters;
 mod lifecycle;
 mod load;
 mod mail;
+mod model;
 mod network;
 mod process;
 mod reloads;

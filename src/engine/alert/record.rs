@@ -226,9 +226,9 @@ pub fn note_value(alert: &mut Alert, now: Option<u32>) {
     alert.value = Some(Value { now, first: before.first, peak: before.peak.max(now) });
 }
 
-/// Adds the length of a hole to the blind time of the stretch under way.
-pub fn note_blind(alert: &mut Alert, hole: Span) {
-    if alert.since.is_some() {
-        alert.blind = alert.blind + hole;
+/// Adds a hole that lasts until `clock` to the blind time of the stretch under way: what lies after its first breach.
+pub fn note_blind(alert: &mut Alert, hole: Span, clock: Span) {
+    if let Some(since) = alert.since {
+        alert.blind = alert.blind + hole.min(clock - since.clock);
     }
 }

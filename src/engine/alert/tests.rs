@@ -194,7 +194,7 @@ fn quiet_alerts_stay_as_they_are() {
 fn a_stretch_begins_at_its_first_breach_and_counts_its_blind_time() {
     let rule = policy(minutes(2), minutes(0));
     let (mut alert, _) = advance(&Alert::default(), Verdict::Breach, &moment(1, false), &rule);
-    note_blind(&mut alert, Span::from_mins(40));
+    note_blind(&mut alert, Span::from_mins(40), moment(41, false).clock);
     let (alert, _) = advance(&alert, Verdict::Breach, &moment(41, true), &rule);
     assert_eq!(alert.held_since, Some(moment(41, false).stamp()));
     let (mut alert, step) = step(&alert, Verdict::Breach, &moment(43, false), &rule);
