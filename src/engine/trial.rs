@@ -3,16 +3,17 @@
 //! Neighbours: `config` reads the tests of a rules file, `rules test` runs them, `judge` decides as it does live. A part
 //! of its own because a test runs the engine from its first poll, with no store and no neighbour.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::event::{Event, EventKind, Subject};
+use super::event::{Event, EventKind, Subject, SubjectKind};
 use super::judge::judge;
 use super::look::Look;
 use super::outcome::State;
 use super::reading::{Batch, Fetched, Poll, Reading};
 use super::roster::Roster;
 use super::time::{Span, Time};
+use super::usual::Raised;
 use super::watch::{Remembered, Setup, Watch, When};
 
 /// The readings of one user, poll by poll; *not polled* after the last.
@@ -131,13 +132,16 @@ impl Trial {
         if let Some(roster) = &self.roster {
             watch.take_roster(roster);
         }
+        let mut played = Played::default();
         for number in 0..self.polls() {
             let poll = self.poll(&watch, number);
             let at = poll.at;
+            played.teach(&mut watch, at);
             let outcome = judge(&mut watch, poll, at);
             watch.names_saved();
-            if let Some(row) = &outcome.poll {
+            if let Some(row) = outcome.poll {
                 after(number, &watch, &row.poll, &outcome.events);
+                played.take(row.poll, &outcome.events);
             }
         }
     }
@@ -160,6 +164,51 @@ impl Trial {
         };
         let elapsed = if number == 0 { Span::ZERO } else { self.interval };
         watch.poll(fetched, &asked, When { at, elapsed, jump: None, took: Span::ZERO })
+    }
+}
+
+/// What a trial has played so far: the past that `usual` rests on.
+#[derive(Default)]
+struct Played {
+    /// In order, without gaps in their numbers.
+    polls: Vec<Poll>,
+    /// By episode.
+    raised: BTreeMap<String, Raised>,
+}
+
+impl Played {
+    fn take(&mut self, poll: Poll, events: &[Event]) {
+        self.polls.push(poll);
+        for event in events.iter().filter(|event| event.subject.kind == SubjectKind::User) {
+            let raised = self.raised.entry(event.episode.clone()).or_insert_with(|| Raised {
+                rule: event.rule.clone(),
+                user: event.subject.name.clone(),
+                since: event.since,
+                fired_at: event.at,
+                ended_at: None,
+            });
+            raised.ended_at = event.ended_at;
+        }
+    }
+
+    /// Has `usual` ready for a poll at `at`, as the agent has before each.
+    fn teach(&self, watch: &mut Watch, at: Time) {
+        let Some(mut lesson) = watch.lesson(at) else { return };
+        for raised in self.raised.values() {
+            if let Some(slot) = watch.names.slot(&raised.user) {
+                lesson.leave_out(slot, raised);
+            }
+        }
+        for past in lesson.hours() {
+            let begins = past.time.start - lesson.reach();
+            let first = self.polls.partition_point(|poll| poll.at < begins);
+            let after = self.polls.partition_point(|poll| poll.at < past.time.end);
+            lesson.begin(&past);
+            for poll in self.polls[first..].iter().take((after + 1).saturating_sub(first)) {
+                lesson.poll(poll.at, poll.elapsed, &poll.readings);
+            }
+        }
+        watch.learn(lesson);
     }
 }
 
