@@ -35,6 +35,7 @@ mod stderr;
 mod step;
 mod subject;
 mod suggest;
+mod suggested;
 mod trials;
 mod users;
 mod when;

@@ -4,13 +4,12 @@
 //! A part of its own because it advises: it says on how much history, and refuses where that is too little.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::backtest::{Played, Version, chosen, played};
-use super::{Common, Exit, Failure, coverage, local, open, print, rules, when};
+use super::{Common, Exit, Failure, coverage, open, print, rules, suggested, when};
 use crate::agent::clock;
 use crate::config::Config;
 use crate::engine::backtest::habits::{Habit, Habits, Peers};
@@ -23,9 +22,6 @@ const LEAST: Span = Span::from_days(14);
 
 /// Limits that are tried, at most up to this.
 const HIGHEST: u32 = 8;
-
-/// Users that are listed.
-const MOST_LISTED: usize = 20;
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
@@ -42,40 +38,40 @@ pub(super) struct Args {
 
 /// `rules suggest --json`.
 #[derive(Serialize)]
-struct Told {
-    rule: String,
-    from: Time,
-    until: Time,
-    users: usize,
-    candidates: Vec<Candidate>,
+pub(super) struct Told {
+    pub(super) rule: String,
+    pub(super) from: Time,
+    pub(super) until: Time,
+    pub(super) users: usize,
+    pub(super) candidates: Vec<Candidate>,
     /// The smallest limit with at most one episode a week per 100 users.
-    suggested: Option<Candidate>,
-    exceptions: Vec<Stands>,
-    always_shared: Vec<Stands>,
+    pub(super) suggested: Option<Candidate>,
+    pub(super) exceptions: Vec<Stands>,
+    pub(super) always_shared: Vec<Stands>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
-struct Candidate {
-    limit: u32,
+pub(super) struct Candidate {
+    pub(super) limit: u32,
     #[serde(rename = "for")]
-    hold: String,
-    episodes_per_week: f64,
-    users: usize,
+    pub(super) hold: String,
+    pub(super) episodes_per_week: f64,
+    pub(super) users: usize,
     /// Without the accounts that are always shared: a limit must not follow what it is to find.
-    others_per_week: f64,
+    pub(super) others_per_week: f64,
 }
 
 /// A user whose normal is above the limit.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-struct Stands {
-    source: String,
-    user: String,
-    limit: u32,
+pub(super) struct Stands {
+    pub(super) source: String,
+    pub(super) user: String,
+    pub(super) limit: u32,
     #[serde(flatten)]
-    habit: Habit,
+    pub(super) habit: Habit,
     /// What nine in ten of the others do not exceed as a rule.
     #[serde(rename = "others_usual")]
-    others: Option<u32>,
+    pub(super) others: Option<u32>,
 }
 
 pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
@@ -104,7 +100,7 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
     if common.json {
         print::json(&told)?;
     } else {
-        print::raw(text(&told, &rule, zone).as_bytes());
+        print::raw(suggested::text(&told, &rule, zone).as_bytes());
     }
     Ok(Exit::Fine)
 }
@@ -280,126 +276,4 @@ fn standing(
         }
     }
     Ok(all)
-}
-
-fn text(told: &Told, rule: &Rule, zone: chrono_tz::Tz) -> String {
-    let mut text = format!(
-        "{}, {}, by readings from {} to {}; nothing is sent or changed\n\n",
-        print::name(&told.rule),
-        print::count(told.users, "user"),
-        when::local(zone, told.from),
-        when::local(zone, told.until)
-    );
-    let own = (rule.limit, rules::hold(rule.policy.hold));
-    let mark = |candidate: &Candidate| {
-        let mut marks = Vec::new();
-        if (Some(candidate.limit), &candidate.hold) == (own.0, &own.1) {
-            marks.push("as it is");
-        }
-        if told.suggested.as_ref() == Some(candidate) {
-            marks.push("suggested");
-        }
-        marks.join(", ")
-    };
-    let quiet = |candidate: &&Candidate| candidate.users > 0 || !mark(candidate).is_empty();
-    let rows: Vec<Vec<String>> = told
-        .candidates
-        .iter()
-        .filter(quiet)
-        .map(|one| {
-            let per_week = |count: f64| format!("{count:.1}");
-            vec![
-                one.limit.to_string(),
-                one.hold.clone(),
-                per_week(one.episodes_per_week),
-                one.users.to_string(),
-                per_week(one.others_per_week),
-                mark(one),
-            ]
-        })
-        .collect();
-    text += &print::table(&["limit", "for", "episodes a week", "users", "of others", ""], &rows);
-    match &told.suggested {
-        Some(found) => {
-            let _ = writeln!(
-                text,
-                "\nThe smallest limit with at most one episode a week per 100 users, for {}: {}.{}",
-                found.hold,
-                found.limit,
-                others(told)
-            );
-        }
-        None => {
-            text += "\nNo limit up to 8 has at most one episode a week per 100 users: look at the users below first.\n";
-        }
-    }
-    text += &exceptions(told);
-    text += &shared(told);
-    text
-}
-
-/// Whom the suggestion leaves out.
-fn others(told: &Told) -> String {
-    match told.always_shared.len() {
-        0 => String::new(),
-        n => format!(
-            "\nEpisodes of the {} named at the end do not count for that.",
-            print::count(n, "account")
-        ),
-    }
-}
-
-/// Ready to be pasted, but for what only people know.
-fn exceptions(told: &Told) -> String {
-    let mut text = String::new();
-    if told.exceptions.is_empty() {
-        return text;
-    }
-    let _ = writeln!(
-        text,
-        "\n{} whose normal is above the limit, and no more than that of the others; if that is right, paste:\n",
-        print::count(told.exceptions.len(), "user")
-    );
-    for one in told.exceptions.iter().take(MOST_LISTED) {
-        let quoted = |name: &str| toml::Value::String(name.to_owned()).to_string();
-        let _ = writeln!(
-            text,
-            "[[exception]]\nuser = {}\nsource = {}\nlimit = {}\nreason = \"usually {} clients\"\nowner = \"…\"\nexpires = {}\n",
-            quoted(&one.user),
-            quoted(&one.source),
-            one.habit.mostly,
-            one.habit.usual,
-            (told.until + Span::from_days(90)).to_utc().date_naive()
-        );
-    }
-    if told.exceptions.len() > MOST_LISTED {
-        let _ = writeln!(text, "and {} more", told.exceptions.len() - MOST_LISTED);
-    }
-    text
-}
-
-fn shared(told: &Told) -> String {
-    if told.always_shared.is_empty() {
-        return String::new();
-    }
-    let mut text = "\nLook at these before you allow them anything: most of the time they are online they have more clients \
-                    than nine\nin ten of the others, so they may have been shared from their first day:\n"
-        .to_owned();
-    for one in told.always_shared.iter().take(MOST_LISTED) {
-        let _ = writeln!(
-            text,
-            "  {}/{}: usually {}, mostly up to {}, over {} online; limit {}, the others {}",
-            local::name(&one.source),
-            local::name(&one.user),
-            one.habit.usual,
-            one.habit.mostly,
-            when::length(one.habit.online),
-            one.limit,
-            print::or_dash(one.others)
-        );
-    }
-    if told.always_shared.len() > MOST_LISTED {
-        let _ = writeln!(text, "  and {} more", told.always_shared.len() - MOST_LISTED);
-    }
-    text
 }

@@ -221,7 +221,7 @@ pub(crate) fn play(timeline: &Timeline, way: Way) -> (Vec<slow::Event>, Vec<Stor
         let fetched = Fetched {
             readings: moment.said.iter().map(|said| reading(*said)).collect(),
             batch_of: vec![0; USERS.len()],
-            batches: vec![Batch { fetched_at: instant, request_id: Some(format!("R{n}")) }],
+            batches: vec![Batch { fetched_at: instant, request_id: Some(format!("R{n}").into()) }],
             fault: fault(moment),
             ..Fetched::default()
         };
