@@ -48,7 +48,10 @@ struct Host {
 
 impl Host {
     fn start(&mut self) {
-        self.agent = Some(Agent::start(&self.world, |_| ()));
+        let agent = Agent::start(&self.world, |_| ());
+        // As the service manager waits for it.
+        agent.says(" running");
+        self.agent = Some(agent);
     }
 
     fn stop(&mut self) {
