@@ -7,6 +7,7 @@
 #![expect(clippy::print_stdout, reason = "the table is what it is for")]
 
 mod floor;
+mod live;
 mod load;
 mod measure;
 mod past;
@@ -23,6 +24,7 @@ const ROWS: &Rows = &[
     ("poll-100000", || poll::rows(100_000)),
     ("poll-1000000", || poll::rows(1_000_000)),
     ("wire-100000", wire::rows),
+    ("live", live::rows),
     ("history", past::history),
     ("disk", past::disk),
     ("alerts", load::alerts),
@@ -37,6 +39,7 @@ const CHILDREN: &Children = &[
     ("poll-memory", poll::memory),
     ("wire-client", wire::client),
     ("wire-server", wire::server),
+    ("live-time", live::time),
     ("past-week", past::measure_week),
     ("past-backtest", past::measure_backtest),
     ("past-disk", past::measure_disk),

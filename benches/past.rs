@@ -7,18 +7,19 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rusqlite::Connection;
+use seatwatch::engine::backtest::{PastPoll, Playback};
 use seatwatch::engine::judge::judge;
-use seatwatch::engine::names::{Asked, NewNames};
+use seatwatch::engine::names::NewNames;
 use seatwatch::engine::outcome::{Outcome, PollRow, SourceMemory};
 use seatwatch::engine::past::Column;
-use seatwatch::engine::reading::{Batch, Fetched, NO_BATCH, Poll, Reading};
+use seatwatch::engine::reading::{Batch, Fetched, NO_BATCH, Poll, PollOutcome, Reading};
 use seatwatch::engine::rule::AbsentMeans;
 use seatwatch::engine::time::{Span, Time};
 use seatwatch::engine::watch::{Remembered, Watch, When};
 use seatwatch::store::{Reader, Retention, Store};
 
 use crate::measure::{Row, child, peak_mib, timed};
-use crate::people::{BATCH, MINUTE, SOURCE, START, names, population, rule, setup};
+use crate::people::{BATCH, MINUTE, SOURCE, START, names, population, rule, setup, windowed};
 
 const POLLS: i64 = 30 * 24 * 60;
 
@@ -45,41 +46,28 @@ pub(crate) fn history() -> Vec<Row> {
     write(&dir.path().join("past.db"), users, POLLS);
     let path = dir.path().display();
     let [rebuild, judged, scan, changes] = child("past-week", &[&users, &path]);
-    let [backtest, most, rows] = child("past-backtest", &[&users, &path]);
     let note = format!(
         "rebuild {rebuild:.1}, judge {judged:.2}; {changes:.0} changes; floor: SQLite reads the same rows"
     );
-    let month = format!(
-        "{} million readings; floor: SQLite reads the same rows",
-        POLLS * i64::from(users) / 1_000_000
-    );
     let name = format!("a rule over 7 days of {users} users");
-    let backtested = format!("backtest of a rule, 30 days of minutes, {users} users");
-    vec![
-        Row {
-            name,
-            unit: "ms",
-            reached: rebuild + judged,
-            floor: Some((scan, f64::INFINITY)),
-            most: Some(50.0),
-            note,
-        },
-        Row {
-            name: backtested.clone(),
-            unit: "s",
-            reached: backtest / 1e3,
-            floor: Some((rows / 1e3, f64::INFINITY)),
-            most: Some(5.0),
-            note: month,
-        },
-        Row {
-            name: format!("{backtested}, peak memory"),
-            unit: "MiB",
-            reached: most,
-            floor: None,
-            most: Some(256.0),
-            note: String::new(),
-        },
+    let floor = Some((scan, f64::INFINITY));
+    let mut rows = vec![Row { name, unit: "ms", reached: rebuild + judged, floor, most: Some(50.0), note }];
+    rows.extend(month(users, &path.to_string(), 1, 5.0));
+    rows.extend(month(users, &path.to_string(), 5, 10.0));
+    rows
+}
+
+/// So many rules over the month, in at most so many seconds.
+fn month(users: u32, path: &str, rules: usize, most: f64) -> [Row; 2] {
+    let [played, peak, scan] = child("past-backtest", &[&users, &path, &rules]);
+    let name = format!("backtest of {rules}, 30 days of minutes, {users} users");
+    let floor = Some((scan / 1e3, f64::INFINITY));
+    let millions = POLLS * i64::from(users) / 1_000_000;
+    let note = format!("{millions} million readings; floor: SQLite reads the same rows");
+    let memory = format!("{name}, peak memory");
+    [
+        Row { name, unit: "s", reached: played / 1e3, floor, most: Some(most), note },
+        Row { name: memory, unit: "MiB", reached: peak, floor: None, most: Some(256.0), note: String::new() },
     ]
 }
 
@@ -283,26 +271,26 @@ fn scan(args: &[String], from: i64) -> (f64, f64) {
     })
 }
 
-/// Milliseconds of CPU to judge a month again poll by poll, the peak in MiB, and to read the rows alone.
+/// Milliseconds of CPU to play the first so many of [`windowed`] rules over a month, the peak in MiB, and to read the
+/// rows alone.
 pub(crate) fn measure_backtest(args: &[String]) -> Vec<f64> {
     let (users, reader) = (users(args), reader(args));
-    let rule = rule("shared-account", "online > limit", AbsentMeans::Hold, &[]);
-    let (events, judged) = timed(|| {
-        let mut watch = Watch::new(setup("bench", names(users), vec![rule]), Remembered::default());
-        let asked = Asked::all(Arc::clone(&watch.names));
-        let (mut column, mut events) = (Column::new(Vec::new()), 0);
+    let count = args[2].parse().expect("a number of rules");
+    let (episodes, played) = timed(|| {
+        let rules = windowed().into_iter().take(count).collect();
+        let (setup, names) = (setup("bench", names(users), rules), (*names(users)).clone());
+        let mut playback = Playback::new(setup, names, None, at(0));
+        let mut column = Column::new(Vec::new());
         for poll in reader.polls(SOURCE, 1).expect("polls") {
             let poll = poll.expect("a poll");
             column.turn(&poll.changes, &poll.failed);
-            let fetched = Fetched { readings: column.readings().into_owned(), ..Fetched::default() };
-            let when = When { at: poll.at, elapsed: poll.elapsed, jump: None, took: Span::ZERO };
-            let poll = watch.poll(fetched, &asked, when);
-            let now = poll.at;
-            events += judge(&mut watch, poll, now).events.len();
+            let usable = poll.outcome != PollOutcome::Failed;
+            let past = PastPoll { seq: poll.seq, at: poll.at, elapsed: poll.elapsed, usable };
+            playback.poll(past, &column);
         }
-        events
+        playback.finish()
     });
-    assert!(events > 0, "somebody shares an account");
+    assert!(!episodes.is_empty(), "somebody shares an account");
     let most = peak_mib();
-    vec![judged, most, scan(args, 0).1]
+    vec![played, most, scan(args, 0).1]
 }

@@ -112,6 +112,25 @@ pub(crate) fn rules() -> Vec<Rule> {
     ]
 }
 
+/// Rules for all, the first without a window; the last ten of them have one each or several.
+pub(crate) fn windowed() -> Vec<Rule> {
+    let texts = [
+        "online > limit",
+        "peak(1h) > 3 and changes(1h) > 6",
+        "peak(1h) > 3 * mean(7d)",
+        "mean(6h) > 2",
+        "low(2h) > 1",
+        "time_over(2, 7d) > 5h",
+        "online_time > 12h",
+        "offline_time > 3d and previous > 0",
+        "previous == 0 and peak(10m) > 3",
+        "peak(7d) > 4 and low(30m) > 2",
+        "mean(1d) > 1.5 and changes(6h) > 9",
+    ];
+    let one = |(n, text): (usize, &&str)| rule(&format!("rule-{n}"), text, AbsentMeans::Hold, &[]);
+    texts.iter().enumerate().map(one).collect()
+}
+
 pub(crate) fn setup(install: &str, users: Arc<Names>, rules: Vec<Rule>) -> Arc<Setup> {
     Arc::new(Setup {
         install: install.to_owned(),

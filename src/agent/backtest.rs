@@ -56,7 +56,6 @@ pub fn play(
         stretch,
         coverage,
         rosters: reader.rosters(name, first)?,
-        spare: vec![Vec::new(); playbacks.len()],
         seen: stretch.from,
         known: Vec::new(),
         wrong: None,
@@ -100,8 +99,6 @@ struct Playing<'a> {
     coverage: Coverage,
     /// Still to come, the next one first.
     rosters: Vec<(u64, Vec<crate::engine::roster::Listed>)>,
-    /// A column for each playback, to be filled again and again.
-    spare: Vec<Vec<Reading>>,
     /// The instant of the last usable poll, or where the stretch begins.
     seen: Time,
     /// Slots of which a reading is known in the stretch.
@@ -124,22 +121,14 @@ impl Playing<'_> {
         if poll.at >= self.stretch.from {
             self.cover(poll, column);
         }
-        let past = PastPoll {
-            seq: poll.seq,
-            at: poll.at,
-            elapsed: poll.elapsed,
-            jump: poll.jump,
-            fault: poll.fault.clone(),
-        };
-        for (playback, spare) in playbacks.iter_mut().zip(&mut self.spare) {
+        let usable = poll.outcome != PollOutcome::Failed;
+        let past = PastPoll { seq: poll.seq, at: poll.at, elapsed: poll.elapsed, usable };
+        for playback in playbacks {
             if let Some(mut lesson) = playback.lesson(poll.at) {
                 study(self.reader, source, poll.seq - 1, &mut lesson)?;
                 playback.learn(lesson);
             }
-            let mut readings = std::mem::take(spare);
-            readings.clear();
-            readings.extend_from_slice(&column.readings());
-            *spare = playback.poll(&past, readings);
+            playback.poll(past, column);
         }
         Ok(())
     }
@@ -153,12 +142,14 @@ impl Playing<'_> {
         self.coverage.saw(self.seen, poll.at, self.stretch.max_gap);
         self.seen = self.seen.max(poll.at);
         self.known.resize(self.known.len().max(column.len()), false);
-        let first = self.coverage.usable == 1;
-        let all = column.readings();
-        let turned = column.turned().iter().copied();
-        let whole = (0_u32..).zip(all.iter().copied()).filter(|_| first);
-        for (slot, reading) in turned.chain(whole) {
-            self.known[slot as usize] |= matches!(reading.kind(), Kind::Online(_) | Kind::Absent);
+        let known = &mut self.known;
+        let mut know = |slot: u32, reading: Reading| {
+            known[slot as usize] |= matches!(reading.kind(), Kind::Online(_) | Kind::Absent);
+        };
+        if self.coverage.usable == 1 {
+            (0_u32..).zip(column.readings().iter()).for_each(|(slot, reading)| know(slot, *reading));
+        } else {
+            column.turned().iter().for_each(|(slot, reading)| know(*slot, *reading));
         }
     }
 }

@@ -3,13 +3,15 @@
 //! Neighbours: `watch` is what it changes, `verdict` evaluates rules over columns, `alert` steps each alert, `own`
 //! judges the source itself. A part of its own because everything a poll decides is decided here, in this order.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::alert::{self, Facts, Happening, Moment, Step};
+use super::alert::{self, Facts, Happening, Moment, Outline, Step};
 use super::event::{Event, EventReading};
 use super::outcome::{Alert, Outcome, PollRow, State};
 use super::own::{self, SourceFacts};
 use super::own_alerts::{self, told};
+use super::past::Column;
 use super::plan::Plan;
 use super::reading::{Poll, PollOutcome, Reading};
 use super::rule::OnLeave;
@@ -34,18 +36,10 @@ pub fn judge(watch: &mut Watch, poll: Poll, now: Time) -> Outcome {
     let (changes, failed) = take_readings(watch, &poll.readings, &turned);
     watch.observe(&turned, poll.readings.len(), watch.memory.clock, poll.seq, usable);
 
-    let mut plans = std::mem::take(&mut watch.plans);
     let mut pass = Pass { watch, poll: &poll, outcome: Outcome::default(), evidence: Vec::new() };
-    for plan in &mut plans {
-        for (index, judged) in verdict::of(pass.watch, plan, &poll, &turned) {
-            pass.advance(plan, index, judged);
-        }
-    }
-    if pass.watch.recorded {
-        pass.own(usable);
-    }
+    pass.rules(&turned);
+    pass.own(usable);
     let Pass { outcome, mut evidence, .. } = pass;
-    watch.plans = plans;
 
     evidence.sort_unstable();
     evidence.dedup();
@@ -53,19 +47,34 @@ pub fn judge(watch: &mut Watch, poll: Poll, now: Time) -> Outcome {
     watch.memory.changes_since_keyframe += changes.len() as u64;
     let framed =
         poll.seq == 1 || watch.memory.changes_since_keyframe > CHANGES_PER_SLOT * watch.last.len() as u64;
-    let keyframe = (framed && watch.recorded).then(|| watch.last.clone());
+    let keyframe = framed.then(|| watch.last.clone());
     if keyframe.is_some() {
         watch.memory.changes_since_keyframe = 0;
     }
     let roster = watch.new_roster();
     // Totals of other members cannot be restored: a new roster takes a checkpoint along.
     let due = poll.seq.is_multiple_of(CHECKPOINT_EVERY) || roster.is_some();
-    let checkpoint = (due && watch.recorded).then(|| watch.checkpoint());
+    let checkpoint = due.then(|| watch.checkpoint());
     let memory = watch.memory.clone();
     let clients = Vec::new();
     let row =
         PollRow { poll, new_names, changes, failed, keyframe, evidence, memory, checkpoint, roster, clients };
     Outcome { now, poll: Some(row), ..outcome }
+}
+
+/// Judges again the poll that `column` has come to, for its events alone: nothing is made that only a store has use
+/// for, and there are no own alerts. `poll` needs no readings. A watch goes this way from its first poll on.
+pub(super) fn judge_past(watch: &mut Watch, poll: &Poll, column: &Column, usable: bool) -> Vec<Event> {
+    watch.recorded = false;
+    watch.set_day(poll.at);
+    watch.set_hour(poll.at);
+    count(watch, poll, usable);
+    // A name without any reading yet was not polled, as in a live poll.
+    let len = column.len().max(watch.names.len());
+    watch.observe(column.turned(), len, watch.memory.clock, poll.seq, usable);
+    let mut pass = Pass { watch, poll, outcome: Outcome::default(), evidence: Vec::new() };
+    pass.rules(column.turned());
+    pass.outcome.events
 }
 
 /// Counts the poll in the source's memory.
@@ -132,55 +141,79 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
+    /// All rules, one after the other.
+    fn rules(&mut self, turned: &[(u32, Reading)]) {
+        let mut plans = std::mem::take(&mut self.watch.plans);
+        for plan in &mut plans {
+            let found = verdict::of(self.watch, plan, self.poll, turned);
+            // Out of the plan while they are stepped where they lie, because a step asks the plan.
+            let mut alerts = std::mem::take(&mut plan.alerts);
+            for (index, judged) in found {
+                self.advance(plan, &mut alerts, index, judged);
+            }
+            plan.alerts = alerts;
+        }
+        self.watch.plans = plans;
+    }
+
     /// One verdict for one subject: steps its alert, and notes what is to be written.
-    fn advance(&mut self, plan: &mut Plan, index: u32, judged: Judged) {
-        let kept = plan.alerts.get(&index);
+    fn advance(&mut self, plan: &mut Plan, alerts: &mut BTreeMap<u32, Alert>, index: u32, judged: Judged) {
+        let mut fresh = Alert::default();
+        let (alert, kept) = match alerts.get_mut(&index) {
+            Some(alert) => (alert, true),
+            None => (&mut fresh, false),
+        };
+        let moved = self.take(plan, index, judged, alert, kept);
+        if moved {
+            plan.follow(index, alert);
+            if self.watch.recorded {
+                self.outcome.alerts.push((self.watch.key(plan, index), alert.clone()));
+            }
+        }
+        let blank = moved && alert::is_blank(alert);
+        if kept && blank {
+            alerts.remove(&index);
+        } else if moved && !kept && !blank {
+            alerts.insert(index, fresh);
+        }
+    }
+
+    /// Steps an alert where it lies; `kept` is whether it was there before. Gives whether anything of it changed.
+    fn take(&mut self, plan: &Plan, index: u32, judged: Judged, alert: &mut Alert, kept: bool) -> bool {
         // How long ago the subject of an alert that is kept was last known.
-        let last = kept.and_then(|_| plan.known_before(index, &self.watch.signals));
+        let last = if kept { plan.known_before(index, &self.watch.signals) } else { None };
         let reading = plan.reading(index, &self.watch.signals);
         let clock = self.watch.memory.clock;
         let gap = last.map_or(Span::ZERO, |last| clock - last);
         let hole = plan.known(reading) && gap > plan.max_gap;
         let moment = Moment { at: self.poll.at, clock, seq: self.poll.seq, hole };
-        if kept.is_some_and(|alert| unmoved(plan, alert, reading, judged, &moment)) {
-            return;
+        if kept && unmoved(plan, alert, reading, judged, &moment) {
+            return false;
         }
-        let before = kept.cloned().unwrap_or_default();
-        let (mut after, step) = self.step(plan, &before, judged, &moment);
-        if after.rule_version.is_empty() && !alert::is_blank(&after) {
-            after.rule_version.clone_from(&plan.rule.version);
+        let before = alert::outline(alert);
+        let step = step(plan, alert, judged, &moment);
+        if alert.rule_version.is_empty() && !alert::is_blank(alert) {
+            alert.rule_version.clone_from(&plan.rule.version);
         }
         if moment.hole {
-            alert::note_blind(&mut after, gap, clock);
+            alert::note_blind(alert, gap, clock);
         }
-        self.gather(plan, index, reading, &before, &mut after);
+        self.gather(plan, index, reading, &before, alert);
         if let Some(step) = step {
-            let told = told(&before, plan.channels());
-            let event = tell(self.watch, plan, index, &mut after, step.into(), self.poll.at);
+            let told = told(alert, plan.channels());
+            let event = tell(self.watch, plan, index, alert, step.into(), self.poll.at);
             self.outcome.tell(event, told);
         }
-        self.keep(plan, index, &before, after);
-    }
-
-    fn step(&self, plan: &Plan, before: &Alert, judged: Judged, moment: &Moment) -> (Alert, Option<Step>) {
-        let policy = &plan.rule.policy;
-        match judged {
-            Judged::Inside(verdict) => alert::step(before, verdict, moment, policy),
-            Judged::Outside(verdict) => match alert::window_left(before, plan.rule.on_leave) {
-                (after, Some(step)) => (after, Some(step)),
-                (_, None) => alert::step_outside(before, verdict, moment, policy),
-            },
-            Judged::LeftScope => alert::left_scope(before),
-        }
+        alert::outline(alert) != before
     }
 
     /// Values, the trail of deciding readings and what evidence must be kept.
-    fn gather(&mut self, plan: &Plan, index: u32, reading: Reading, before: &Alert, after: &mut Alert) {
+    fn gather(&mut self, plan: &Plan, index: u32, reading: Reading, before: &Outline, alert: &mut Alert) {
         let value = plan.value(reading);
-        let changed = after.state != before.state || before.value.is_none_or(|was| was.now != value);
-        alert::note_value(after, value);
-        let counting = matches!(after.state, State::Ok | State::Pending | State::Recovering);
-        if after.since.is_none() || !(counting || changed) {
+        let changed = alert.state != before.state || before.value.is_none_or(|was| was.now != value);
+        alert::note_value(alert, value);
+        let counting = matches!(alert.state, State::Ok | State::Pending | State::Recovering);
+        if alert.since.is_none() || !(counting || changed) {
             return;
         }
         let batch = match plan.per_user() {
@@ -189,19 +222,10 @@ impl Pass<'_> {
         };
         let fetched_at = batch.map(|batch| batch.fetched_at);
         let shown = EventReading { at: self.poll.at, reading, fetched_at };
-        alert::push_trail(after, shown, batch.and_then(|batch| batch.request_id.as_ref()));
-        if plan.per_user() {
+        alert::push_trail(alert, shown, batch.and_then(|batch| batch.request_id.as_ref()));
+        if plan.per_user() && self.watch.recorded {
             self.evidence.push(index);
         }
-    }
-
-    fn keep(&mut self, plan: &mut Plan, index: u32, before: &Alert, after: Alert) {
-        if after == *before {
-            return;
-        }
-        let key = self.watch.key(plan, index);
-        plan.put(index, after.clone());
-        self.outcome.alerts.push((key, after));
     }
 
     /// The alerts about the source itself.
@@ -230,6 +254,20 @@ impl Pass<'_> {
                 watch.own.insert(rule.to_owned(), after.clone());
                 self.outcome.alerts.push((key, after));
             }
+        }
+    }
+}
+
+fn step(plan: &Plan, alert: &mut Alert, judged: Judged, moment: &Moment) -> Option<Step> {
+    let policy = &plan.rule.policy;
+    match judged {
+        Judged::Inside(verdict) => alert::step(alert, verdict, moment, policy),
+        Judged::Outside(verdict) => alert::window_left(alert, plan.rule.on_leave)
+            .or_else(|| alert::step_outside(alert, verdict, moment, policy)),
+        Judged::LeftScope => {
+            let (after, step) = alert::left_scope(alert);
+            *alert = after;
+            step
         }
     }
 }

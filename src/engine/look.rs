@@ -49,7 +49,7 @@ impl Watch {
         let inside = plan.inside(poll.at);
         Some(Look {
             reading: plan.reading(index, &self.signals),
-            judged: verdict::one(self, plan, poll, index, inside),
+            judged: verdict::one(self, plan, index, inside),
             limit: self.limit(plan, index),
             alert: plan.alerts.get(&index).cloned().unwrap_or_default(),
             when: verdict::explain(self, plan, &plan.rule.when, index),
@@ -59,7 +59,7 @@ impl Watch {
                 .as_ref()
                 .map_or_else(Vec::new, |program| verdict::explain(self, plan, program, index)),
             tells: verdict::tells(self, plan, index),
-            absent_breach: verdict::absent_breach(plan, poll, index),
+            absent_breach: verdict::absent_breach(self, plan, index),
         })
     }
 

@@ -21,7 +21,8 @@ pub fn take(
     install: &str,
     channels: &[String],
 ) -> (Alert, Option<(Event, Vec<String>)>) {
-    let (mut after, step) = alert::step(before, opinion.verdict, moment, &POLICY);
+    let mut after = before.clone();
+    let step = alert::step(&mut after, opinion.verdict, moment, &POLICY);
     let grown = after.state == State::Firing
         && after.episode.as_ref().is_some_and(|episode| names_added(&episode.users, &opinion.users));
     let happening = match step {

@@ -1,5 +1,5 @@
 //! Random histories, judged by a watch that passes over whom it need not look at and by one that looks at everybody at
-//! every poll: the outcomes are the same, byte for byte.
+//! every poll: the outcomes are the same, byte for byte. So are the events when a history is judged once more.
 //!
 //! Neighbours: `due` and `verdict` decide whom to pass over. A part of its own because only in here can a watch be made
 //! to look at all.
@@ -11,14 +11,16 @@ use globset::Glob;
 use proptest::prelude::*;
 
 use super::calendar::Calendar;
-use super::event::Severity;
+use super::event::{Event, Severity};
 use super::fleet::{Exception, Fleet, Group};
-use super::judge::judge;
+use super::judge::{judge, judge_past};
 use super::lang::compile;
 use super::message::Language;
 use super::names::Names;
 use super::outcome::{Act, ActRow, Outcome};
-use super::reading::{Batch, Fetched, Reading};
+use super::own::Own;
+use super::past::Column;
+use super::reading::{Batch, Fetched, Poll, PollOutcome, Reading};
 use super::roster::Roster;
 use super::rule::{AbsentMeans, Hold, Mode, OnLeave, Per, Policy, Rule, Scope};
 use super::tend::{act, remind};
@@ -259,6 +261,47 @@ proptest! {
             let expect = poll(&mut looking, &said, moment, at, n == 0);
             prop_assert_eq!(&found, &expect);
             prop_assert_eq!(watch.alerts(), looking.alerts());
+        }
+    }
+}
+
+/// What history knows of an event: not its answers.
+fn without_answers(events: Vec<Event>) -> Vec<Event> {
+    let ours = events.into_iter().filter(|event| Own::of_name(&event.rule).is_none());
+    let mut all: Vec<Event> = ours.collect();
+    for event in &mut all {
+        event.request_ids.clear();
+        event.readings.iter_mut().for_each(|reading| reading.fetched_at = None);
+    }
+    all
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn history_is_judged_as_it_was_live(
+        rules in prop::collection::btree_map(0..RULES.len() + 2, (prop::option::weighted(0.15, any::<bool>()), any::<bool>()), 1..5),
+        history in prop::collection::vec(moment(), 1..60),
+    ) {
+        let rules = rules.into_iter().map(|(number, (window, clear))| rule(number, window, clear)).collect();
+        let mut watch = Watch::new(setup(rules), Remembered::default());
+        let (mut past, mut column) = (watch.clone(), Column::new(Vec::new()));
+        let (mut said, mut at) = ([Reading::online(1); 4], START);
+        for (n, moment) in history.iter().enumerate() {
+            at = at + moment.passed;
+            moment.turns.iter().for_each(|(user, reading)| said[*user] = *reading);
+            if matches!(moment.before, Between::Roster(_)) {
+                settle(&mut watch, &moment.before, at);
+                settle(&mut past, &moment.before, at);
+            }
+            let live = poll(&mut watch, &said, moment, at, n == 0);
+            let row = live.poll.as_ref().unwrap();
+            column.turn(&row.changes, &row.failed);
+            let usable = row.poll.outcome() != PollOutcome::Failed;
+            let header = Poll { readings: Vec::new(), batch_of: Vec::new(), batches: Vec::new(), ..row.poll.clone() };
+            let again = judge_past(&mut past, &header, &column, usable);
+            prop_assert_eq!(again, without_answers(live.events));
         }
     }
 }

@@ -196,15 +196,20 @@ impl Plan {
     }
 
     pub(super) fn put(&mut self, index: u32, alert: Alert) {
-        if !alert::rests(&alert) {
-            self.open.insert(index);
-        } else if self.open.remove(&index) && self.per_user() {
-            self.due.soon(index);
-        }
+        self.follow(index, &alert);
         if alert::is_blank(&alert) {
             self.alerts.remove(&index);
         } else {
             self.alerts.insert(index, alert);
+        }
+    }
+
+    /// Notes whether an alert that changed is under way now.
+    pub(super) fn follow(&mut self, index: u32, alert: &Alert) {
+        if !alert::rests(alert) {
+            self.open.insert(index);
+        } else if self.open.remove(&index) && self.per_user() {
+            self.due.soon(index);
         }
     }
 

@@ -35,27 +35,27 @@ pub(super) fn of(
     let inside = plan.inside(poll.at);
     let mut found = Vec::new();
     if inside {
-        let due = plan.take_due(turned, poll.readings.len(), watch.memory.clock, poll.elapsed);
+        let due = plan.take_due(turned, watch.signals.len(), watch.memory.clock, poll.elapsed);
         for due in due.chunks(CHUNK) {
-            breaches(watch, plan, poll, due, &mut found);
+            breaches(watch, plan, due, &mut found);
         }
     } else {
         plan.due.all();
     }
     let open: Vec<u32> = plan.open.iter().copied().collect();
     for open in open.chunks(CHUNK) {
-        found.extend(verdicts(watch, plan, poll, open, inside));
+        found.extend(verdicts(watch, plan, open, inside));
     }
     found.sort_unstable_by_key(|(index, _)| *index);
     found
 }
 
 /// Breaches of subjects whose alert rests; the others need not be looked at as long as their outlook lasts.
-fn breaches(watch: &Watch, plan: &mut Plan, poll: &Poll, due: &[u32], found: &mut Vec<(u32, Judged)>) {
+fn breaches(watch: &Watch, plan: &mut Plan, due: &[u32], found: &mut Vec<(u32, Judged)>) {
     let told: Vec<u32> = due.iter().copied().filter(|index| tells(watch, plan, *index)).collect();
     let outlooks = evaluate(watch, plan, &plan.rule.when, &told);
     for (index, outlook) in told.into_iter().zip(outlooks) {
-        if outlook.truth == Truth::True || absent_breach(plan, poll, index) {
+        if outlook.truth == Truth::True || absent_breach(watch, plan, index) {
             found.push((index, Judged::Inside(Verdict::Breach)));
         } else {
             plan.due.after(index, watch.memory.clock, outlook.lasts);
@@ -64,15 +64,14 @@ fn breaches(watch: &Watch, plan: &mut Plan, poll: &Poll, due: &[u32], found: &mu
 }
 
 /// The verdict on one subject, whatever its alert. `inside` says whether the rule looks at all at this poll.
-pub(super) fn one(watch: &Watch, plan: &Plan, poll: &Poll, index: u32, inside: bool) -> Judged {
-    verdicts(watch, plan, poll, &[index], inside).next().map_or(Judged::LeftScope, |(_, judged)| judged)
+pub(super) fn one(watch: &Watch, plan: &Plan, index: u32, inside: bool) -> Judged {
+    verdicts(watch, plan, &[index], inside).next().map_or(Judged::LeftScope, |(_, judged)| judged)
 }
 
 /// Verdicts on subjects whatever their alerts. `inside` says whether the rule looks at all at this poll.
 fn verdicts<'a>(
     watch: &'a Watch,
     plan: &'a Plan,
-    poll: &'a Poll,
     indices: &'a [u32],
     inside: bool,
 ) -> impl Iterator<Item = (u32, Judged)> {
@@ -84,7 +83,7 @@ fn verdicts<'a>(
         } else if !tells(watch, plan, *index) {
             if inside { Judged::Inside(Verdict::Unknown) } else { outside(Truth::Unknown) }
         } else {
-            let absent = absent_breach(plan, poll, *index);
+            let absent = absent_breach(watch, plan, *index);
             let when = if absent { Truth::True } else { whens[at].truth };
             // Outside its window a rule without `clear_when` still clears by its own condition.
             let clear = clears.as_ref().map_or(not(when), |clears| clears[at].truth);
@@ -141,10 +140,10 @@ const fn not(truth: Truth) -> Truth {
     }
 }
 
-pub(super) fn absent_breach(plan: &Plan, poll: &Poll, index: u32) -> bool {
+pub(super) fn absent_breach(watch: &Watch, plan: &Plan, index: u32) -> bool {
     plan.rule.absent == AbsentMeans::Breach
         && plan.per_user()
-        && poll.readings.get(index as usize).copied().map(Reading::kind) == Some(Kind::Absent)
+        && watch.signals.reading(index).kind() == Kind::Absent
 }
 
 fn evaluate(watch: &Watch, plan: &Plan, program: &Program, indices: &[u32]) -> Vec<Outlook> {

@@ -84,7 +84,7 @@ pub struct Watch {
     /// Slots that failed at the last poll that was judged; None before the first.
     pub(super) failed: Option<Vec<Range<u32>>>,
     pub(super) absentees: Absentees,
-    /// Whether what is judged is going to be remembered.
+    /// Whether what is judged is going to be remembered; not where history is judged once more.
     pub(super) recorded: bool,
     pub(super) signals: Signals,
     pub(super) plans: Vec<Plan>,
@@ -152,12 +152,6 @@ impl Watch {
             watch.take_alert(key, alert);
         }
         watch
-    }
-
-    /// For history that is judged once more: nothing is made that only a store has use for, and there are no own alerts.
-    #[must_use]
-    pub fn unrecorded(self) -> Self {
-        Self { recorded: false, ..self }
     }
 
     fn take_alert(&mut self, key: AlertKey, alert: Alert) {

@@ -11,36 +11,36 @@ use crate::engine::time::{Span, Time};
 
 /// The subject is no longer one the rule is for: a pending alert is dropped, an open episode ends.
 pub fn left_scope(alert: &Alert) -> (Alert, Option<Step>) {
-    dismiss(alert, EndReason::LeftScope)
+    let mut next = alert.clone();
+    let step = dismiss(&mut next, EndReason::LeftScope);
+    (next, step)
 }
 
 /// The rule is no longer in the file.
 pub fn rule_removed(alert: &Alert) -> (Alert, Option<Step>) {
-    dismiss(alert, EndReason::RuleRemoved)
+    let mut next = alert.clone();
+    let step = dismiss(&mut next, EndReason::RuleRemoved);
+    (next, step)
 }
 
-fn dismiss(alert: &Alert, reason: EndReason) -> (Alert, Option<Step>) {
-    let mut next = alert.clone();
-    (next.marks, next.marks_seq) = (0, 0);
-    match next.state {
-        State::Firing | State::Recovering => {
-            let step = end(&mut next, reason);
-            (next, Some(step))
-        }
+fn dismiss(alert: &mut Alert, reason: EndReason) -> Option<Step> {
+    (alert.marks, alert.marks_seq) = (0, 0);
+    match alert.state {
+        State::Firing | State::Recovering => Some(end(alert, reason)),
         State::Ok | State::Pending | State::Closed => {
-            reset(&mut next);
-            (next, None)
+            reset(alert);
+            None
         }
     }
 }
 
 /// The rule's `during` window is over: a pending alert is dropped; an open episode ends where the rule says so,
 /// and otherwise waits, without reminders, for its `clear_when`.
-pub fn window_left(alert: &Alert, on_leave: OnLeave) -> (Alert, Option<Step>) {
+pub fn window_left(alert: &mut Alert, on_leave: OnLeave) -> Option<Step> {
     match (alert.state, on_leave) {
         (State::Firing | State::Recovering, OnLeave::End) => dismiss(alert, EndReason::WindowEnded),
         (State::Ok | State::Pending, _) => dismiss(alert, EndReason::WindowEnded),
-        (State::Firing | State::Recovering, OnLeave::Hold) | (State::Closed, _) => (alert.clone(), None),
+        (State::Firing | State::Recovering, OnLeave::Hold) | (State::Closed, _) => None,
     }
 }
 

@@ -1,14 +1,16 @@
 //! The life of an alert: a state and a verdict in, the next state and perhaps an event out.
 //!
 //! Neighbours: `judge` asks for a step at each poll, `marks` counts polls, `change` holds the steps that no verdict
-//! causes (scope, reload, operator), `record` turns a step into an event. A part of its own because what people
+//! causes (scope, reload, operator), `record` turns a step into an event, `outline` tells if an alert moved. A part of its own because what people
 //! are told rests on this table alone, so it can be printed, and compared with a slow second telling in the tests.
 
 mod change;
 mod marks;
+mod outline;
 mod record;
 
 pub use change::{close, left_scope, reminder_due, rule_changed, rule_removed, window_left};
+pub(super) use outline::{Outline, outline};
 pub use record::{Facts, Happening, build_event, note_blind, note_value, push_trail};
 
 use super::event::EndReason;
@@ -98,44 +100,41 @@ pub fn is_blank(alert: &Alert) -> bool {
 /// A hole restarts what is being counted: the hold begins at this moment and polls before it no longer count. It
 /// does not move `since`, which stays the first breach of the stretch: nothing known spoke against it, and how
 /// much of it was blind is told beside it.
-pub fn step(alert: &Alert, verdict: Verdict, now: &Moment, policy: &Policy) -> (Alert, Option<Step>) {
-    let mut next = alert.clone();
+pub fn step(alert: &mut Alert, verdict: Verdict, now: &Moment, policy: &Policy) -> Option<Step> {
     if now.hole {
-        restart_counting(&mut next, now);
+        restart_counting(alert, now);
     }
-    marks::take(&mut next, verdict, now.seq, policy);
-    let event = match (next.state, verdict) {
-        (State::Ok | State::Pending, Verdict::Breach) => breach(&mut next, now, policy),
+    marks::take(alert, verdict, now.seq, policy);
+    match (alert.state, verdict) {
+        (State::Ok | State::Pending, Verdict::Breach) => breach(alert, now, policy),
         (State::Ok, Verdict::Clear | Verdict::Between | Verdict::Unknown)
         | (State::Pending, Verdict::Clear | Verdict::Between) => {
-            calm(&mut next);
+            calm(alert);
             None
         }
-        (State::Firing | State::Recovering, Verdict::Clear) => clear(&mut next, now, policy),
+        (State::Firing | State::Recovering, Verdict::Clear) => clear(alert, now, policy),
         (State::Firing | State::Recovering, Verdict::Breach | Verdict::Between) => {
-            next.state = State::Firing;
-            next.held_since = None;
+            alert.state = State::Firing;
+            alert.held_since = None;
             None
         }
         (State::Closed, Verdict::Clear) => {
-            reset(&mut next);
+            reset(alert);
             None
         }
         (State::Pending | State::Firing | State::Recovering, Verdict::Unknown)
         | (State::Closed, Verdict::Breach | Verdict::Between | Verdict::Unknown) => None,
-    };
-    (next, event)
+    }
 }
 
 /// A step outside the rule's `during`: `when` is not evaluated (a breach is no news), pending drops, and only
 /// `clear_when` moves an open episode.
-pub fn step_outside(alert: &Alert, verdict: Verdict, now: &Moment, policy: &Policy) -> (Alert, Option<Step>) {
+pub fn step_outside(alert: &mut Alert, verdict: Verdict, now: &Moment, policy: &Policy) -> Option<Step> {
     if matches!(alert.state, State::Ok | State::Pending) {
-        let mut next = alert.clone();
-        forget_stretch(&mut next);
-        next.state = State::Ok;
-        (next.marks, next.marks_seq, next.clear_marks) = (0, 0, 0);
-        return (next, None);
+        forget_stretch(alert);
+        alert.state = State::Ok;
+        (alert.marks, alert.marks_seq, alert.clear_marks) = (0, 0, 0);
+        return None;
     }
     let verdict = if verdict == Verdict::Breach { Verdict::Between } else { verdict };
     step(alert, verdict, now, policy)

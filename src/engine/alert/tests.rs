@@ -50,6 +50,13 @@ fn facts(key: &AlertKey) -> Facts<'_> {
     }
 }
 
+/// A step of a copy.
+fn step(alert: &Alert, verdict: Verdict, now: &Moment, policy: &Policy) -> (Alert, Option<Step>) {
+    let mut next = alert.clone();
+    let step = super::step(&mut next, verdict, now, policy);
+    (next, step)
+}
+
 /// A step and its event, as `judge` takes them.
 fn advance(alert: &Alert, verdict: Verdict, now: &Moment, policy: &Policy) -> (Alert, Option<EventKind>) {
     let (mut next, step) = step(alert, verdict, now, policy);
@@ -226,6 +233,16 @@ fn trails_keep_the_first_and_the_last() {
 }
 
 #[track_caller]
+fn check_window(state: State, on_leave: OnLeave, expect: &str) {
+    let left = |alert: &Alert| {
+        let mut next = alert.clone();
+        let step = window_left(&mut next, on_leave);
+        (next, step)
+    };
+    check_change(state, left, expect);
+}
+
+#[track_caller]
 fn check_change(state: State, change: impl Fn(&Alert) -> (Alert, Option<Step>), expect: &str) {
     let (next, step) = change(&in_state(state));
     assert_eq!(format!("{:?} {step:?}", next.state), expect, "{state:?}");
@@ -241,7 +258,7 @@ fn what_no_verdict_causes() {
     for state in [State::Firing, State::Recovering] {
         check_change(state, left_scope, "Ok Some(Ended(LeftScope))");
         check_change(state, rule_removed, "Ok Some(Ended(RuleRemoved))");
-        check_change(state, |a| window_left(a, OnLeave::End), "Ok Some(Ended(WindowEnded))");
+        check_window(state, OnLeave::End, "Ok Some(Ended(WindowEnded))");
         check_change(
             state,
             |a| close(a, false).map(|(a, s)| (a, Some(s))).unwrap(),
@@ -249,9 +266,9 @@ fn what_no_verdict_causes() {
         );
         check_change(state, |a| close(a, true).map(|(a, s)| (a, Some(s))).unwrap(), "Ok Some(Ended(Closed))");
     }
-    check_change(State::Firing, |a| window_left(a, OnLeave::Hold), "Firing None");
-    check_change(State::Pending, |a| window_left(a, OnLeave::Hold), "Ok None");
-    check_change(State::Closed, |a| window_left(a, OnLeave::End), "Closed None");
+    check_window(State::Firing, OnLeave::Hold, "Firing None");
+    check_window(State::Pending, OnLeave::Hold, "Ok None");
+    check_window(State::Closed, OnLeave::End, "Closed None");
 }
 
 #[test]
@@ -276,7 +293,8 @@ fn a_changed_rule_keeps_what_fires_and_starts_over_what_is_pending() {
 fn outside_the_window_only_clear_when_counts() {
     let rule = policy(minutes(0), minutes(0));
     let outside = |state, verdict| {
-        let (next, step) = step_outside(&in_state(state), verdict, &moment(30, false), &rule);
+        let mut next = in_state(state);
+        let step = step_outside(&mut next, verdict, &moment(30, false), &rule);
         format!("{:?} {step:?}", next.state)
     };
     for verdict in VERDICTS {
@@ -453,5 +471,84 @@ proptest! {
             alert = next;
         }
         prop_assert_eq!(events, slow_telling(&timeline, &rule));
+    }
+}
+
+/// What a poll does to an alert, as `judge` does it.
+#[derive(Clone, Debug)]
+struct Passing {
+    verdict: Verdict,
+    /// Outside the window, with what its end means.
+    outside: Option<OnLeave>,
+    left: bool,
+    hole: bool,
+    value: Option<u32>,
+    trail: bool,
+}
+
+fn any_passing() -> impl Strategy<Value = Passing> {
+    let outside = prop::option::weighted(0.1, prop::sample::select(vec![OnLeave::End, OnLeave::Hold]));
+    let value = prop::option::weighted(0.9, 0_u32..3);
+    (any_poll(), outside, prop::bool::weighted(0.04), value, any::<bool>()).prop_map(
+        |(poll, outside, left, value, trail)| Passing {
+            verdict: poll.verdict,
+            outside,
+            left,
+            hole: poll.hole,
+            value,
+            trail,
+        },
+    )
+}
+
+fn pass(alert: &mut Alert, passing: &Passing, now: &Moment, rule: &Policy) {
+    let step = match passing.outside {
+        _ if passing.left => {
+            let (after, step) = left_scope(alert);
+            *alert = after;
+            step
+        }
+        None => super::step(alert, passing.verdict, now, rule),
+        Some(on_leave) => {
+            window_left(alert, on_leave).or_else(|| step_outside(alert, passing.verdict, now, rule))
+        }
+    };
+    if alert.rule_version.is_empty() && !is_blank(alert) {
+        "v1".clone_into(&mut alert.rule_version);
+    }
+    if now.hole {
+        note_blind(alert, Span::from_mins(4), now.clock);
+    }
+    note_value(alert, passing.value);
+    if passing.trail {
+        let reading = passing.value.map_or(Reading::FAILED, Reading::online);
+        let shown = EventReading { at: now.at, reading, fetched_at: None };
+        push_trail(alert, shown, Some(&format!("request-{}", now.seq / 2).into()));
+    }
+    if let Some(step) = step {
+        build_event(alert, step.into(), now.at, &facts(&key()));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #[test]
+    fn an_alert_moved_if_its_outline_did(
+        hold in any_hold(),
+        clear_hold in any_hold(),
+        close_at in prop::option::of(0_usize..60),
+        timeline in prop::collection::vec(any_passing(), 0..80),
+    ) {
+        let rule = policy(hold, clear_hold);
+        let mut alert = Alert::default();
+        for (seq, passing) in timeline.iter().enumerate() {
+            if let Some((mut closed, step)) = close(&alert, false).filter(|_| close_at == Some(seq)) {
+                build_event(&mut closed, step.into(), moment(seq as u64, false).at, &facts(&key()));
+                alert = closed;
+            }
+            let before = alert.clone();
+            pass(&mut alert, passing, &moment(seq as u64 + 1, passing.hole), &rule);
+            prop_assert_eq!(outline(&before) == outline(&alert), before == alert);
+        }
     }
 }

@@ -3,6 +3,8 @@
 //! Neighbours: `backtest` finds the episodes, the store has the findings. A part of its own because two episodes are the
 //! same when they are of one subject and meet in time, and that is decided here alone.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 
 use super::Episode;
@@ -29,11 +31,62 @@ impl Concluded {
             Finding::Unsure => None,
         }
     }
+}
 
-    fn is(&self, episode: &Episode) -> bool {
-        self.source == episode.source
-            && self.subject == episode.subject
-            && episode.meets(self.since, self.ended_at)
+/// Stretches of time by subject, to find those that meet another.
+struct Stretches<'a>(HashMap<(&'a str, &'a Subject), Vec<Stretch>>);
+
+#[derive(Clone, Copy)]
+struct Stretch {
+    since: Time,
+    end: Time,
+    /// The latest end of this one and all before it.
+    reach: Time,
+    /// Which one of those given it is.
+    index: usize,
+}
+
+/// After everything.
+const NEVER: Time = Time::from_millis(i64::MAX);
+
+impl<'a> Stretches<'a> {
+    fn of_episodes(episodes: impl Iterator<Item = &'a Episode>) -> Self {
+        Self::new(episodes.map(|one| (one.source.as_str(), &one.subject, one.since, one.ended_at)))
+    }
+
+    fn new(all: impl Iterator<Item = (&'a str, &'a Subject, Time, Option<Time>)>) -> Self {
+        let mut by_subject: HashMap<_, Vec<Stretch>> = HashMap::new();
+        for (index, (source, subject, since, ended_at)) in all.enumerate() {
+            let end = ended_at.unwrap_or(NEVER);
+            by_subject.entry((source, subject)).or_default().push(Stretch { since, end, reach: end, index });
+        }
+        for stretches in by_subject.values_mut() {
+            stretches.sort_by_key(|one| one.since);
+            let mut reach = Time::from_millis(i64::MIN);
+            for one in stretches {
+                reach = reach.max(one.end);
+                one.reach = reach;
+            }
+        }
+        Self(by_subject)
+    }
+
+    /// Those of the subject that have a moment in common with the stretch.
+    fn meeting<'s>(
+        &'s self,
+        source: &'s str,
+        subject: &'s Subject,
+        since: Time,
+        ended_at: Option<Time>,
+    ) -> impl Iterator<Item = usize> {
+        let all = self.0.get(&(source, subject)).map_or(&[][..], Vec::as_slice);
+        let begun = all.partition_point(|one| one.since <= ended_at.unwrap_or(NEVER));
+        let near = all[..begun].iter().rev().take_while(move |one| one.reach >= since);
+        near.filter(move |one| one.end >= since).map(|one| one.index)
+    }
+
+    fn meet_episode<'s>(&'s self, one: &'s Episode) -> impl Iterator<Item = usize> {
+        self.meeting(&one.source, &one.subject, one.since, one.ended_at)
     }
 }
 
@@ -64,16 +117,21 @@ pub struct Precision {
 impl Findings {
     pub fn of(episodes: &[&Episode], concluded: &[Concluded]) -> Self {
         let (mut confirmed, mut refuted, mut unjudged) = (0, 0, 0);
+        let judged = Stretches::new(
+            concluded.iter().map(|one| (one.source.as_str(), &one.subject, one.since, one.ended_at)),
+        );
         for episode in episodes {
-            let those = concluded.iter().filter(|one| one.is(episode)).filter_map(Concluded::is_confirmed);
+            let those = judged.meet_episode(episode).filter_map(|index| concluded[index].is_confirmed());
             match those.max() {
                 Some(true) => confirmed += 1,
                 Some(false) => refuted += 1,
                 None => unjudged += 1,
             }
         }
+        let raised = Stretches::of_episodes(episodes.iter().copied());
         let missed = |one: &&Concluded| {
-            one.is_confirmed() == Some(true) && !episodes.iter().any(|episode| one.is(episode))
+            let mut met = raised.meeting(&one.source, &one.subject, one.since, one.ended_at);
+            one.is_confirmed() == Some(true) && met.next().is_none()
         };
         let missed = concluded.iter().filter(missed).cloned().collect();
         Self { confirmed, refuted, unjudged, precision: wilson(confirmed, confirmed + refuted), missed }
@@ -104,11 +162,9 @@ pub struct Difference {
 impl Difference {
     /// From `before` to `after`; episodes of one subject that meet are the same.
     pub fn between(before: &[Episode], after: &[Episode]) -> Self {
-        let is = |a: &Episode, b: &Episode| {
-            a.source == b.source && a.subject == b.subject && a.meets(b.since, b.ended_at)
-        };
         let without = |these: &[Episode], those: &[Episode]| -> Vec<Episode> {
-            these.iter().filter(|one| !those.iter().any(|other| is(one, other))).cloned().collect()
+            let those = Stretches::of_episodes(those.iter());
+            these.iter().filter(|one| those.meet_episode(one).next().is_none()).cloned().collect()
         };
         let (more, fewer) = (without(after, before), without(before, after));
         Self { same: after.len() - more.len(), more, fewer }

@@ -16,11 +16,11 @@ use std::sync::Arc;
 
 use self::follow::Followed;
 use super::event::{EndReason, Event, EventKind, Limit, Subject};
-use super::judge::judge;
+use super::judge::judge_past;
 use super::lang::Signal;
 use super::names::Names;
-use super::own::Own;
-use super::reading::{Fault, Poll, Reading};
+use super::past::Column;
+use super::reading::Poll;
 use super::roster::Listed;
 use super::rule::{Hold, Rule};
 use super::time::{Span, Time};
@@ -59,19 +59,21 @@ impl Episode {
 }
 
 /// What is kept of a poll beside its readings.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PastPoll {
     pub seq: u64,
     pub at: Time,
     pub elapsed: Span,
-    pub jump: Option<Span>,
-    pub fault: Option<Fault>,
+    /// It told something.
+    pub usable: bool,
 }
 
 /// The rules of one source while its past is played.
 #[derive(Debug)]
 pub struct Playback {
     watch: Watch,
+    /// The poll at hand, with neither readings nor answers.
+    poll: Poll,
     /// Episodes that fired earlier are left out: the polls before only fill windows and holds.
     from: Time,
     open: BTreeMap<(String, Subject), Episode>,
@@ -83,8 +85,23 @@ impl Playback {
     /// `names` are those of the store's slots.
     pub fn new(setup: Arc<Setup>, names: Names, roster: Option<Vec<Listed>>, from: Time) -> Self {
         let remembered = Remembered { names, roster, ..Remembered::default() };
+        let poll = Poll {
+            source: setup.source.clone(),
+            seq: 0,
+            at: from,
+            elapsed: Span::ZERO,
+            jump: None,
+            readings: Vec::new(),
+            batch_of: Vec::new(),
+            batches: Vec::new(),
+            requests: 0,
+            took: Span::ZERO,
+            fault: None,
+            skew: None,
+        };
         Self {
-            watch: Watch::new(setup, remembered).unrecorded(),
+            watch: Watch::new(setup, remembered),
+            poll,
             from,
             open: BTreeMap::new(),
             done: Vec::new(),
@@ -131,30 +148,16 @@ impl Playback {
         self.watch.learn(lesson);
     }
 
-    /// Plays the next poll. `readings` are by slot; the column comes back to be filled again.
-    pub fn poll(&mut self, past: &PastPoll, readings: Vec<Reading>) -> Vec<Reading> {
-        let poll = Poll {
-            source: self.watch.setup.source.clone(),
-            seq: past.seq,
-            at: past.at,
-            elapsed: past.elapsed,
-            jump: past.jump,
-            readings,
-            batch_of: Vec::new(),
-            batches: Vec::new(),
-            requests: 0,
-            took: Span::ZERO,
-            fault: past.fault.clone(),
-            skew: None,
-        };
-        let outcome = judge(&mut self.watch, poll, past.at);
-        if let (Some(followed), Some(row)) = (&mut self.followed, &outcome.poll) {
-            followed.take(&self.watch, &row.poll, &outcome.events);
+    /// Plays the next poll, to which `column` has come; the first one it is shown must be the column's first.
+    pub fn poll(&mut self, past: PastPoll, column: &Column) {
+        (self.poll.seq, self.poll.at, self.poll.elapsed) = (past.seq, past.at, past.elapsed);
+        let events = judge_past(&mut self.watch, &self.poll, column, past.usable);
+        if let Some(followed) = &mut self.followed {
+            followed.take(&self.watch, &self.poll, &events);
         }
-        for event in outcome.events {
+        for event in events {
             self.take(event);
         }
-        outcome.poll.map(|row| row.poll.readings).unwrap_or_default()
     }
 
     /// Users that a rule here watches of whom nothing is known; `known` is by slot.
@@ -166,9 +169,6 @@ impl Playback {
     }
 
     fn take(&mut self, event: Event) {
-        if Own::of_name(&event.rule).is_some() {
-            return;
-        }
         let key = (event.rule.clone(), event.subject.clone());
         match event.kind {
             EventKind::Fired => {

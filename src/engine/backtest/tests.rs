@@ -1,5 +1,7 @@
 //! Counting by hand, and the interval by published figures.
 
+use proptest::prelude::*;
+
 use super::compare::{Concluded, Difference, Findings};
 use super::report::{Coverage, Report};
 use super::*;
@@ -117,6 +119,29 @@ fn versions_differ_by_episodes_that_do_not_meet() {
         (vec!["carol".into()], vec!["bob".into()], 2)
     );
     assert_eq!(Difference::between(&[], &[]), Difference::default());
+}
+
+proptest! {
+    #[test]
+    fn stretches_meet_as_each_two_of_them_do(
+        before in prop::collection::vec((0_usize..3, 0_i64..60, prop::option::of(0_i64..20)), 0..30),
+        after in prop::collection::vec((0_usize..3, 0_i64..60, prop::option::of(0_i64..20)), 0..30),
+    ) {
+        let episodes = |list: &[(usize, i64, Option<i64>)]| -> Vec<Episode> {
+            let of = |(user, fired, long): &(usize, i64, Option<i64>)| {
+                episode(["alice", "bob", "carol"][*user], *fired, long.map(|long| fired + long))
+            };
+            list.iter().map(of).collect()
+        };
+        let (before, after) = (episodes(&before), episodes(&after));
+        let meets = |a: &Episode, b: &Episode| a.subject == b.subject && a.meets(b.since, b.ended_at);
+        let alone = |these: &[Episode], those: &[Episode]| -> Vec<Episode> {
+            these.iter().filter(|one| !those.iter().any(|other| meets(one, other))).cloned().collect()
+        };
+        let (more, fewer) = (alone(&after, &before), alone(&before, &after));
+        let same = after.len() - more.len();
+        prop_assert_eq!(Difference::between(&before, &after), Difference { more, fewer, same });
+    }
 }
 
 #[test]
