@@ -194,7 +194,7 @@ fn ready_made_rules_say_what_they_find_and_carry_tests() {
         let wanted = |some: bool| {
             let expected = config.tests.iter().flat_map(|test| &test.expected);
             let of_rule = expected.filter(|expected| expected.rule == rule.name);
-            of_rule.filter(|expected| !expected.subjects.is_empty() == some).count()
+            of_rule.filter(|expected| expected.subjects.is_empty() != some).count()
         };
         assert!(wanted(true) > 0, "no test sees {} fire", rule.name);
     }

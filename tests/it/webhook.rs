@@ -201,7 +201,7 @@ fn no_promised_field_is_missing() {
 fn a_thousand_subjects_give_up_readings_before_events() {
     let many: Vec<Event> = (0..1000)
         .map(|n| Event {
-            readings: vec![event("x", EventKind::Fired).readings[0].clone(); 20],
+            readings: vec![event("x", EventKind::Fired).readings[0]; 20],
             ..event(&format!("user-{n:04}"), EventKind::Fired)
         })
         .collect();

@@ -207,13 +207,13 @@ fn change(value: &Toml, hand: &mut dyn FnMut(Toml)) {
         Toml::String(_) => {
             [Toml::Integer(-1), Toml::Boolean(true), Toml::String(" ".into()), Toml::Array(vec![])]
                 .into_iter()
-                .for_each(hand)
+                .for_each(hand);
         }
         Toml::Integer(_) | Toml::Float(_) => {
             [Toml::Integer(-1), Toml::Integer(i64::MAX), Toml::String("7".into())].into_iter().for_each(hand);
         }
         Toml::Boolean(_) | Toml::Datetime(_) => {
-            [Toml::Integer(1), Toml::String("yes".into())].into_iter().for_each(hand)
+            [Toml::Integer(1), Toml::String("yes".into())].into_iter().for_each(hand);
         }
     }
 }

@@ -145,7 +145,7 @@ impl Signals {
         let line = |line: Option<Line>| line.unwrap_or(nothing);
         match *signal {
             Signal::Online => {
-                each(slots, out, |slot| Line::still(self.value_now(slot, track).map_or(f64::NAN, f64::from)))
+                each(slots, out, |slot| Line::still(self.value_now(slot, track).map_or(f64::NAN, f64::from)));
             }
             Signal::Previous => each(slots, out, |slot| line(known.map(|known| known.previous(slot, gap)))),
             Signal::OnlineTime | Signal::OfflineTime => {
@@ -155,7 +155,7 @@ impl Signals {
                 });
             }
             Signal::AbsentTime => {
-                each(slots, out, |slot| line(self.absence.as_ref().map(|a| a.time(slot, gap))))
+                each(slots, out, |slot| line(self.absence.as_ref().map(|a| a.time(slot, gap))));
             }
             Signal::Peak(_)
             | Signal::Changes(_)
@@ -219,11 +219,7 @@ impl Signals {
 
     /// Whether no good reply ever stated a count for the slot and the last one, not older than `gap`, left it out.
     fn never_there(&self, slot: usize, gap: i64) -> bool {
-        let absent = self
-            .absence
-            .as_ref()
-            .and_then(|a| Some(a.time(slot, gap)))
-            .is_some_and(|time| !time.value.is_nan());
+        let absent = self.absence.as_ref().is_some_and(|a| !a.time(slot, gap).value.is_nan());
         absent && self.held.last(slot).is_none()
     }
 }

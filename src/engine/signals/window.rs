@@ -40,16 +40,12 @@ pub(super) fn line(known: &Known, slot: usize, signal: &Signal, gap: i64) -> Lin
 
 /// One value fills the window.
 fn settled(signal: &Signal, now: u32, span: i64, above: u32) -> f64 {
-    match signal {
-        Signal::Changes(_) => 0.0,
-        Signal::TimeOver(..) => {
-            if now > above {
-                span as f64
-            } else {
-                0.0
-            }
-        }
-        _ => f64::from(now),
+    if matches!(signal, Signal::TimeOver(..)) && now > above {
+        span as f64
+    } else if matches!(signal, Signal::TimeOver(..) | Signal::Changes(_)) {
+        0.0
+    } else {
+        f64::from(now)
     }
 }
 
@@ -97,20 +93,21 @@ impl Seen {
             lasts: if same { f64::INFINITY } else { until },
             ..Line::still(value)
         };
-        match signal {
-            Signal::Peak(_) => still_while(self.peak == now, f64::from(self.peak)),
-            Signal::Changes(_) => still_while(self.changes == 0, f64::from(self.changes)),
-            Signal::TimeOver(..) => {
-                let gains =
-                    i32::from(now > above) - i32::from(self.leaves.is_some_and(|value| value > above));
-                let none = self.over == 0 && now <= above;
-                Line { slope: f64::from(gains), ..still_while(none, self.over as f64) }
-            }
-            _ => match self.missing(span) {
-                Some(missing) => Line { lasts: missing.min(until), ..Line::still(f64::NAN) },
-                None if matches!(signal, Signal::Low(_)) => still_while(self.low == now, f64::from(self.low)),
-                None => self.mean(now, until),
-            },
+        if matches!(signal, Signal::Peak(_)) {
+            return still_while(self.peak == now, f64::from(self.peak));
+        }
+        if matches!(signal, Signal::Changes(_)) {
+            return still_while(self.changes == 0, f64::from(self.changes));
+        }
+        if matches!(signal, Signal::TimeOver(..)) {
+            let gains = i32::from(now > above) - i32::from(self.leaves.is_some_and(|value| value > above));
+            let none = self.over == 0 && now <= above;
+            return Line { slope: f64::from(gains), ..still_while(none, self.over as f64) };
+        }
+        match self.missing(span) {
+            Some(missing) => Line { lasts: missing.min(until), ..Line::still(f64::NAN) },
+            None if matches!(signal, Signal::Low(_)) => still_while(self.low == now, f64::from(self.low)),
+            None => self.mean(now, until),
         }
     }
 

@@ -176,7 +176,7 @@ fn reading(said: Said) -> Reading {
 fn fault(moment: &Moment) -> Option<Fault> {
     let asked = |said: &&Said| **said != Said::NotPolled;
     let failed = moment.said.iter().filter(asked).all(|said| *said == Said::Failed);
-    let some = moment.said.iter().any(|said| *said == Said::Failed);
+    let some = moment.said.contains(&Said::Failed);
     (failed && some).then(|| Fault {
         class: FaultClass::Server,
         code: "500".to_owned(),

@@ -204,7 +204,7 @@ fn whoever_is_told_after_all_is_told_the_end_beside_others() {
     assert_eq!(state(&store, "ntf_e"), OutboxState::Superseded);
     store.retry("ntf_b", at(2)).wait().unwrap();
     assert_eq!(["ntf_b", "ntf_e"].map(|id| state(&store, id)), [OutboxState::Pending; 2]);
-    assert_eq!(store.unheard("ntf_e").wait().unwrap(), [ended_a.id.clone()]);
+    assert_eq!(store.unheard("ntf_e").wait().unwrap(), std::slice::from_ref(&ended_a.id));
 }
 
 #[test]
@@ -238,7 +238,7 @@ fn what_stands_for_rows_is_sent_in_their_turn() {
     let rows = vec![notification("m", "mail", &[&ended_a, &fired_b]), notification("z", "mail", &[&ended_b])];
     commit_events(&store, &[&ended_a, &fired_b, &ended_b], rows);
     store.drop_notification("ntf_a", at(1)).wait().unwrap();
-    assert_eq!(store.unheard("ntf_m").wait().unwrap(), [ended_a.id.clone()]);
+    assert_eq!(store.unheard("ntf_m").wait().unwrap(), std::slice::from_ref(&ended_a.id));
     let (goes, stays) = (notification("g", "mail", &[&fired_b]), notification("s", "mail", &[&ended_a]));
     let parted =
         || store.supersede(vec!["ntf_m".to_owned()], vec![goes.clone(), stays.clone()]).wait().unwrap();

@@ -345,7 +345,7 @@ fn many_users_and_rules_are_bounded_work() {
 
 #[test]
 fn every_mistake_is_shown_at_once() {
-    let text = include_str!("../../tests/data/config/mistakes.toml");
+    let text = include_str!("../../../tests/data/config/mistakes.toml");
     let problems = Config::parse(text, "mistakes.toml", Path::new("/nowhere"), now()).unwrap_err();
     insta::assert_snapshot!("mistakes", problems.draw(false));
     let json = serde_json::to_value(&problems).unwrap();
@@ -394,7 +394,7 @@ fn a_calendar_is_the_rest_of_another() {
     );
 }
 
-const EXAMPLE: &str = include_str!("../../rules.example.toml");
+const EXAMPLE: &str = include_str!("../../../rules.example.toml");
 
 #[test]
 fn the_example_has_no_mistake() {

@@ -13,7 +13,7 @@ use super::{Form, walk, whole};
 use crate::engine::time::Time;
 
 /// Shows every key, with a sentence each.
-const EXAMPLE: &str = include_str!("../../rules.example.toml");
+const EXAMPLE: &str = include_str!("../../../rules.example.toml");
 
 /// What holds where a key is not written, as JSON and as TOML.
 pub const DEFAULTS: [(&str, &str); 27] = [
