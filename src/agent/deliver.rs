@@ -14,11 +14,8 @@ use crate::store::{Due, Finish, StoreError, Then};
 
 use super::{Agent, Live};
 
-/// Notifications of one channel that are under way at once: a slow one does not hold up the rest.
+/// Notifications of one channel that are under way at once: a slow one holds up the rest for its turn and no longer.
 const AT_ONCE: usize = 4;
-/// They go one after the other all the same, so that a process that is killed leaves one of a channel in doubt and no
-/// more. A send that takes longer than this keeps the next one waiting no longer.
-const TURN: std::time::Duration = std::time::Duration::from_secs(1);
 /// Rows looked at in one pass of a channel.
 const WINDOW: u32 = 64;
 /// A pass begins no further send after this: its loop must come round.
@@ -140,7 +137,7 @@ impl Agent {
             attempts += group.len();
             let turn = tokio::sync::Mutex::new(());
             let sends = group.iter().zip(0..).map(async |(row, place)| {
-                let _turn = tokio::time::timeout(TURN * place, turn.lock()).await;
+                let _turn = tokio::time::timeout(self.hazard.turn() * place, turn.lock()).await;
                 self.attempt(channel, row, now).await
             });
             for result in all(sends.collect()).await {

@@ -48,7 +48,11 @@ pub fn reconcile(watch: &mut Watch, now: Time) -> Outcome {
     }
     let mut plans = std::mem::take(&mut watch.plans);
     for plan in &mut plans {
-        let indices: Vec<u32> = plan.alerts.keys().copied().collect();
+        // Every poll comes by here, and hardly ever is there anything to do.
+        let settled =
+            |index: u32, alert: &Alert| plan.covers(index) && alert.rule_version == plan.rule.version;
+        let unsettled = plan.alerts.iter().filter(|(index, alert)| !settled(**index, alert));
+        let indices: Vec<u32> = unsettled.map(|(index, _)| *index).collect();
         for index in indices {
             let before = plan.alerts[&index].clone();
             let covered = plan.covers(index);

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Poll;
+use std::time::Duration;
 
 use seatwatch::agent::Hazard;
 use seatwatch::channel::played::{Answering, Receiver};
@@ -277,5 +278,10 @@ impl Hazard for Weather {
 
     fn chance(&self) -> f64 {
         self.0.set().chance.unit()
+    }
+
+    /// Time that really passes must not decide who is next: a played send always ends before its turn does.
+    fn turn(&self) -> Duration {
+        Duration::from_hours(24)
     }
 }
