@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use chrono_tz::Tz;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::{local, print, when};
 use crate::engine::backtest::Episode;
@@ -49,34 +49,7 @@ pub(super) struct ToldRule {
     pub(super) report: Report,
     pub(super) findings: Findings,
     pub(super) against: Against,
-    #[serde(serialize_with = "counts")]
     pub(super) difference: Difference,
-}
-
-/// Counts, and the episodes themselves.
-fn counts<S: Serializer>(difference: &Difference, out: S) -> Result<S::Ok, S::Error> {
-    #[derive(Serialize)]
-    struct One<'e> {
-        source: &'e str,
-        subject: &'e crate::engine::event::Subject,
-        since: Time,
-        fired_at: Time,
-        ended_at: Option<Time>,
-        peak: Option<u32>,
-    }
-    #[derive(Serialize)]
-    struct Counts<'e> {
-        same: usize,
-        more: Vec<One<'e>>,
-        fewer: Vec<One<'e>>,
-    }
-    fn one(episode: &Episode) -> One<'_> {
-        let Episode { source, subject, since, fired_at, ended_at, peak, .. } = episode;
-        One { source, subject, since: *since, fired_at: *fired_at, ended_at: *ended_at, peak: *peak }
-    }
-    let list = |episodes| <[Episode]>::iter(episodes).map(one).collect();
-    Counts { same: difference.same, more: list(&difference.more), fewer: list(&difference.fewer) }
-        .serialize(out)
 }
 
 pub(super) fn text(told: &Told, zone: Tz) -> String {

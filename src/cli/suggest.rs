@@ -94,7 +94,7 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
     let played = played(&reader, &[version], from, until, &mut |source, poll, column| {
         let interval = config.sources.iter().find(|one| one.name == source).map(|one| one.interval);
         let gap = rule.max_gap.or(interval.map(|interval| interval.times(3))).unwrap_or_default();
-        habits.0.entry(source.to_owned()).or_default().poll(column, poll.elapsed, gap);
+        habits.entry(source.to_owned()).or_default().poll(column, poll.elapsed, gap);
     })?;
     let told = told(&config, &reader, &rule, &candidates, &played, habits, (from, until))?;
     if common.json {
@@ -105,8 +105,8 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
     Ok(Exit::Fine)
 }
 
-#[derive(Default)]
-struct HabitsBySource(BTreeMap<String, Habits>);
+/// By source.
+type HabitsBySource = BTreeMap<String, Habits>;
 
 /// The rule meant; it must compare users with `limit`.
 fn meant(config: &Config, name: Option<&str>) -> Result<Arc<Rule>, Failure> {
@@ -251,11 +251,10 @@ fn standing(
     config: &Config,
     reader: &Reader,
     rule: &Rule,
-    habits: HabitsBySource,
+    mut habits: HabitsBySource,
     now: Time,
 ) -> Result<Vec<Standing>, Failure> {
     let mut all = Vec::new();
-    let mut habits = habits.0;
     let today = now.to_utc().with_timezone(&config.agent.timezone).date_naive();
     for covered in coverage::of_file(config, now) {
         let source = &covered.source.name;

@@ -152,7 +152,7 @@ fn wilson(hits: usize, n: usize) -> Option<Precision> {
 }
 
 /// What one version of a rule raises and another does not.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize)]
 pub struct Difference {
     pub more: Vec<Episode>,
     pub fewer: Vec<Episode>,

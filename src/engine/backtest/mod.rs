@@ -14,6 +14,8 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::Serialize;
+
 use self::follow::Followed;
 use super::event::{EndReason, Event, EventKind, Limit, Subject};
 use super::judge::judge_past;
@@ -28,7 +30,7 @@ use super::usual::{Lesson, Raised};
 use super::watch::{Remembered, Setup, Watch};
 
 /// One stretch from firing to its end, as the readings tell it.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Episode {
     pub rule: String,
     pub source: String,
@@ -43,6 +45,7 @@ pub struct Episode {
     pub peak: Option<u32>,
     pub limit: Option<Limit>,
     /// Time in holes.
+    #[serde(rename = "blind_ms")]
     pub blind: Span,
 }
 

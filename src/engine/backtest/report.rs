@@ -80,7 +80,6 @@ pub struct Report {
     pub most_in_a_week: usize,
     #[serde(rename = "median_length_ms")]
     pub median_length: Option<Span>,
-    #[serde(skip)]
     pub longest: Option<Episode>,
     pub top: Vec<Busy>,
 }
