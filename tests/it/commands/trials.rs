@@ -104,6 +104,7 @@ interval = "0s"
 [test.readings]
 alice = "1 2.5 3xx"
 bob = 3
+carol = "1"
 [[test.expect]]
 at = "10m"
 rule = "shared-acount"
