@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::PoisonError;
+use std::time::Duration;
 
 use crate::channel::Letter;
 use crate::engine::alert::Moment;
@@ -24,7 +25,9 @@ use super::deliver::all;
 use super::{Agent, Live};
 
 /// Who tells of the failing database waits for no channel longer: the watchdog waits for `tend`.
-const LONGEST_TELLING: std::time::Duration = std::time::Duration::from_secs(60);
+const LONGEST_TELLING: Duration = Duration::from_secs(60);
+/// While the agent waits to end it tries channels again that took nothing, this far apart.
+const LAST_TRIES: Duration = Duration::from_secs(5);
 
 /// Alerts whose subject is a channel or the agent, as the store has them.
 pub(super) struct OwnAlerts(BTreeMap<AlertKey, Alert>);
@@ -112,6 +115,8 @@ pub(super) struct Storage {
 struct Outage {
     began: Time,
     error: String,
+    /// It does not pass: the agent ends.
+    damaged: bool,
     told: BTreeSet<String>,
 }
 
@@ -133,14 +138,41 @@ impl Agent {
     /// tried once; a channel that could not be reached is tried again at the next failure.
     pub(super) async fn note_storage(&self, error: Option<&StoreError>, now: Time) {
         let Some(error) = error.filter(|error| is_failure(error)) else { return };
+        let damaged = error.is_damage() && self.store.condemn(error.clone()).await.is_ok();
+        let error = self.store.damage().unwrap_or(error);
         tracing::error!(%error, "the database cannot be used; nothing is lost that was committed");
         // Several fail at once when the store does: one of them tells.
         let Ok(_telling) = self.telling.try_lock() else { return };
-        let live = self.live();
-        let (outage, alert) = self.with_storage(|storage| {
-            let new = || Outage { began: now, error: error.to_string(), told: BTreeSet::new() };
-            (storage.outage.get_or_insert_with(new).clone(), storage.alert.clone())
+        self.with_storage(|storage| {
+            let new = || Outage { began: now, error: error.to_string(), damaged, told: BTreeSet::new() };
+            storage.outage.get_or_insert_with(new);
         });
+        self.tell_outage(now).await;
+    }
+
+    /// Err where no loop may go on after a failure, because the database is damaged. Whoever is told of storage
+    /// was told before, or could not be reached for a minute.
+    pub(super) async fn outlive(&self, now: Time) -> Result<(), StoreError> {
+        let Some(damage) = self.store.damage().cloned() else { return Ok(()) };
+        let began = Outage { began: now, error: damage.to_string(), damaged: true, told: BTreeSet::new() };
+        let last_tries = async {
+            let _telling = self.telling.lock().await;
+            self.with_storage(|storage| storage.outage.get_or_insert(began).damaged = true);
+            while self.tell_outage(now).await {
+                tokio::time::sleep(LAST_TRIES).await;
+            }
+        };
+        if tokio::time::timeout(LONGEST_TELLING, last_tries).await.is_err() {
+            tracing::error!("not everybody could be told that the database is damaged");
+        }
+        Err(damage)
+    }
+
+    /// Tells every channel that was not told of the outage yet, once; whether any is left.
+    async fn tell_outage(&self, now: Time) -> bool {
+        let live = self.live();
+        let (outage, alert) = self.with_storage(|storage| (storage.outage.clone(), storage.alert.clone()));
+        let Some(outage) = outage else { return false };
         let untold = live.config.agent.notify.iter().filter(|channel| !outage.told.contains(*channel));
         let letters = storage_letters(&live, &alert, &outage, untold.cloned().collect());
         let sends = letters.iter().filter_map(|(channel, letter)| {
@@ -149,7 +181,9 @@ impl Agent {
                 (channel, tokio::time::timeout(LONGEST_TELLING, transport.send(letter, now)).await)
             })
         });
+        let mut left = false;
         for (channel, delivery) in all(sends.collect()).await {
+            left |= !matches!(&delivery, Ok(delivery) if delivery.answer == Answer::Sent);
             let Ok(delivery) = delivery else {
                 tracing::warn!(channel, "no answer while telling of the failing database");
                 continue;
@@ -163,6 +197,7 @@ impl Agent {
                 });
             }
         }
+        left
     }
 
     /// The store works: the next failure is a new outage. Channels that were told of this one are told of its end,
@@ -209,7 +244,7 @@ fn storage_key() -> AlertKey {
 }
 
 fn fail(alerts: &mut OwnAlerts, live: &Live, outage: &Outage, channels: &[String]) -> Outcome {
-    let opinion = own::of_storage(Some(&outage.error), live.config.agent.language);
+    let opinion = own::of_storage(Some((&outage.error, outage.damaged)), live.config.agent.language);
     alerts.take(live, Own::Storage, storage_key().subject, &opinion, channels, outage.began)
 }
 

@@ -58,10 +58,15 @@ impl Pulse {
     }
 }
 
-/// Why the agent ended by itself: a loop that must not end did, which is a bug.
+/// Why the agent ended by itself.
 #[derive(Debug, thiserror::Error)]
-#[error("a loop of the agent ended: {0}")]
-pub struct Stopped(pub String);
+pub enum Stopped {
+    /// A loop that must not end did, which is a bug.
+    #[error("a loop of the agent ended: {0}")]
+    Bug(String),
+    #[error(transparent)]
+    Damaged(StoreError),
+}
 
 /// Runs until `stop` resolves. `rules` is read again whenever `reload` changes.
 pub async fn run(
@@ -124,10 +129,12 @@ fn feed(pulse: &Pulse) {
     }
 }
 
+/// How a loop ended: nothing is left for it to do, or the store is of no use any more.
+type Ended = Result<Key, StoreError>;
+
 /// What a loop is for.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Key {
-    /// Ends only with the store's thread.
     Tend,
     Source(String),
     Channel(String),
@@ -138,7 +145,7 @@ struct Tasks {
     agent: Arc<Agent>,
     pulse: Arc<Pulse>,
     loops: watch::Receiver<u64>,
-    running: JoinSet<Key>,
+    running: JoinSet<Ended>,
     keys: Vec<Key>,
 }
 
@@ -165,16 +172,17 @@ impl Tasks {
     }
 
     /// A loop whose source or channel left the file ends; any other end is a bug, and so is a panic.
-    fn ended(&mut self, ended: Result<Key, tokio::task::JoinError>) -> Result<(), Stopped> {
+    fn ended(&mut self, ended: Result<Ended, tokio::task::JoinError>) -> Result<(), Stopped> {
         match ended {
-            // A half-dead agent helps nobody: the service manager starts another.
-            Ok(Key::Tend) => Err(Stopped("the store's thread has ended".to_owned())),
-            Ok(key) => {
+            Ok(Ok(key)) => {
                 self.pulse.forget(&key);
                 self.keys.retain(|other| *other != key);
                 Ok(())
             }
-            Err(error) => Err(Stopped(error.to_string())),
+            Ok(Err(damage)) if damage.is_damage() => Err(Stopped::Damaged(damage)),
+            // A half-dead agent helps nobody: the service manager starts another.
+            Ok(Err(_)) => Err(Stopped::Bug("the store's thread has ended".to_owned())),
+            Err(error) => Err(Stopped::Bug(error.to_string())),
         }
     }
 }
@@ -207,12 +215,12 @@ async fn collect_loop(
     source: String,
     mut reloaded: watch::Receiver<u64>,
     pulse: Arc<Pulse>,
-) -> Key {
+) -> Ended {
     let key = Key::Source(source.clone());
     let (mut tried, mut unset) = (None::<Time>, false);
     loop {
         let live = agent.live();
-        let Some(schedule) = live.schedule(&source) else { return key };
+        let Some(schedule) = live.schedule(&source) else { return Ok(key) };
         pulse.mark(&key, clock::boot_time(), live.budget(&source));
         let now = clock::read();
         // An instant whose commit failed is not tried again before the next one.
@@ -232,6 +240,7 @@ async fn collect_loop(
                 tried = Some(run.at);
                 if let Err(error) = agent.collect_once(&source, run.at, &now).await {
                     tracing::error!(source, %error, "a poll is lost");
+                    agent.outlive(now.wall).await?;
                 }
             }
             Step::Sleep(wait) => drop(tokio::time::timeout(wait, reloaded.changed()).await),
@@ -245,20 +254,21 @@ async fn deliver_loop(
     channel: String,
     mut reloaded: watch::Receiver<u64>,
     pulse: Arc<Pulse>,
-) -> Key {
+) -> Ended {
     let mut news = agent.outbox.subscribe();
     let key = Key::Channel(channel.clone());
     loop {
         pulse.mark(&key, clock::boot_time(), LONGEST_TIMEOUT);
         news.mark_unchanged();
         if !agent.live().channels.contains_key(&channel) {
-            return key;
+            return Ok(key);
         }
         let wait = match agent.deliver_to(&channel, clock::now()).await {
             Ok(Some(next)) => next.since(clock::now()).to_std(),
             Ok(None) => LONGEST_SLEEP,
             Err(error) => {
                 tracing::error!(channel, %error, "the outbox cannot be read or written");
+                agent.outlive(clock::now()).await?;
                 Duration::from_secs(5)
             }
         };
@@ -270,7 +280,7 @@ async fn deliver_loop(
     }
 }
 
-async fn tend_loop(agent: Arc<Agent>, pulse: Arc<Pulse>) -> Key {
+async fn tend_loop(agent: Arc<Agent>, pulse: Arc<Pulse>) -> Ended {
     let mut last_full = None::<tokio::time::Instant>;
     loop {
         let full = last_full.is_none_or(|at| at.elapsed() >= TEND_EVERY);
@@ -278,8 +288,9 @@ async fn tend_loop(agent: Arc<Agent>, pulse: Arc<Pulse>) -> Key {
         let result = if full { agent.tend_once(now).await } else { agent.take_up_acts(now).await };
         if let Err(error) = result {
             tracing::error!(%error, "tending failed");
+            agent.outlive(now).await?;
             if matches!(error, StoreError::Stopped) {
-                return Key::Tend;
+                return Err(error);
             }
         }
         if full {
@@ -292,7 +303,7 @@ async fn tend_loop(agent: Arc<Agent>, pulse: Arc<Pulse>) -> Key {
 
 /// Prunes in small batches, an hour apart unless there is more. After a jump of the clock it waits for the next hour:
 /// by then a poll has said whether the clock is right.
-async fn prune_loop(agent: Arc<Agent>) -> Key {
+async fn prune_loop(agent: Arc<Agent>) -> Ended {
     tokio::time::sleep(PRUNE_AFTER).await;
     let mut before = clock::read();
     loop {
@@ -309,6 +320,7 @@ async fn prune_loop(agent: Arc<Agent>) -> Key {
             Ok(false) => Duration::from_secs(3600),
             Err(error) => {
                 tracing::error!(%error, "pruning failed");
+                agent.outlive(clock::now()).await?;
                 Duration::from_secs(600)
             }
         };
@@ -450,7 +462,7 @@ mod tests {
         let ended = tasks.running.join_next().await.unwrap();
         assert!(tasks.ended(ended).unwrap_err().to_string().contains("panicked"));
         // A source that left the file is none.
-        tasks.running.spawn(async { Key::Source("one".to_owned()) });
+        tasks.running.spawn(async { Ok(Key::Source("one".to_owned())) });
         let ended = tasks.running.join_next().await.unwrap();
         tasks.ended(ended).unwrap();
     }

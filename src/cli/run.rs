@@ -36,13 +36,17 @@ pub(super) fn run(common: &Common, _: &Args) -> Result<Exit, Failure> {
     })
 }
 
-/// An agent that ended although nobody told it to has a bug: the service manager starts another.
+/// An agent that ended although nobody told it to has a bug, or no database any more: the service manager starts
+/// another, and who mended the database need not.
 fn ending(stopped: Result<(), Stopped>) -> Exit {
     match stopped {
         Ok(()) => Exit::Fine,
-        Err(bug) => {
-            tracing::error!(%bug, "stopping");
-            Exit::Bug
+        Err(why) => {
+            tracing::error!(%why, "stopping");
+            match why {
+                Stopped::Bug(_) => Exit::Bug,
+                Stopped::Damaged(_) => Exit::Storage,
+            }
         }
     }
 }
@@ -90,7 +94,11 @@ mod tests {
     #[test]
     fn who_ends_unasked_says_so_by_the_exit_code() {
         assert_eq!(ending(Ok(())), Exit::Fine);
-        assert_eq!(ending(Err(Stopped("a loop".to_owned()))), Exit::Bug);
+        assert_eq!(ending(Err(Stopped::Bug("a loop".to_owned()))), Exit::Bug);
         assert_eq!(Exit::Bug as i32, 70);
+        let detail = "a page is torn".to_owned();
+        let damage = crate::store::StoreError::Corrupt { path: "seatwatch.db".into(), detail };
+        assert_eq!(ending(Err(Stopped::Damaged(damage))), Exit::Storage);
+        assert_eq!(Exit::Storage as i32, 74);
     }
 }

@@ -101,7 +101,7 @@ pub const RULES: [OwnRule; 7] = [
         name: "agent/storage",
         subject: SubjectKind::Agent,
         severity: Severity::Critical,
-        begins: "the database cannot be written; told from memory, once per outage and channel",
+        begins: "the database cannot be written, or is found damaged; told from memory, once per outage and channel",
         ends: "the next transaction that commits",
     },
 ];
@@ -240,10 +240,10 @@ pub fn of_channel(facts: &ChannelFacts, language: Language) -> Opinion {
     }
 }
 
-/// `agent/storage` after a transaction: the error it failed with, or none.
-pub fn of_storage(error: Option<&str>, language: Language) -> Opinion {
+/// `agent/storage` after a transaction: the error it failed with and whether the database is damaged, or none.
+pub fn of_storage(error: Option<(&str, bool)>, language: Language) -> Opinion {
     match error {
-        Some(error) => Opinion::breach(own::storage(error, language)),
+        Some((error, damaged)) => Opinion::breach(own::storage(error, damaged, language)),
         None => Opinion::bare(Verdict::Clear),
     }
 }
@@ -326,7 +326,7 @@ mod tests {
         ] {
             assert_eq!(verdict(answer, dead), Verdict::Breach, "{answer:?}");
         }
-        assert_eq!(of_storage(Some("full"), Language::En).verdict, Verdict::Breach);
+        assert_eq!(of_storage(Some(("full", false)), Language::En).verdict, Verdict::Breach);
         assert_eq!(of_storage(None, Language::En).verdict, Verdict::Clear);
     }
 }

@@ -104,7 +104,8 @@ pub(super) fn finish(c: &Connection, result: &ActResult, now: Time) -> Result<()
 const COLUMNS: &str = "no, by, at, act, done, message, taken_at";
 
 fn read(row: &Row<'_>) -> Result<StoredAct, StoreError> {
-    let act = serde_json::from_str(&row.get::<_, String>(3)?)?;
+    let act = serde_json::from_str(&row.get::<_, String>(3)?)
+        .map_err(|error| StoreError::unreadable(format!("act {}", row.get(0).unwrap_or(0_i64)), error))?;
     let row_ = ActRow { id: row.get(0)?, by: row.get(1)?, at: Time::from_millis(row.get(2)?), act };
     let state = match row.get::<_, Option<bool>>(4)? {
         None => ActState::Queued,

@@ -45,7 +45,10 @@ pub(super) fn load(
         let subject = Subject { kind: serde_json::from_value(kind.into())?, name: row.get(3)? };
         let source = if source.is_empty() { None } else { Some(source) };
         let key = AlertKey { rule: row.get(0)?, source, subject };
-        alerts.push((key, serde_json::from_str(&row.get::<_, String>(4)?)?));
+        let alert = serde_json::from_str(&row.get::<_, String>(4)?).map_err(|error| {
+            StoreError::unreadable(format!("the alert of rule {} for {}", key.rule, key.subject.name), error)
+        })?;
+        alerts.push((key, alert));
     }
     Ok(alerts)
 }

@@ -32,7 +32,8 @@ fn base(c: &Connection, source: &Row, seq: u64) -> Result<(u64, Vec<Reading>), S
         .optional()?;
     match found {
         Some((at, bytes)) => {
-            let broken = |_| StoreError::corrupt(format!("the keyframe of poll {at} does not read"));
+            let broken =
+                |_| StoreError::unreadable(format!("the keyframe of poll {at}"), "no column of readings");
             Ok((at.cast_unsigned(), codec::read_column(&bytes).map_err(broken)?))
         }
         None => Ok((0, Vec::new())),

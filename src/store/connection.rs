@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -85,18 +85,49 @@ pub(super) struct Writer {
     fates: Option<Fates>,
     /// In a rehearsal the process has ended.
     over: bool,
+    /// What showed that the file is damaged: from then on it is left as it is.
+    damage: Arc<OnceLock<StoreError>>,
 }
 
 impl Writer {
     pub(super) fn new(path: &Path, connection: Connection) -> Result<Self, StoreError> {
         let identity = Identity::of(path)?;
-        Ok(Self { path: path.to_owned(), identity, connection: Some(connection), fates: None, over: false })
+        let damage = Arc::default();
+        Ok(Self {
+            path: path.to_owned(),
+            identity,
+            connection: Some(connection),
+            fates: None,
+            over: false,
+            damage,
+        })
+    }
+
+    /// What showed that the file is damaged, once something has.
+    pub(super) fn damage(&self) -> Arc<OnceLock<StoreError>> {
+        Arc::clone(&self.damage)
+    }
+
+    /// Takes `error` for damage: nothing is read or written any more, and the log stays beside the file as it is.
+    /// [`StoreError::Gone`] if it came from another file that lies in the place of ours.
+    pub(super) fn condemn(&mut self, error: StoreError) -> Result<(), StoreError> {
+        if Identity::of(&self.path)? != self.identity {
+            return Err(StoreError::Gone { path: self.path.clone() });
+        }
+        self.damage.get_or_init(|| error.of_ours().at(&self.path));
+        if let Some(connection) = &self.connection {
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        }
+        Ok(())
     }
 
     /// The connection outside a transaction; refused once the path names another file.
     pub(super) fn connection(&mut self) -> Result<&mut Connection, StoreError> {
         if self.over {
             return Err(StoreError::Stopped);
+        }
+        if let Some(damage) = self.damage.get() {
+            return Err(damage.clone());
         }
         if Identity::of(&self.path)? != self.identity {
             return Err(StoreError::Gone { path: self.path.clone() });
@@ -155,6 +186,10 @@ impl Writer {
             // Nothing was written: SQLite rolled back when the transaction was dropped.
             return Err(cause);
         }
+        if cause.is_damage() {
+            // Nobody will ask what became of it.
+            return Err(cause);
+        }
         self.connection = None;
         Err(StoreError::UnknownFate { path, cause: cause.to_string() })
     }
@@ -199,8 +234,13 @@ impl WriterThread {
         let (answer, receiver) = oneshot::channel();
         let job: Job = Box::new(move |writer| {
             let path = writer.path.clone();
+            let done = work(writer).map_err(|e| e.at(&path));
+            if let Some(error) = done.as_ref().err().filter(|error| error.is_damage()) {
+                // An error here means that the file is another's.
+                let _ = writer.condemn(error.clone());
+            }
             // Nobody waits any more: the work was done all the same.
-            let _ = answer.send(work(writer).map_err(|e| e.at(&path)));
+            let _ = answer.send(done);
         });
         if let Some(here) = &self.here {
             job(&mut here.lock().unwrap_or_else(PoisonError::into_inner).0);

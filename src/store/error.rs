@@ -26,6 +26,10 @@ pub enum StoreError {
     #[error("{} is damaged ({detail}): stop Seatwatch, move the file and its -wal and -shm aside, and put a \
              backup made by `seatwatch db backup` in its place", path.display())]
     Corrupt { path: PathBuf, detail: String },
+    /// SQLite gives the row as it was written, or so it thinks; what stands in it is nothing that we write.
+    #[error("{} holds a row that does not read ({row}: {what}): stop Seatwatch, move the file and its -wal and -shm \
+             aside, and put a backup made by `seatwatch db backup` in its place", path.display())]
+    Unreadable { path: PathBuf, row: String, what: String },
     #[error("{} cannot be written ({reason}): give the user who runs Seatwatch write permission on the file and \
              its directory", path.display())]
     ReadOnly { path: PathBuf, reason: String },
@@ -71,6 +75,7 @@ impl StoreError {
             | Self::Older { path, .. }
             | Self::Foreign { path, .. }
             | Self::Corrupt { path, .. }
+            | Self::Unreadable { path, .. }
             | Self::ReadOnly { path, .. }
             | Self::Exposed { path, .. }
             | Self::Full { path }
@@ -92,8 +97,50 @@ impl StoreError {
         self
     }
 
+    /// Whether a database that was sound when it was opened is damaged now. Waiting and trying again mends nothing.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Corrupt { .. }
+            | Self::Unreadable { .. }
+            | Self::Foreign { .. }
+            | Self::Newer { .. }
+            | Self::Older { .. } => true,
+            Self::Busy { .. }
+            | Self::Locked { .. }
+            | Self::ReadOnly { .. }
+            | Self::Exposed { .. }
+            | Self::Full { .. }
+            | Self::Missing { .. }
+            | Self::Gone { .. }
+            | Self::UnknownFate { .. }
+            | Self::Io { .. }
+            | Self::OldSqlite { .. }
+            | Self::Sequence { .. }
+            | Self::NotFound { .. }
+            | Self::Ambiguous { .. }
+            | Self::Refused(_)
+            | Self::Stopped => false,
+        }
+    }
+
+    /// What is damage in a file that was ours a moment ago, in the words for it.
+    pub(super) fn of_ours(self) -> Self {
+        if let Self::Foreign { path, why } = self {
+            Self::Corrupt { path, detail: why }
+        } else if let Self::Newer { path, found, .. } | Self::Older { path, found, .. } = self {
+            Self::Corrupt { path, detail: format!("its schema is {found} now") }
+        } else {
+            self
+        }
+    }
+
     pub(super) fn corrupt(detail: impl Into<String>) -> Self {
         Self::Corrupt { path: PathBuf::new(), detail: detail.into() }
+    }
+
+    /// `row` in the words of whoever looks for it, such as "the roster of poll 7".
+    pub(super) fn unreadable(row: impl Into<String>, what: impl ToString) -> Self {
+        Self::Unreadable { path: PathBuf::new(), row: row.into(), what: what.to_string() }
     }
 
     pub(super) fn missing(what: impl Into<String>) -> Self {
@@ -108,7 +155,12 @@ impl From<rusqlite::Error> for StoreError {
         let detail = error.to_string();
         let code = error.sqlite_error_code();
         let is = |codes: &[Code]| code.is_some_and(|c| codes.contains(&c));
-        if is(&[Code::DatabaseBusy, Code::DatabaseLocked]) {
+        if is_of_a_value(&error) {
+            Self::unreadable("a stored value", detail)
+        } else if detail.starts_with("no such table") || detail.starts_with("no such column") {
+            // Every statement of ours fits our schema.
+            Self::Corrupt { path, detail }
+        } else if is(&[Code::DatabaseBusy, Code::DatabaseLocked]) {
             Self::Locked { path }
         } else if is(&[Code::DiskFull]) {
             Self::Full { path }
@@ -140,9 +192,21 @@ impl From<io::Error> for StoreError {
     }
 }
 
+/// A value that is not of the kind that its column holds.
+fn is_of_a_value(error: &rusqlite::Error) -> bool {
+    use rusqlite::Error as Of;
+    matches!(
+        error,
+        Of::FromSqlConversionFailure(..)
+            | Of::IntegralValueOutOfRange(..)
+            | Of::InvalidColumnType(..)
+            | Of::Utf8Error(..)
+    )
+}
+
 /// A row's JSON that no longer reads is damage: we wrote it.
 impl From<serde_json::Error> for StoreError {
     fn from(error: serde_json::Error) -> Self {
-        Self::corrupt(format!("a stored value does not read: {error}"))
+        Self::unreadable("a stored value", error)
     }
 }

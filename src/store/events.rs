@@ -39,23 +39,27 @@ pub(super) fn append(c: &Connection, event: &Event) -> Result<bool, StoreError> 
     Ok(true)
 }
 
+fn read(id: &str, json: &str) -> Result<Event, StoreError> {
+    serde_json::from_str(json).map_err(|error| StoreError::unreadable(format!("event {id}"), error))
+}
+
 fn of_ids(c: &Connection, ids: &[String]) -> Result<Vec<Event>, StoreError> {
     let mut query = c.prepare_cached("SELECT event FROM event WHERE id = ?1")?;
     let mut events = Vec::with_capacity(ids.len());
     for id in ids {
         if let Some(json) = query.query_row([id], |row| row.get::<_, String>(0)).optional()? {
-            events.push(serde_json::from_str(&json)?);
+            events.push(read(id, &json)?);
         }
     }
     Ok(events)
 }
 
 pub(super) fn of_episode(c: &Connection, episode: &str) -> Result<Vec<Event>, StoreError> {
-    let mut query = c.prepare_cached("SELECT event FROM event WHERE episode = ?1 ORDER BY no")?;
+    let mut query = c.prepare_cached("SELECT id, event FROM event WHERE episode = ?1 ORDER BY no")?;
     let mut rows = query.query([episode])?;
     let mut events = Vec::new();
     while let Some(row) = rows.next()? {
-        events.push(serde_json::from_str(&row.get::<_, String>(0)?)?);
+        events.push(read(&row.get::<_, String>(0)?, &row.get::<_, String>(1)?)?);
     }
     Ok(events)
 }

@@ -162,7 +162,7 @@ fn packed_for(
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         let (seq, at): (i64, Time) = (row.get(0)?, Time::from_millis(row.get(1)?));
-        let broken = |_| StoreError::corrupt(format!("the answers of poll {seq} do not read"));
+        let broken = |_| StoreError::unreadable(format!("the answers of poll {seq}"), "no list of answers");
         let changes: Option<Vec<u8>> = row.get(3)?;
         let (mut nth, mut here) = (0, false);
         codec::each_change(&changes.unwrap_or_default(), |s, _: Reading| {

@@ -39,7 +39,7 @@ mod wal;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use rusqlite::{Connection, Transaction};
@@ -70,6 +70,7 @@ pub struct Store {
     writer: Arc<WriterThread>,
     path: Arc<Path>,
     install_id: Arc<str>,
+    damage: Arc<OnceLock<StoreError>>,
 }
 
 /// The answer of a verb that runs on the writer's thread: await it, or [`wait`](Pending::wait) outside async code.
@@ -132,11 +133,12 @@ impl Store {
         };
         let (connection, install_id) = opened().map_err(|e| e.at(path))?;
         let writer = Writer::new(path, connection)?;
+        let damage = writer.damage();
         let writer = match fates {
             None => WriterThread::start(writer, lock)?,
             Some(fates) => WriterThread::rehearse(writer, lock, fates),
         };
-        Ok(Self { writer: Arc::new(writer), path: path.into(), install_id: install_id.into() })
+        Ok(Self { writer: Arc::new(writer), path: path.into(), install_id: install_id.into(), damage })
     }
 
     /// A [`Reader`] on the database at `path`, for commands; needs no running agent.
@@ -156,6 +158,17 @@ impl Store {
     /// Random, made with the database; part of every event id.
     pub fn install_id(&self) -> &str {
         &self.install_id
+    }
+
+    /// Takes what a [`Reader`] met for damage, as the writer does with what it meets itself: the file is left as it
+    /// is, and every verb is refused from now on. [`StoreError::Gone`] if another file lies in the place of ours.
+    pub fn condemn(&self, error: StoreError) -> Pending<()> {
+        Pending(self.writer.run(move |writer| writer.condemn(error)))
+    }
+
+    /// What showed that the database is damaged, once something has.
+    pub fn damage(&self) -> Option<&StoreError> {
+        self.damage.get()
     }
 
     /// One transaction on the writer's thread.

@@ -48,7 +48,7 @@ pub struct HistoryReading {
 pub type History = Vec<HistoryReading>;
 
 pub(super) fn broken(seq: i64) -> StoreError {
-    StoreError::corrupt(format!("the readings of poll {seq} do not read"))
+    StoreError::unreadable(format!("poll {seq}"), "no readings")
 }
 
 pub(super) fn change_of(changes: &[u8], slot: u32) -> Result<Option<Reading>, Malformed> {

@@ -61,7 +61,7 @@ pub(super) fn insert(c: &Connection, source: i64, row: &PollRow) -> Result<(), S
 pub(super) fn newest(c: &Connection, source: i64) -> Result<Option<Vec<Listed>>, StoreError> {
     let query = "SELECT users FROM roster WHERE source = ?1 ORDER BY seq DESC LIMIT 1";
     let bytes: Option<Vec<u8>> = c.query_row(query, [source], |row| row.get(0)).optional()?;
-    let broken = |_| StoreError::corrupt("the roster does not read");
+    let broken = |_| StoreError::unreadable("the last roster", "no list of users");
     bytes.map(|bytes| unpack(&bytes)).transpose().map_err(broken)
 }
 
@@ -77,7 +77,7 @@ impl Reader {
             let mut found = Vec::new();
             while let Some(row) = rows.next()? {
                 let (seq, users): (i64, Vec<u8>) = (row.get(0)?, row.get(1)?);
-                let broken = |_| StoreError::corrupt(format!("the roster of poll {seq} does not read"));
+                let broken = |_| StoreError::unreadable(format!("the roster of poll {seq}"), "no list of users");
                 found.push((seq.cast_unsigned(), unpack(&users).map_err(broken)?));
             }
             Ok(found)

@@ -119,7 +119,8 @@ fn load(c: &Connection, name: &str) -> Result<LoadedSource, StoreError> {
     column.resize(names.len().max(column.len()), Reading::NOT_POLLED);
     Ok(LoadedSource {
         names,
-        memory: serde_json::from_str(&json)?,
+        memory: serde_json::from_str(&json)
+            .map_err(|error| StoreError::unreadable(format!("source {name}"), error))?,
         column,
         checkpoint: c.query_row(checkpoint, [row.id], read).optional()?,
         roster: roster::newest(c, row.id)?,

@@ -5,7 +5,7 @@
 
 use std::fs::Permissions;
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _, chown};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -16,7 +16,25 @@ use seatwatch::store::Reader;
 
 use crate::process::{STOP, rules, seconds, world};
 use crate::support::program::Agent;
-use crate::world::{World, counts};
+use crate::world::{World, body, counts, story};
+
+type Damage = (&'static str, fn(&World));
+
+/// What stands in the database's file is no database any more, or one whose rows do not read.
+const DAMAGES: [Damage; 2] = [
+    ("a torn file", |world| {
+        for name in ["seatwatch.db", "seatwatch.db-wal"] {
+            let file = std::fs::OpenOptions::new().write(true).open(world.dir.path(name)).unwrap();
+            let length = usize::try_from(file.metadata().unwrap().len()).unwrap();
+            file.write_all_at(&vec![0x5a; length], 0).unwrap();
+        }
+    }),
+    ("rows that do not read", |world| {
+        let other = rusqlite::Connection::open(world.database()).unwrap();
+        other.busy_timeout(STOP).unwrap();
+        other.execute_batch("UPDATE poll SET changes = x'ffffffff'").unwrap();
+    }),
+];
 
 /// A user who owns nothing.
 const NOBODY: u32 = 54_321;
@@ -276,4 +294,29 @@ async fn a_database_in_memory_is_warned_of() {
     agent.says("running");
     agent.signal(Signal::TERM);
     assert_eq!(agent.ends(STOP).0, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_damaged_while_in_use_is_told_and_ends_the_agent() {
+    for (what, damage) in DAMAGES {
+        let world = world(&(counts("alice", "3") + &counts("bob", "1")));
+        rules(&world, "");
+        let mut agent = Agent::start(&world, |_| ());
+        world.inboxes["soc"].wait(20, |posted| posted.len() == 1);
+        agent.until("it is delivered", || world.outbox(false).is_empty());
+        assert_eq!(world.told("soc"), "fired shared alice");
+        damage(&world);
+        let before = std::fs::read(world.database()).unwrap();
+        // What is in memory is not read again: a reload reads all.
+        agent.signal(Signal::HUP);
+        let (code, log) = agent.ends(STOP);
+        assert_eq!(code, Some(74), "{what}: {log}");
+        assert!(log.contains("seatwatch db backup") && log.contains("stopping"), "{what}: {log}");
+        let posted = world.inboxes["soc"].take();
+        assert_eq!(story(&posted), "fired agent/storage agent", "{what}: once");
+        let text = body(&posted[0])["data"]["text"].as_str().unwrap().to_owned();
+        assert!(text.contains("put a backup") && text.contains("stops now"), "{what}: {text}");
+        assert_eq!(std::fs::read(world.database()).unwrap(), before, "{what}: it is left as it was found");
+        world.leaves("nobody can look into it");
+    }
 }

@@ -161,7 +161,7 @@ fn own_events(language: Language) -> Vec<(String, Notice)> {
         (Answer::Misconfigured, "https://hooks.example.com/... answered 401: who are you".to_owned());
     let channel = ChannelFacts { answer, dead: false, status: Some(401), note };
     opinions.push((Own::Channel, own::of_channel(&channel, language)));
-    opinions.push((Own::Storage, own::of_storage(Some("database or disk is full"), language)));
+    opinions.push((Own::Storage, own::of_storage(Some(("database or disk is full", false)), language)));
     let told = opinions.into_iter().flat_map(|(own, opinion)| {
         [EventKind::Fired, EventKind::Ended].map(|kind| {
             let rule = own.rule();

@@ -188,9 +188,18 @@ pub(in crate::engine) fn channel(facts: &ChannelFacts, language: Language) -> St
     }
 }
 
-pub(in crate::engine) fn storage(error: &str, language: Language) -> String {
-    let error = clean(error, 300);
+/// `damaged`: it does not pass by itself, and the agent ends.
+pub(in crate::engine) fn storage(error: &str, damaged: bool, language: Language) -> String {
+    let error = clean(error, if damaged { 500 } else { 300 });
     match language {
+        En if damaged => format!(
+            "{error}, and start Seatwatch again; it stops now and writes nothing more, and until then nobody is watched"
+        ),
+        ZhCn if damaged => {
+            format!(
+                "{error}；Seatwatch 即将停止，不再写入；请按上述步骤用备份替换数据库后重新启动，在此之前无人监视"
+            )
+        }
         En => format!(
             "{error}; check disk space and permissions; until then nothing new is kept and no other alert can be told"
         ),

@@ -257,7 +257,11 @@ fn own_alerts_say_what_to_do() {
             note: "who are you".to_owned(),
         };
         opinions.push((Own::Channel, own::of_channel(&note, language)));
-        opinions.push((Own::Storage, own::of_storage(Some("disk full"), language)));
+        opinions.push((Own::Storage, own::of_storage(Some(("disk full", false)), language)));
+        opinions.push((
+            Own::Storage,
+            own::of_storage(Some(("it is torn: put a backup in its place", true)), language),
+        ));
         for (own, opinion) in opinions {
             let event = own_event(own, opinion.detail, opinion.users);
             let message =
