@@ -228,8 +228,25 @@ fn accept(text: String) -> Result<Secret, Unusable> {
 /// `text` with every one of `secrets` masked, also where it stands percent-encoded, JSON-escaped or in base64
 /// (alone, or inside something longer that was encoded as a whole).
 pub fn redact(text: &str, secrets: &[&Secret]) -> String {
-    let forms = secrets.iter().flat_map(|secret| forms(secret)).collect();
-    mask(text, &longest_first(forms)).into_owned()
+    Forms::of(secrets).mask(text, &Forms::default()).into_owned()
+}
+
+/// Secrets in all the forms that [`redact`] looks for, made once for many texts.
+#[derive(Debug, Default)]
+pub struct Forms(Vec<Secret>);
+
+impl Forms {
+    pub fn of(secrets: &[&Secret]) -> Self {
+        Self(longest_first(secrets.iter().flat_map(|secret| forms(secret)).collect()))
+    }
+
+    /// `text` with these and `others` masked.
+    pub fn mask<'t>(&self, text: &'t str, others: &Self) -> Cow<'t, str> {
+        if others.0.is_empty() {
+            return mask(text, &self.0);
+        }
+        mask(text, &longest_first(self.0.iter().chain(&others.0).cloned().collect()))
+    }
 }
 
 /// Every form of every secret this process has resolved.

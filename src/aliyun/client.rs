@@ -11,7 +11,8 @@ use super::codes::{self, Retry};
 use super::credentials::{Credentials, Held};
 use super::endpoint::Endpoint;
 use super::headers::{LONGEST_WAIT, asked_wait, clock_skew, redirect};
-use super::request::{self, Call, Prepared, Signature};
+use super::redact::forms_of;
+use super::request::{self, Call, Prepared, Signature, Signer};
 use super::transport::{self, Answer, OpenError, Options, Transport, broken};
 use super::wire::{self, Envelope, Malformed};
 use crate::engine::reading::{Fault, FaultClass};
@@ -165,9 +166,14 @@ impl Client {
         now: Time,
         keys: &Credentials,
     ) -> Prepared {
+        let forms = Arc::new(forms_of(keys));
+        self.prepare_by(Signer { keys, forms: &forms }, action, &request::borrowed(params), now)
+    }
+
+    fn prepare_by(&self, by: Signer<'_>, action: &str, params: &[(&str, &str)], now: Time) -> Prepared {
         let nonce = format!("{:032x}", rand::random::<u128>());
         let call = Call { version: self.product.version, action, params, at: now, nonce: &nonce };
-        request::prepare(self.signature, &self.endpoint, keys, call)
+        request::prepare(self.signature, &self.endpoint, by, call)
     }
 
     /// Sends a prepared request once, when it is its turn, and gives the reply as it came, good or bad.
@@ -189,14 +195,15 @@ impl Client {
         deadline: &Deadline,
         read: impl Fn(&[u8]) -> Result<T, Malformed>,
     ) -> Called<T> {
-        self.call_whole(action, params, deadline, |body| Ok((wire::envelope(body)?, read(body)?))).await
+        let read = |body: &[u8]| Ok((wire::envelope(body)?, read(body)?));
+        self.call_whole(action, &request::borrowed(params), deadline, read).await
     }
 
     /// The same, where `read` reads the envelope as well: replies that come by the thousand are gone through once.
     pub async fn call_whole<T>(
         &self,
         action: &str,
-        params: &[(String, String)],
+        params: &[(&str, &str)],
         deadline: &Deadline,
         read: impl Fn(&[u8]) -> Result<(Envelope, T), Malformed>,
     ) -> Called<T> {
@@ -218,7 +225,8 @@ impl Client {
                         break last.unwrap_or_else(out_of_budget);
                     }
                     let now = deadline.now() + tries.shift;
-                    let request = self.prepare(action, params, now, &held.keys);
+                    let by = Signer { keys: &held.keys, forms: &held.forms };
+                    let request = self.prepare_by(by, action, params, now);
                     let tried = self.attempt(&request, deadline, &mut tries, &read).await;
                     let fault = tried.as_ref().err().map(|failure| &failure.fault);
                     self.account.note_answer(held, fault, deadline.now());

@@ -4,12 +4,14 @@
 //! the wire and what people see of it must come from the same place, and the second must hold no secret.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use super::credentials::Credentials;
 use super::endpoint::Endpoint;
 use super::redact::Redactor;
 use super::sign::{self, Pairs, v1, v3};
 use crate::engine::time::Time;
+use crate::secret::Forms;
 
 /// The product's API version.
 pub const VERSION: &str = "2018-03-13";
@@ -34,16 +36,19 @@ fn is_secret(name: &str) -> bool {
     name == "OIDCToken" || name.ends_with("Password")
 }
 
-fn secrets(params: &[(String, String)]) -> impl Iterator<Item = &str> {
-    params.iter().filter(|(name, _)| is_secret(name)).map(|(_, value)| value.as_str())
+fn secrets<'a>(params: &[(&'a str, &'a str)]) -> impl Iterator<Item = &'a str> {
+    params.iter().filter(|(name, _)| is_secret(name)).map(|(_, value)| *value)
 }
+
+/// Headers as they are sent.
+pub(super) type Headers = Vec<(&'static str, String)>;
 
 /// A signed request. What it holds is secret; [`Prepared::shown`] is not.
 #[derive(Clone)]
 pub struct Prepared {
     pub(super) method: &'static str,
     pub(super) url: String,
-    pub(super) headers: Pairs,
+    pub(super) headers: Headers,
     pub(super) body: String,
     /// V3: the canonical request; V1: the canonical query.
     pub(super) canonical: String,
@@ -69,9 +74,21 @@ pub struct Shown {
 pub struct Call<'a> {
     pub version: &'a str,
     pub action: &'a str,
-    pub params: &'a [(String, String)],
+    pub params: &'a [(&'a str, &'a str)],
     pub at: Time,
     pub nonce: &'a str,
+}
+
+/// Keys, with what must not be shown of them.
+#[derive(Clone, Copy)]
+pub struct Signer<'a> {
+    pub keys: &'a Credentials,
+    pub forms: &'a Arc<Forms>,
+}
+
+/// Parameters that somebody else keeps.
+pub fn borrowed(params: &[(String, String)]) -> Vec<(&str, &str)> {
+    params.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
 }
 
 fn pair(name: &str, value: impl Into<String>) -> (String, String) {
@@ -80,25 +97,23 @@ fn pair(name: &str, value: impl Into<String>) -> (String, String) {
 
 /// Signs a call. Both versions use POST: V3 as the vendor's newer SDKs do (parameters in the query, no body), V1
 /// with a form body, which keeps keys and tokens out of URLs.
-pub fn prepare(signature: Signature, endpoint: &Endpoint, keys: &Credentials, call: Call<'_>) -> Prepared {
+pub fn prepare(signature: Signature, endpoint: &Endpoint, by: Signer<'_>, call: Call<'_>) -> Prepared {
     // The vendor reads whole seconds and nothing else.
     let stamp = Time::from_millis(call.at.seconds() * 1000).to_string();
     match signature {
-        Signature::V1 => prepare_v1(endpoint, keys, call, stamp),
-        Signature::V3 => prepare_v3(endpoint, keys, call, stamp),
+        Signature::V1 => prepare_v1(endpoint, by, call, stamp),
+        Signature::V3 => prepare_v3(endpoint, by, call, stamp),
         Signature::Unsigned => prepare_unsigned(endpoint, call, stamp),
     }
 }
 
-fn redactor(keys: &Credentials, params: &[(String, String)], signature: &str) -> Redactor {
-    let token = keys.security_token.as_ref().map_or("", |token| token.expose());
-    let ours = [keys.access_key_id.as_str(), keys.access_key_secret.expose(), token, signature];
-    Redactor::new(ours.into_iter().chain(secrets(params)))
+fn redactor(by: Signer<'_>, params: &[(&str, &str)], signature: &str) -> Redactor {
+    Redactor::beside(Arc::clone(by.forms), std::iter::once(signature).chain(secrets(params)))
 }
 
 /// The parameters of a form, with those by which it is signed.
 fn form(call: Call<'_>, signing: Pairs, stamp: String) -> Pairs {
-    let mut params = call.params.to_vec();
+    let mut params: Pairs = call.params.iter().map(|(name, value)| pair(name, *value)).collect();
     params.extend([pair("Action", call.action), pair("Version", call.version), pair("Format", "JSON")]);
     params.extend(signing);
     params.extend([pair("SignatureNonce", call.nonce), pair("Timestamp", stamp)]);
@@ -116,8 +131,8 @@ fn post_form(
         method: "POST",
         url: format!("{}/", endpoint.url()),
         headers: vec![
-            pair("host", endpoint.authority()),
-            pair("content-type", "application/x-www-form-urlencoded"),
+            ("host", endpoint.authority().to_owned()),
+            ("content-type", "application/x-www-form-urlencoded".to_owned()),
         ],
         body: sign::query(params.iter()),
         canonical,
@@ -128,11 +143,12 @@ fn post_form(
 
 fn prepare_unsigned(endpoint: &Endpoint, call: Call<'_>, stamp: String) -> Prepared {
     let params = form(call, Pairs::new(), stamp);
-    let redactor = Redactor::new(secrets(&params));
+    let redactor = Redactor::new(secrets(call.params));
     post_form(endpoint, &params, String::new(), String::new(), redactor)
 }
 
-fn prepare_v1(endpoint: &Endpoint, keys: &Credentials, call: Call<'_>, stamp: String) -> Prepared {
+fn prepare_v1(endpoint: &Endpoint, by: Signer<'_>, call: Call<'_>, stamp: String) -> Prepared {
+    let keys = by.keys;
     let signing = vec![
         pair("AccessKeyId", keys.access_key_id.as_str()),
         pair("SignatureMethod", "HMAC-SHA1"),
@@ -143,33 +159,34 @@ fn prepare_v1(endpoint: &Endpoint, keys: &Credentials, call: Call<'_>, stamp: St
     let canonical = sign::canonical_query(&params);
     let string_to_sign = v1::string_to_sign("POST", &params);
     let signature = v1::signature(keys.access_key_secret.expose(), &string_to_sign);
-    let redactor = redactor(keys, call.params, &signature);
+    let redactor = redactor(by, call.params, &signature);
     params.push(pair("Signature", signature));
     post_form(endpoint, &params, canonical, string_to_sign, redactor)
 }
 
-fn prepare_v3(endpoint: &Endpoint, keys: &Credentials, call: Call<'_>, stamp: String) -> Prepared {
-    let payload = v3::digest(b"");
-    let mut headers = vec![
-        pair("host", endpoint.authority()),
-        pair("x-acs-action", call.action),
-        pair("x-acs-version", call.version),
-        pair("x-acs-date", stamp),
-        pair("x-acs-signature-nonce", call.nonce),
-        pair("x-acs-content-sha256", payload.as_str()),
-    ];
+fn prepare_v3(endpoint: &Endpoint, by: Signer<'_>, call: Call<'_>, stamp: String) -> Prepared {
+    let (keys, payload) = (by.keys, v3::DIGEST_OF_NOTHING);
+    let mut headers: Headers = Vec::with_capacity(9);
+    headers.extend([
+        ("host", endpoint.authority().to_owned()),
+        ("x-acs-action", call.action.to_owned()),
+        ("x-acs-version", call.version.to_owned()),
+        ("x-acs-date", stamp),
+        ("x-acs-signature-nonce", call.nonce.to_owned()),
+        ("x-acs-content-sha256", payload.to_owned()),
+    ]);
     if let Some(token) = &keys.security_token {
-        headers.push(pair("x-acs-accesskey-id", keys.access_key_id.as_str()));
-        headers.push(pair("x-acs-security-token", token.expose()));
+        headers.push(("x-acs-accesskey-id", keys.access_key_id.clone()));
+        headers.push(("x-acs-security-token", token.expose().to_owned()));
     }
     let signed = v3::signed_headers(&headers);
     let query = sign::canonical_query(call.params);
-    let canonical = v3::canonical_of("POST", "/", &query, &headers, &signed, &payload);
+    let canonical = v3::canonical_of("POST", "/", &query, &headers, &signed, payload);
     let string_to_sign = v3::string_to_sign(&canonical);
     let signature = v3::signature(keys.access_key_secret.expose(), &string_to_sign);
     let authorization = v3::authorization(&keys.access_key_id, &signed, &signature);
-    let redactor = redactor(keys, call.params, &signature);
-    headers.push(pair("authorization", authorization));
+    let redactor = redactor(by, call.params, &signature);
+    headers.push(("authorization", authorization));
     let mark = if query.is_empty() { "" } else { "?" };
     Prepared {
         method: "POST",
@@ -186,7 +203,7 @@ impl Prepared {
     /// The request for people. The command line is complete but for the masked words.
     pub fn shown(&self) -> Shown {
         let mask = |text: &str| self.redactor.mask(text);
-        let headers: Pairs = self.headers.iter().map(|(name, value)| (name.clone(), mask(value))).collect();
+        let headers: Pairs = self.headers.iter().map(|(name, value)| pair(name, mask(value))).collect();
         let (url, body) = (mask(&self.url), mask(&self.body));
         let mut curl = format!("curl -sS -X {} {}", self.method, quoted(&url));
         for (name, value) in &headers {
@@ -236,6 +253,7 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::aliyun::redact::forms_of;
     use crate::secret::Secret;
 
     fn prepared(signature: Signature, endpoint: &str, token: Option<&str>) -> Prepared {
@@ -245,14 +263,16 @@ mod tests {
             security_token: token.map(Secret::new),
         };
         let params = [
-            pair("RegionId", "cn-shanghai"),
-            pair("SmartAGId", "sag-test0000000001"),
-            pair("UserNames.1", "o'n $(e) 张"),
+            ("RegionId", "cn-shanghai"),
+            ("SmartAGId", "sag-test0000000001"),
+            ("UserNames.1", "o'n $(e) 张"),
         ];
         let at = "2026-01-02T03:04:05.678Z".parse().unwrap();
         let action = "DescribeUserOnlineClientStatistics";
         let call = Call { version: VERSION, action, params: &params, at, nonce: "nonce" };
-        prepare(signature, &Endpoint::parse(endpoint).unwrap(), &keys, call)
+        let forms = Arc::new(forms_of(&keys));
+        let by = Signer { keys: &keys, forms: &forms };
+        prepare(signature, &Endpoint::parse(endpoint).unwrap(), by, call)
     }
 
     #[test]
@@ -277,14 +297,15 @@ mod tests {
             access_key_secret: Secret::new("secret"),
             security_token: None,
         };
-        let params =
-            [pair("UserName", "alice"), pair("Password", "canary/+1"), pair("NewPassword", "canary")];
+        let params = [("UserName", "alice"), ("Password", "canary/+1"), ("NewPassword", "canary")];
+        let forms = Arc::new(forms_of(&keys));
         let at = "2026-01-02T03:04:05Z".parse().unwrap();
         for signature in [Signature::V1, Signature::V3] {
             let action = "CreateSmartAccessGatewayClientUser";
             let call = Call { version: VERSION, action, params: &params, at, nonce: "nonce" };
             let endpoint = Endpoint::parse("https://sag.example.com").unwrap();
-            let shown = format!("{:?}", prepare(signature, &endpoint, &keys, call).shown());
+            let by = Signer { keys: &keys, forms: &forms };
+            let shown = format!("{:?}", prepare(signature, &endpoint, by, call).shown());
             assert!(shown.contains("Password") && !shown.contains("canary"), "{shown}");
         }
     }

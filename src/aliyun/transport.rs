@@ -8,11 +8,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::dns::Resolve;
+use reqwest::header::HeaderMap;
 use reqwest::{Certificate, redirect};
 use url::Url;
 
 use super::request::Prepared;
-use super::sign::Pairs;
 use crate::engine::reading::{Fault, FaultClass};
 use crate::net::{self, Resolver};
 
@@ -55,15 +55,14 @@ pub enum OpenError {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Answer {
     pub status: u16,
-    pub headers: Pairs,
+    pub headers: HeaderMap,
     pub body: Vec<u8>,
 }
 
 impl Answer {
-    /// The first header of that name.
+    /// The first header of that name, where it is text.
     pub fn header(&self, name: &str) -> Option<&str> {
-        let found = self.headers.iter().find(|(other, _)| other.eq_ignore_ascii_case(name));
-        found.map(|(_, value)| value.as_str())
+        std::str::from_utf8(self.headers.get(name)?.as_bytes()).ok()
     }
 }
 
@@ -113,15 +112,13 @@ impl Transport {
         let method = reqwest::Method::from_bytes(request.method.as_bytes()).unwrap_or(reqwest::Method::POST);
         let mut builder = self.http.request(method, &request.url).timeout(self.timeout.min(at_most));
         // `host` is the URL's own; anything else would be signed for one place and sent to another.
-        for (name, value) in request.headers.iter().filter(|(name, _)| name != "host") {
-            builder = builder.header(name, value);
+        for (name, value) in request.headers.iter().filter(|(name, _)| *name != "host") {
+            builder = builder.header(*name, value);
         }
         let builder = builder.header("accept", "application/json").header("accept-encoding", "identity");
         let sent = builder.body(request.body.clone()).send().await;
         let mut reply = sent.map_err(|error| fault(&error))?;
-        let text =
-            |value: &reqwest::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-        let headers: Pairs = reply.headers().iter().map(|(n, v)| (n.to_string(), text(v))).collect();
+        let headers = std::mem::take(reply.headers_mut());
         let length = reply.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
         let body = Vec::with_capacity(length.min(LONGEST));
         let mut answer = Answer { status: reply.status().as_u16(), headers, body };
@@ -232,7 +229,7 @@ mod tests {
         Prepared {
             method: "POST",
             url: "http://smartag.test/".to_owned(),
-            headers: Pairs::new(),
+            headers: Vec::new(),
             body: String::new(),
             canonical: String::new(),
             string_to_sign: String::new(),

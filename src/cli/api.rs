@@ -257,8 +257,8 @@ fn trouble(request: &Prepared, answer: &Result<Answer, Fault>) -> Option<Trouble
 fn reply(request: &Prepared, answer: &Answer) -> Reply {
     let mut headers: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in &answer.headers {
-        let value = request.mask(value);
-        headers.entry(name.clone()).and_modify(|all| *all = format!("{all}, {value}")).or_insert(value);
+        let value = request.mask(&String::from_utf8_lossy(value.as_bytes()));
+        headers.entry(name.to_string()).and_modify(|all| *all = format!("{all}, {value}")).or_insert(value);
     }
     let body = request.mask(&String::from_utf8_lossy(&answer.body));
     let body = serde_json::from_str(&body).unwrap_or(Value::String(body));

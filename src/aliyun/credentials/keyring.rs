@@ -12,9 +12,11 @@ use std::time::Duration;
 use super::obtain::{self, INSTANCE, Obtained, Search};
 use super::{Credentials, CredentialsError, Provider, Surroundings};
 use crate::aliyun::client::Deadline;
+use crate::aliyun::redact;
 use crate::aliyun::transport::broken;
 use crate::engine::reading::Fault;
 use crate::engine::time::{Span, Time};
+use crate::secret::Forms;
 
 /// Keys with less time left are refreshed.
 const STALE: Span = Span::from_mins(15);
@@ -29,6 +31,8 @@ const LONGEST: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub struct Held {
     pub keys: Credentials,
+    /// What must not be shown of them.
+    pub(in crate::aliyun) forms: Arc<Forms>,
     /// Who gave them, with the shortened id.
     pub origin: String,
     /// None: they are not known to expire.
@@ -66,7 +70,8 @@ enum Look {
 impl Held {
     fn new(found: Obtained, now: Time) -> Self {
         let origin = found.told();
-        Self { keys: found.keys, origin, expires: found.expires, fetched: now }
+        let forms = Arc::new(redact::forms_of(&found.keys));
+        Self { keys: found.keys, forms, origin, expires: found.expires, fetched: now }
     }
 
     fn holds(&self, now: Time) -> bool {

@@ -13,8 +13,7 @@ use super::temporary::{self, Temporary};
 use crate::aliyun::client::Deadline;
 use crate::aliyun::endpoint::is_loopback;
 use crate::aliyun::redact::Redactor;
-use crate::aliyun::request::Prepared;
-use crate::aliyun::sign::Pairs;
+use crate::aliyun::request::{Headers, Prepared};
 use crate::aliyun::transport::{Answer, Options, Transport, broken};
 use crate::engine::reading::Fault;
 use crate::secret::Secret;
@@ -38,22 +37,21 @@ fn open(https: bool, timeout: Duration) -> Result<Transport, Fault> {
     Transport::open(&options, https).map_err(|error| broken("tls", error.to_string()))
 }
 
-fn request(method: &'static str, url: String, headers: Pairs) -> Prepared {
-    let secrets: Vec<String> =
-        headers.iter().filter(|(name, _)| name == TOKEN).map(|(_, value)| value.clone()).collect();
-    let redactor = Redactor::new(secrets.iter().map(String::as_str));
+fn request(method: &'static str, url: String, headers: Headers) -> Prepared {
+    let secrets = headers.iter().filter(|(name, _)| *name == TOKEN).map(|(_, value)| value.as_str());
+    let redactor = Redactor::new(secrets);
     let (canonical, string_to_sign) = (String::new(), String::new());
     Prepared { method, url, headers, body: String::new(), canonical, string_to_sign, redactor }
 }
 
 impl Server<'_> {
-    async fn ask(&self, method: &'static str, path: &str, headers: Pairs) -> Result<Answer, Fault> {
+    async fn ask(&self, method: &'static str, path: &str, headers: Headers) -> Result<Answer, Fault> {
         let request = request(method, format!("{}{path}", self.base), headers);
         self.transport.send(&request, self.deadline.left()).await
     }
 
     async fn get(&self, path: &str) -> Result<Answer, Fault> {
-        let headers = self.token.iter().map(|token| (TOKEN.to_owned(), token.clone())).collect();
+        let headers = self.token.iter().map(|token| (TOKEN, token.clone())).collect();
         let answer = self.ask("GET", path, headers).await?;
         match answer.status {
             200 => Ok(answer),
@@ -63,8 +61,7 @@ impl Server<'_> {
     }
 
     async fn token(&self) -> Result<String, Fault> {
-        let answer =
-            self.ask("PUT", "/latest/api/token", vec![(TOKEN_TTL.to_owned(), TTL.to_owned())]).await?;
+        let answer = self.ask("PUT", "/latest/api/token", vec![(TOKEN_TTL, TTL.to_owned())]).await?;
         let text = String::from_utf8(answer.body).unwrap_or_default().trim().to_owned();
         if answer.status == 200 && !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic()) {
             return Ok(text);
@@ -142,7 +139,7 @@ pub(super) async fn of_uri(uri: &Secret, deadline: &Deadline) -> Result<Temporar
     };
     let transport = open(https, Duration::from_secs(10))?;
     let told = |fault: Fault| Fault { message: format!("credentials URI: {}", fault.message), ..fault };
-    let request = request("GET", url.to_string(), Pairs::new());
+    let request = request("GET", url.to_string(), Headers::new());
     let answer = transport.send(&request, deadline.left()).await.map_err(told)?;
     if answer.status != 200 {
         let status = answer.status;

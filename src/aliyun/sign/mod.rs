@@ -6,8 +6,6 @@
 pub mod v1;
 pub mod v3;
 
-use std::borrow::Borrow;
-
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// Names with values: parameters or headers, in no particular order.
@@ -22,21 +20,25 @@ pub fn encode(text: &str) -> String {
 }
 
 /// `name=value` joined by `&`: both encoded, sorted by the raw name's bytes; an empty value gives `name=`.
-pub fn canonical_query(params: &[(String, String)]) -> String {
-    canonical(params.iter())
+pub fn canonical_query<N: AsRef<str>, V: AsRef<str>>(params: &[(N, V)]) -> String {
+    canonical(params.iter().map(|(name, value)| (name.as_ref(), value.as_ref())))
 }
 
-fn canonical<'a>(params: impl Iterator<Item = &'a (String, String)>) -> String {
+fn canonical<'a>(params: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     let mut sorted: Vec<_> = params.collect();
     sorted.sort_unstable();
-    query(sorted.iter().copied())
+    joined(&sorted)
 }
 
 /// The same in the order given: a query string or form body as it goes over the wire.
-pub fn query<P: Borrow<(String, String)>>(params: impl Iterator<Item = P>) -> String {
-    let mut text = String::new();
-    for param in params {
-        let (name, value) = param.borrow();
+pub fn query<'a>(params: impl Iterator<Item = &'a (String, String)>) -> String {
+    joined(&params.map(|(name, value)| (name.as_str(), value.as_str())).collect::<Vec<_>>())
+}
+
+fn joined(params: &[(&str, &str)]) -> String {
+    let lengths = params.iter().map(|(name, value)| name.len() + value.len() + 2);
+    let mut text = String::with_capacity(lengths.sum());
+    for (name, value) in params {
         if !text.is_empty() {
             text.push('&');
         }

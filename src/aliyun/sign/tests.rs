@@ -81,6 +81,7 @@ fn every_known_answer_is_reproduced() {
         if vector["scheme"].as_str().unwrap().starts_with("V1") { check_v1(vector) } else { check_v3(vector) }
     }
     assert_eq!(vectors.len(), 10);
+    assert_eq!(v3::digest(b""), v3::DIGEST_OF_NOTHING);
 }
 
 #[test]

@@ -13,7 +13,8 @@ use super::{canonical, encode};
 /// What is signed: `METHOD&%2F&` and the encoded canonical query of all parameters of query and form body but
 /// `Signature` itself.
 pub fn string_to_sign(method: &str, params: &[(String, String)]) -> String {
-    let signed = params.iter().filter(|(name, _)| name != "Signature");
+    let params = params.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let signed = params.filter(|(name, _)| *name != "Signature");
     format!("{method}&%2F&{}", encode(&canonical(signed)))
 }
 

@@ -3,6 +3,8 @@
 //! Neighbours: `sign` for encoding, `v1` is the other one. A part of its own because which headers are signed is
 //! the sender's choice: a checker must go by the list that was sent, not by ours.
 
+use std::borrow::Cow;
+
 use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
@@ -12,17 +14,29 @@ use super::canonical_query;
 /// The name that opens the string to sign and the `Authorization` header.
 pub const ALGORITHM: &str = "ACS3-HMAC-SHA256";
 
+/// [`digest`] of no bytes: a request without a body.
+pub const DIGEST_OF_NOTHING: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
 /// Lower-case hex SHA-256: the value of `x-acs-content-sha256`.
 pub fn digest(bytes: &[u8]) -> String {
     HEXLOWER.encode(&Sha256::digest(bytes))
 }
 
 /// The names of all given headers, lower-case and sorted, joined by `;`.
-pub fn signed_headers(headers: &[(String, String)]) -> String {
-    let mut names: Vec<_> = headers.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
+pub fn signed_headers<N: AsRef<str>>(headers: &[(N, String)]) -> String {
+    let mut names: Vec<_> = headers.iter().map(|(name, _)| lower(name.as_ref())).collect();
     names.sort_unstable();
     names.dedup();
     names.join(";")
+}
+
+/// In lower case; most are.
+fn lower(name: &str) -> Cow<'_, str> {
+    if name.bytes().any(|b| b.is_ascii_uppercase()) {
+        Cow::Owned(name.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(name)
+    }
 }
 
 /// The six parts joined by line feeds. `signed_headers` is the list as sent; a header it names and `headers` lacks
@@ -40,22 +54,27 @@ pub fn canonical_request(
 }
 
 /// The same of a query that is canonical already.
-pub(in crate::aliyun) fn canonical_of(
+pub(in crate::aliyun) fn canonical_of<N: AsRef<str>>(
     method: &str,
     path: &str,
     query: &str,
-    headers: &[(String, String)],
+    headers: &[(N, String)],
     signed_headers: &str,
     payload: &str,
 ) -> String {
-    let mut names: Vec<_> = signed_headers.split(';').map(str::to_ascii_lowercase).collect();
+    let mut names: Vec<_> = signed_headers.split(';').map(lower).collect();
     names.sort_unstable();
-    let mut lines = String::new();
+    let (mut lines, mut values) = (String::new(), Vec::new());
     for name in &names {
-        let same = headers.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name));
-        let mut values: Vec<_> = same.map(|(_, value)| value.trim()).collect();
+        let same = headers.iter().filter(|(other, _)| other.as_ref().eq_ignore_ascii_case(name));
+        values.clear();
+        values.extend(same.map(|(_, value)| value.trim()));
         values.sort_unstable();
-        lines.extend([name.as_str(), ":", values.join(",").as_str(), "\n"]);
+        lines.extend([name, ":"]);
+        for (n, value) in values.iter().enumerate() {
+            lines.extend([if n == 0 { "" } else { "," }, value]);
+        }
+        lines.push('\n');
     }
     format!("{method}\n{path}\n{query}\n{lines}\n{signed_headers}\n{payload}")
 }

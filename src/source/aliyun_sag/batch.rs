@@ -5,9 +5,11 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::Inner;
+use super::fetch::BATCH;
 use crate::aliyun::wire::{self, Entry};
 use crate::aliyun::{Deadline, codes};
 use crate::engine::names::Asked;
@@ -19,6 +21,13 @@ pub(super) const MOST_EXTRA_CALLS: u32 = 100;
 
 /// Odd names of one poll that are kept to be told of.
 pub(super) const MOST_ODD: usize = 5;
+
+/// The parameters' names for the users of a batch, in the order in which they are signed.
+static NUMBERED: LazyLock<Vec<(String, usize)>> = LazyLock::new(|| {
+    let mut all: Vec<_> = (0..BATCH).map(|n| (format!("UserNames.{}", n + 1), n)).collect();
+    all.sort_unstable();
+    all
+});
 
 /// What a batch brought: parallel to its users, with the batch's own replies.
 #[derive(Debug, Default)]
@@ -116,10 +125,10 @@ impl Asking<'_> {
     }
 
     async fn ask(&mut self, range: Range<usize>) -> Came {
-        let mut params = self.inner.params();
-        params.reserve(range.len());
-        let names = range.clone().map(|at| self.name(at).to_owned());
-        params.extend((1..).zip(names).map(|(n, name)| (format!("UserNames.{n}"), name)));
+        let mut params = Vec::with_capacity(2 + range.len());
+        params.extend([("RegionId", self.inner.region.as_str()), ("SmartAGId", &self.inner.instance)]);
+        let numbered = NUMBERED.iter().filter(|(_, n)| *n < range.len());
+        params.extend(numbered.map(|(numbered, n)| (numbered.as_str(), self.name(range.start + n))));
         let action = "DescribeUserOnlineClientStatistics";
         let read = |body: &[u8]| {
             let (envelope, entries) = wire::statistics(body)?;
