@@ -140,6 +140,7 @@ pub(crate) fn commit(
         failed: Vec::new(),
         keyframe,
         evidence: Vec::new(),
+        moves: Vec::new(),
         memory: memory.clone(),
         checkpoint: None,
         roster: None,

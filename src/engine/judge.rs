@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::alert::{self, Facts, Happening, Moment, Outline, Step};
+use super::alert::{self, Facts, Happening, Moment, Move, Outline, Step};
 use super::event::{Event, EventReading};
-use super::outcome::{Alert, Outcome, PollRow, State};
+use super::outcome::{Alert, Outcome, PollRow, State, WRITTEN_WITHIN};
 use super::own::{self, SourceFacts};
 use super::own_alerts::{self, told};
 use super::past::Column;
@@ -36,10 +36,10 @@ pub fn judge(watch: &mut Watch, poll: Poll, now: Time) -> Outcome {
     let (changes, failed) = take_readings(watch, &poll.readings, &turned);
     watch.observe(&turned, poll.readings.len(), watch.memory.clock, poll.seq, usable);
 
-    let mut pass = Pass { watch, poll: &poll, outcome: Outcome::default(), evidence: Vec::new() };
+    let mut pass = Pass::of(watch, &poll);
     pass.rules(&turned);
     pass.own(usable);
-    let Pass { outcome, mut evidence, .. } = pass;
+    let Pass { outcome, mut evidence, moves, .. } = pass;
 
     evidence.sort_unstable();
     evidence.dedup();
@@ -56,9 +56,19 @@ pub fn judge(watch: &mut Watch, poll: Poll, now: Time) -> Outcome {
     let due = poll.seq.is_multiple_of(CHECKPOINT_EVERY) || roster.is_some();
     let checkpoint = due.then(|| watch.checkpoint());
     let memory = watch.memory.clone();
-    let clients = Vec::new();
-    let row =
-        PollRow { poll, new_names, changes, failed, keyframe, evidence, memory, checkpoint, roster, clients };
+    let row = PollRow {
+        poll,
+        new_names,
+        changes,
+        failed,
+        keyframe,
+        evidence,
+        moves,
+        memory,
+        checkpoint,
+        roster,
+        clients: Vec::new(),
+    };
     Outcome { now, poll: Some(row), ..outcome }
 }
 
@@ -72,7 +82,7 @@ pub(super) fn judge_past(watch: &mut Watch, poll: &Poll, column: &Column, usable
     // A name without any reading yet was not polled, as in a live poll.
     let len = column.len().max(watch.names.len());
     watch.observe(column.turned(), len, watch.memory.clock, poll.seq, usable);
-    let mut pass = Pass { watch, poll, outcome: Outcome::default(), evidence: Vec::new() };
+    let mut pass = Pass::of(watch, poll);
     pass.rules(column.turned());
     pass.outcome.events
 }
@@ -138,13 +148,28 @@ struct Pass<'a> {
     poll: &'a Poll,
     outcome: Outcome,
     evidence: Vec<u32>,
+    moves: Vec<(String, Vec<Move>)>,
 }
 
-impl Pass<'_> {
+/// What a poll made of an alert.
+enum Change {
+    None,
+    Moved(Move),
+    Whole,
+}
+
+impl<'a> Pass<'a> {
+    fn of(watch: &'a mut Watch, poll: &'a Poll) -> Self {
+        Self { watch, poll, outcome: Outcome::default(), evidence: Vec::new(), moves: Vec::new() }
+    }
+
     /// All rules, one after the other.
     fn rules(&mut self, turned: &[(u32, Reading)]) {
         let mut plans = std::mem::take(&mut self.watch.plans);
         for plan in &mut plans {
+            if self.watch.recorded {
+                self.moves.push((plan.rule.name.clone(), Vec::new()));
+            }
             let found = verdict::of(self.watch, plan, self.poll, turned);
             // Out of the plan while they are stepped where they lie, because a step asks the plan.
             let mut alerts = std::mem::take(&mut plan.alerts);
@@ -152,8 +177,23 @@ impl Pass<'_> {
                 self.advance(plan, &mut alerts, index, judged);
             }
             plan.alerts = alerts;
+            self.moves.pop_if(|(_, moves)| moves.is_empty());
+            self.write_stale(plan);
         }
         self.watch.plans = plans;
+    }
+
+    /// Writes whole what moved since it was, a share of it at each poll.
+    fn write_stale(&mut self, plan: &mut Plan) {
+        if !self.watch.recorded {
+            return;
+        }
+        let due = u32::try_from(self.poll.seq % WRITTEN_WITHIN).unwrap_or(0);
+        for index in plan.stale.take(due) {
+            if let Some(alert) = plan.alerts.get(&index) {
+                self.outcome.alerts.push((self.watch.key(plan, index), alert.clone()));
+            }
+        }
     }
 
     /// One verdict for one subject: steps its alert, and notes what is to be written.
@@ -163,23 +203,28 @@ impl Pass<'_> {
             Some(alert) => (alert, true),
             None => (&mut fresh, false),
         };
-        let moved = self.take(plan, index, judged, alert, kept);
-        if moved {
-            plan.follow(index, alert);
-            if self.watch.recorded {
-                self.outcome.alerts.push((self.watch.key(plan, index), alert.clone()));
+        match self.take(plan, index, judged, alert, kept) {
+            Change::None => return,
+            Change::Moved(one) => {
+                plan.stale.insert(index);
+                return self.moves.last_mut().into_iter().for_each(|(_, moves)| moves.push(one));
             }
+            Change::Whole => plan.follow(index, alert),
         }
-        let blank = moved && alert::is_blank(alert);
+        plan.stale.remove(index);
+        if self.watch.recorded {
+            self.outcome.alerts.push((self.watch.key(plan, index), alert.clone()));
+        }
+        let blank = alert::is_blank(alert);
         if kept && blank {
             alerts.remove(&index);
-        } else if moved && !kept && !blank {
+        } else if !kept && !blank {
             alerts.insert(index, fresh);
         }
     }
 
-    /// Steps an alert where it lies; `kept` is whether it was there before. Gives whether anything of it changed.
-    fn take(&mut self, plan: &Plan, index: u32, judged: Judged, alert: &mut Alert, kept: bool) -> bool {
+    /// Steps an alert where it lies; `kept` is whether it was there before.
+    fn take(&mut self, plan: &Plan, index: u32, judged: Judged, alert: &mut Alert, kept: bool) -> Change {
         // How long ago the subject of an alert that is kept was last known.
         let last = if kept { plan.known_before(index, &self.watch.signals) } else { None };
         let reading = plan.reading(index, &self.watch.signals);
@@ -188,7 +233,7 @@ impl Pass<'_> {
         let hole = plan.known(reading) && gap > plan.max_gap;
         let moment = Moment { at: self.poll.at, clock, seq: self.poll.seq, hole };
         if kept && unmoved(plan, alert, reading, judged, &moment) {
-            return false;
+            return Change::None;
         }
         let before = alert::outline(alert);
         let step = step(plan, alert, judged, &moment);
@@ -204,7 +249,14 @@ impl Pass<'_> {
             let event = tell(self.watch, plan, index, alert, step.into(), self.poll.at);
             self.outcome.tell(event, told);
         }
-        alert::outline(alert) != before
+        let after = alert::outline(alert);
+        if after == before {
+            return Change::None;
+        }
+        // What comes to rest is written whole, so that what rests needs no moves.
+        let goes_on = kept && self.watch.recorded && plan.per_user() && !alert::rests(alert);
+        let moved = goes_on.then(|| Move::between(&before, &after, alert, index, &moment)).flatten();
+        moved.map_or(Change::Whole, Change::Moved)
     }
 
     /// Values, the trail of deciding readings and what evidence must be kept.

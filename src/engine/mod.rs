@@ -33,6 +33,7 @@ pub mod roster;
 pub mod rule;
 pub mod schedule;
 pub mod signals;
+mod stale;
 pub mod tend;
 pub mod time;
 pub mod timeline;

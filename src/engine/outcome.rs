@@ -5,7 +5,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::event::{Event, EventReading, Finding, Limit, OnlineClient, Severity, Subject, Value};
+use super::alert::Move;
+use super::event::{
+    Event, EventReading, Finding, Limit, OnlineClient, Severity, Subject, SubjectKind, Value,
+};
 use super::names::NewNames;
 use super::reading::{Poll, Reading, RequestId};
 use super::roster::Listed;
@@ -140,7 +143,7 @@ pub struct SourceMemory {
 pub struct Outcome {
     pub now: Time,
     pub poll: Option<PollRow>,
-    /// New states; the store replaces the row of each key.
+    /// New states; the store replaces the row of each key. Those that only moved are in the poll's row.
     pub alerts: Vec<(AlertKey, Alert)>,
     pub events: Vec<Event>,
     /// For each event the channels it is told to, as the notifications are planned; not written.
@@ -166,7 +169,13 @@ impl Outcome {
     }
 
     /// Puts what was decided just before, at the same moment, before this.
-    pub fn prepend(&mut self, before: Self) {
+    pub fn prepend(&mut self, mut before: Self) {
+        // What is written whole with a poll is as the poll left it.
+        if let Some(row) = &self.poll {
+            for (key, alert) in &mut before.alerts {
+                row.move_on(key, alert);
+            }
+        }
         let mut after = std::mem::replace(self, before);
         (self.now, self.poll) = (after.now, after.poll.take());
         self.append(after);
@@ -177,6 +186,9 @@ impl Outcome {
         self.poll.is_none() && self.alerts.is_empty() && self.events.is_empty() && self.acts.is_empty()
     }
 }
+
+/// An alert that moved is written whole at one of so many polls, the first of which moved it.
+pub const WRITTEN_WITHIN: u64 = 64;
 
 /// A poll as the store takes it.
 #[derive(Clone, PartialEq, Debug)]
@@ -193,6 +205,9 @@ pub struct PollRow {
     pub keyframe: Option<Vec<Reading>>,
     /// Slots a breach rests on: the `RequestId` of their batch is kept as long as events are.
     pub evidence: Vec<u32>,
+    /// By rule, the alerts of users that go on though something of them changed, ascending by slot. Each of them is
+    /// written whole within [`WRITTEN_WITHIN`] polls; until then these are needed.
+    pub moves: Vec<(String, Vec<Move>)>,
     pub memory: SourceMemory,
     /// Encoded signals, now and then, so that a restart need not read all history.
     pub checkpoint: Option<Vec<u8>>,
@@ -200,6 +215,22 @@ pub struct PollRow {
     pub roster: Option<Vec<Listed>>,
     /// Connections of suspected users by slot, ascending, as the vendor listed them after the poll.
     pub clients: Vec<(u32, Vec<OnlineClient>)>,
+}
+
+impl PollRow {
+    /// Moves an alert, as it was before the poll, if the poll moved it. An alert that is written whole with the poll has
+    /// been moved already.
+    pub fn move_on(&self, key: &AlertKey, alert: &mut Alert) {
+        let of_rule = self.moves.iter().find(|(rule, _)| *rule == key.rule);
+        let Some((_, moves)) = of_rule.filter(|_| key.source.as_ref() == Some(&self.poll.source)) else {
+            return;
+        };
+        let slot = self.new_names.names.slot(&key.subject.name);
+        let Some(slot) = slot.filter(|_| key.subject.kind == SubjectKind::User) else { return };
+        if let Ok(at) = moves.binary_search_by_key(&slot, |one| one.slot) {
+            moves[at].apply(alert, self.poll.seq, self.poll.at, self.poll.batch(slot));
+        }
+    }
 }
 
 /// What an operator asks for.

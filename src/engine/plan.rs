@@ -16,6 +16,7 @@ use super::peers::Peers;
 use super::reading::{Kind, Reading};
 use super::rule::{AbsentMeans, Mode, Per, Rule};
 use super::signals::{Needs, Signals, Totals, Track};
+use super::stale::Stale;
 use super::time::{Span, Time};
 use super::usual::Usual;
 use super::watch::Setup;
@@ -34,6 +35,8 @@ pub struct Plan {
     pub(super) due: Due,
     /// Subjects whose alert is under way: they are looked at at every poll.
     pub(super) open: BTreeSet<u32>,
+    /// Subjects whose alert moved since it was written whole.
+    pub(super) stale: Stale,
     /// By subject index: the slot of a user, or the number of a group.
     pub(super) alerts: BTreeMap<u32, Alert>,
 }
@@ -79,8 +82,8 @@ impl Plan {
         let signals = rule.signals();
         let (peers, due) = (Peers::new(&signals), Due::new());
         let usual = Usual::default();
-        let (open, alerts) = (BTreeSet::new(), BTreeMap::new());
-        Self { rule: Arc::clone(rule), max_gap, subjects, peers, usual, signals, due, open, alerts }
+        let (open, stale, alerts) = (BTreeSet::new(), Stale::default(), BTreeMap::new());
+        Self { rule: Arc::clone(rule), max_gap, subjects, peers, usual, signals, due, open, stale, alerts }
     }
 
     /// The plan of the same rule over other members than `old` had: its alerts go on, and so do its groups, in their
@@ -101,7 +104,7 @@ impl Plan {
             new.totals = old.totals;
         }
         self.usual = old.usual;
-        (self.alerts, self.open) = (old.alerts, old.open);
+        (self.alerts, self.open, self.stale) = (old.alerts, old.open, old.stale);
         self
     }
 
@@ -197,6 +200,8 @@ impl Plan {
 
     pub(super) fn put(&mut self, index: u32, alert: Alert) {
         self.follow(index, &alert);
+        // What the store has of it may be older.
+        self.stale.insert(index);
         if alert::is_blank(&alert) {
             self.alerts.remove(&index);
         } else {

@@ -1,12 +1,13 @@
 //! Alerts: the state of each rule × subject as it was left.
 //!
-//! Neighbours: `commit` replaces rows, the agent loads them at start, `episodes` keeps what outlives them. A part of
+//! Neighbours: `commit` replaces rows, `moves` has what changed since, the agent loads them, `episodes` keeps what outlives them. A part of
 //! its own because a restart must find every state, and a quiet fleet must not keep a row for everybody.
 
 use rusqlite::{Connection, params};
 
 use super::error::StoreError;
 use super::events::word;
+use super::moves::{self, Written};
 use super::{Pending, Reader, Store};
 use crate::engine::event::Subject;
 use crate::engine::outcome::{Alert, AlertKey, State};
@@ -20,37 +21,47 @@ pub(super) fn put(c: &Connection, key: &AlertKey, alert: &Alert) -> Result<(), S
         return Ok(());
     }
     let episode = alert.episode.as_ref().map(|e| &e.id);
+    // A poll's own number is there before its alerts.
     let mut upsert = c.prepare_cached(
-        "INSERT INTO alert (rule, source, kind, subject, state, episode, alert) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-         ON CONFLICT (rule, source, kind, subject)
-         DO UPDATE SET state = excluded.state, episode = excluded.episode, alert = excluded.alert",
+        "INSERT INTO alert (rule, source, kind, subject, state, episode, alert, seq) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7,
+            coalesce((SELECT last_seq FROM source WHERE name = ?2), 0))
+         ON CONFLICT (rule, source, kind, subject) DO UPDATE
+            SET state = excluded.state, episode = excluded.episode, alert = excluded.alert, seq = excluded.seq",
     )?;
     let json = serde_json::to_string(alert)?;
     upsert.execute(params![key.rule, source, kind, key.subject.name, word(&alert.state)?, episode, json])?;
     Ok(())
 }
 
+/// The alerts that `filter` chooses, as the last poll left them.
 pub(super) fn load(
     c: &Connection,
     filter: &str,
     value: &[&str],
 ) -> Result<Vec<(AlertKey, Alert)>, StoreError> {
-    let query =
-        format!("SELECT rule, source, kind, subject, alert FROM alert {filter} ORDER BY rule, source, id");
+    let query = format!(
+        "SELECT rule, source, kind, subject, alert, seq FROM alert {filter} ORDER BY rule, source, id"
+    );
     let mut query = c.prepare_cached(&query)?;
     let mut rows = query.query(rusqlite::params_from_iter(value))?;
-    let mut alerts = Vec::new();
+    let mut alerts: Vec<Written> = Vec::new();
     while let Some(row) = rows.next()? {
         let (source, kind): (String, String) = (row.get(1)?, row.get(2)?);
         let subject = Subject { kind: serde_json::from_value(kind.into())?, name: row.get(3)? };
         let source = if source.is_empty() { None } else { Some(source) };
         let key = AlertKey { rule: row.get(0)?, source, subject };
-        let alert = serde_json::from_str(&row.get::<_, String>(4)?).map_err(|error| {
-            StoreError::unreadable(format!("the alert of rule {} for {}", key.rule, key.subject.name), error)
-        })?;
-        alerts.push((key, alert));
+        let alert = serde_json::from_str(row.get_ref(4)?.as_str().map_err(rusqlite::Error::from)?).map_err(
+            |error| {
+                StoreError::unreadable(
+                    format!("the alert of rule {} for {}", key.rule, key.subject.name),
+                    error,
+                )
+            },
+        )?;
+        alerts.push(Written { key, alert, seq: row.get::<_, i64>(5)?.cast_unsigned() });
     }
-    Ok(alerts)
+    moves::go_on(c, &mut alerts)?;
+    Ok(alerts.into_iter().map(|Written { key, alert, .. }| (key, alert)).collect())
 }
 
 fn of(c: &Connection, source: Option<&str>) -> Result<Vec<(AlertKey, Alert)>, StoreError> {

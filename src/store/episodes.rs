@@ -3,6 +3,8 @@
 //! Neighbours: `commit` keeps rows in step with alerts and events; commands list and show them. A part of its own
 //! because an alert's row moves on to its next episode, and an episode's must stay.
 
+use std::collections::HashMap;
+
 use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, Row, params};
 use serde::Serialize;
@@ -177,7 +179,32 @@ fn select(c: &Connection, condition: &str, values: &[Sql]) -> Result<Vec<Episode
     while let Some(row) = rows.next()? {
         found.push(read(row)?);
     }
+    go_on(c, &mut found)?;
     Ok(found)
+}
+
+/// What polls changed of open episodes since their rows were written is in their alerts.
+fn go_on(c: &Connection, rows: &mut [EpisodeRow]) -> Result<(), StoreError> {
+    let open = |row: &&mut EpisodeRow| matches!(row.state, State::Firing | State::Recovering);
+    let mut open: Vec<&mut EpisodeRow> = rows.iter_mut().filter(open).collect();
+    let alerts = match &open[..] {
+        [] => return Ok(()),
+        [one] => {
+            let filter = "WHERE rule = ?1 AND source = ?2 AND kind = ?3 AND subject = ?4";
+            let (source, kind) = (one.source.as_deref().unwrap_or(""), word(&one.subject.kind)?);
+            alerts::load(c, filter, &[&one.rule, source, &kind, &one.subject.name])?
+        }
+        _ => alerts::load(c, "WHERE state IN ('firing', 'recovering')", &[])?,
+    };
+    let alerts =
+        alerts.into_iter().filter_map(|(_, alert)| Some((alert.episode?.id, (alert.value, alert.blind))));
+    let mut alerts: HashMap<String, (Option<Value>, Span)> = alerts.collect();
+    for row in &mut open {
+        if let Some((value, blind)) = row.episode.as_ref().and_then(|id| alerts.remove(id)) {
+            (row.value, row.blind) = (value.or(row.value), blind);
+        }
+    }
+    Ok(())
 }
 
 fn list(c: &Connection, filter: &EpisodeFilter) -> Result<Vec<EpisodeRow>, StoreError> {

@@ -7,6 +7,7 @@
 
 mod acts;
 mod alerts;
+mod answers;
 mod backup;
 mod chain;
 mod channels;
@@ -25,6 +26,7 @@ mod fate;
 mod file;
 mod lock;
 mod migrate;
+mod moves;
 mod outbox;
 mod polls;
 mod retention;

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::codec::{self, Malformed};
 use super::error::StoreError;
-use super::{Reader, column, evidence, roster, source};
+use super::{Reader, column, evidence, moves, roster, source};
 use crate::engine::outcome::PollRow;
 use crate::engine::reading::{Fault, PollOutcome, Reading};
 use crate::engine::time::{Span, Time};
@@ -110,7 +110,8 @@ pub(super) fn insert(c: &Connection, row: &PollRow) -> Result<(), StoreError> {
         source::put_checkpoint(c, id, poll.seq, signals)?;
     }
     roster::insert(c, id, row)?;
-    evidence::insert(c, id, row)
+    evidence::insert(c, id, row)?;
+    moves::insert(c, id, row)
 }
 
 const COLUMNS: &str = "seq, at, elapsed, took, jump, skew, requests, outcome, fault, failed, changes";

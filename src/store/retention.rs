@@ -141,6 +141,10 @@ fn events(
     let evidence = "DELETE FROM evidence WHERE (source, slot, seq) IN
         (SELECT source, slot, seq FROM evidence WHERE at < ?1 LIMIT ?2)";
     delete(c, evidence, params![cut, batch], pruned, batch)?;
+    // Moves find in it what they rest on.
+    let basis = "DELETE FROM basis WHERE (source, seq) IN (SELECT source, seq FROM basis b WHERE at < ?1
+        AND NOT EXISTS (SELECT 1 FROM move m WHERE m.source = b.source AND m.seq = b.seq) LIMIT ?2)";
+    delete(c, basis, params![cut, batch], pruned, batch)?;
     let notifications = "DELETE FROM notification WHERE no IN
         (SELECT no FROM notification WHERE finished_at < ?1 LIMIT ?2)";
     pruned.notifications += delete(c, notifications, params![cut, batch], pruned, batch)?;

@@ -167,6 +167,11 @@ impl Kept {
         past: (u64, Span, Vec<Reading>, bool),
     ) {
         let row = outcome.poll.take().unwrap();
+        for (key, kept) in &mut self.alerts {
+            let mut alert = serde_json::from_str(kept).unwrap();
+            row.move_on(&serde_json::from_str(key).unwrap(), &mut alert);
+            *kept = serde_json::to_string(&alert).unwrap();
+        }
         self.names.extend(row.new_names.iter().map(str::to_owned));
         self.last.resize(self.names.len(), Reading::NOT_POLLED);
         for (slot, reading) in row.changes {

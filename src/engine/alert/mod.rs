@@ -1,15 +1,17 @@
 //! The life of an alert: a state and a verdict in, the next state and perhaps an event out.
 //!
 //! Neighbours: `judge` asks for a step at each poll, `marks` counts polls, `change` holds the steps that no verdict
-//! causes (scope, reload, operator), `record` turns a step into an event, `outline` tells if an alert moved. A part of its own because what people
-//! are told rests on this table alone, so it can be printed, and compared with a slow second telling in the tests.
+//! causes (scope, reload, operator), `record` turns a step into an event, `outline` tells if an alert moved and `moved` how. A part
+//! of its own because what people are told rests on this table alone, so it can be printed, and compared with a slow second telling in the tests.
 
 mod change;
 mod marks;
+mod moved;
 mod outline;
 mod record;
 
 pub use change::{close, left_scope, reminder_due, rule_changed, rule_removed, window_left};
+pub use moved::Move;
 pub(super) use outline::{Outline, outline};
 pub use record::{Facts, Happening, build_event, note_blind, note_value, push_trail};
 

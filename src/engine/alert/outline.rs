@@ -13,19 +13,19 @@ pub(in crate::engine) struct Outline {
     pub(in crate::engine) state: State,
     pub(in crate::engine) value: Option<Value>,
     /// Grows with every event, and nothing else changes an open episode or the rule's version.
-    step_no: u32,
+    pub(super) step_no: u32,
     /// A version is also set where there was none.
-    versioned: bool,
+    pub(super) versioned: bool,
     /// Forgotten where an alert that was closed is clear.
-    episode: bool,
-    since: Option<Stamp>,
-    held_since: Option<Stamp>,
-    marks: [u64; 3],
-    blind: Span,
+    pub(super) episode: bool,
+    pub(super) since: Option<Stamp>,
+    pub(super) held_since: Option<Stamp>,
+    pub(super) marks: [u64; 3],
+    pub(super) blind: Span,
     /// Trails grow at their end, by later readings, until they are forgotten; request ids come with readings.
-    trail: usize,
-    last: Option<Time>,
-    requests: usize,
+    pub(super) trail: usize,
+    pub(super) last: Option<Time>,
+    pub(super) requests: usize,
 }
 
 /// To be compared with that of the same alert before or after one poll.

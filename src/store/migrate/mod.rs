@@ -17,10 +17,11 @@ use crate::engine::time::Time;
 const APPLICATION_ID: i64 = 0x5365_6174;
 
 /// The steps; `user_version` counts those applied.
-pub(super) const STEPS: [&str; 3] = [
+pub(super) const STEPS: [&str; 4] = [
     include_str!("../../../migrations/0001_first.sql"),
     include_str!("../../../migrations/0002_roster.sql"),
     include_str!("../../../migrations/0003_polls.sql"),
+    include_str!("../../../migrations/0004_moves.sql"),
 ];
 
 /// The schema this release writes.

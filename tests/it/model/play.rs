@@ -339,6 +339,13 @@ impl Told {
 
     fn take(&mut self, outcome: Outcome, usable: PollOutcome) {
         self.events.extend(outcome.events.iter().cloned());
+        if let Some(row) = &outcome.poll {
+            for (key, kept) in &mut self.alerts {
+                let mut alert = serde_json::from_str(kept).unwrap();
+                row.move_on(&serde_json::from_str(key).unwrap(), &mut alert);
+                *kept = serde_json::to_string(&alert).unwrap();
+            }
+        }
         for (key, alert) in &outcome.alerts {
             self.alerts.insert(serde_json::to_string(key).unwrap(), serde_json::to_string(alert).unwrap());
         }

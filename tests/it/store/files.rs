@@ -42,7 +42,7 @@ fn a_new_database_is_private_and_marked() {
     let pragma = |name: &str| other.query_row(&format!("PRAGMA {name}"), [], |r| r.get::<_, i64>(0)).unwrap();
     assert_eq!(
         (pragma("application_id"), pragma("user_version"), pragma("auto_vacuum")),
-        (0x5365_6174, 3, 2)
+        (0x5365_6174, 4, 2)
     );
     assert_eq!(store.install_id().len(), 32);
     assert_eq!(store.reader().unwrap().install_id().unwrap(), store.install_id());

@@ -95,6 +95,7 @@ impl Timeline {
             failed,
             keyframe,
             evidence: Vec::new(),
+            moves: Vec::new(),
             memory,
             checkpoint: None,
             roster: None,
