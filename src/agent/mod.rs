@@ -12,6 +12,7 @@ mod evidence;
 mod fold;
 mod hazard;
 mod live;
+mod outage;
 mod own;
 mod roster;
 mod run;
@@ -47,7 +48,7 @@ pub struct Agent {
     /// Attempts under way.
     open: std::sync::Mutex<BTreeSet<(String, u32)>>,
     /// What `agent/storage` needs while the store cannot be asked.
-    storage: std::sync::Mutex<own::Storage>,
+    storage: std::sync::Mutex<outage::Storage>,
     /// Held by who tells that the store fails.
     telling: Mutex<()>,
     /// Ends of attempts that the store could not take yet.

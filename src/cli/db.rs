@@ -90,13 +90,14 @@ fn check(common: &Common, reader: &Reader) -> Result<Exit, Failure> {
     if common.json {
         print::json(&Report { ok, file: reader.path(), checked: &checked })?;
     } else if ok {
-        print::line(&format!("{file} is whole: pages, references, chains and readings."));
+        print::line(&format!("{file} is whole: pages, references, chains, readings and rows."));
     } else {
         let lists = [
             ("pages", &checked.integrity),
             ("references", &checked.foreign_keys),
             ("chains", &checked.chain),
             ("readings", &checked.polls),
+            ("rows", &checked.rows),
         ];
         let of_list = |(what, faults): (&'static str, &Vec<String>)| {
             faults.iter().map(|fault| vec![what.to_owned(), fault.clone()]).collect::<Vec<_>>()

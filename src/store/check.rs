@@ -6,7 +6,7 @@
 use rusqlite::Connection;
 
 use super::error::StoreError;
-use super::{Reader, chain, codec, polls, roster};
+use super::{OutboxFilter, Reader, chain, codec, polls, roster};
 
 /// What the thorough check found; each list is empty in a good database.
 #[derive(Clone, PartialEq, Eq, Debug, Default, serde::Serialize)]
@@ -18,11 +18,19 @@ pub struct Checked {
     pub chain: Vec<String>,
     /// Polls missing from their sequence, readings that do not read.
     pub polls: Vec<String>,
+    /// Of other tables, rows that the agent could not read.
+    pub rows: Vec<String>,
 }
 
 impl Checked {
     pub fn is_ok(&self) -> bool {
-        [&self.integrity, &self.foreign_keys, &self.chain, &self.polls].iter().all(|list| list.is_empty())
+        self.first().is_none()
+    }
+
+    /// One of the faults, the gravest first.
+    pub fn first(&self) -> Option<&str> {
+        let lists = [&self.integrity, &self.polls, &self.rows, &self.chain, &self.foreign_keys];
+        lists.into_iter().flatten().map(String::as_str).next()
     }
 }
 
@@ -95,7 +103,7 @@ fn readings(c: &Connection) -> Result<Vec<String>, StoreError> {
 impl Reader {
     /// The thorough check; takes a second or so per million rows.
     pub fn check(&self) -> Result<Checked, StoreError> {
-        self.run(|c| {
+        let mut checked = self.run(|c| {
             let integrity = pragma(c, "integrity_check")?;
             if !integrity.is_empty() {
                 // What stands on broken pages says nothing.
@@ -106,7 +114,28 @@ impl Reader {
                 foreign_keys: foreign_keys(c)?,
                 chain: chain::verify(c)?,
                 polls: readings(c)?,
+                rows: Vec::new(),
             })
-        })
+        })?;
+        if checked.integrity.is_empty() {
+            checked.rows = self.unread();
+        }
+        Ok(checked)
+    }
+
+    /// What a start of the agent reads, and what waits to be sent.
+    fn unread(&self) -> Vec<String> {
+        let sources = self.sources().unwrap_or_default();
+        let mut read: Vec<_> = sources.iter().map(|source| self.load_source(source).map(drop)).collect();
+        read.push(self.load_alerts(None).map(drop));
+        read.push(self.channel_health().map(drop));
+        read.push(self.outbox(&OutboxFilter::default()).map(drop));
+        let fault = |error: StoreError| {
+            if let StoreError::Unreadable { row, what, .. } = &error {
+                return format!("{row}: {what}");
+            }
+            error.to_string()
+        };
+        read.into_iter().filter_map(Result::err).map(fault).collect()
     }
 }

@@ -73,6 +73,7 @@ pub struct Store {
     path: Arc<Path>,
     install_id: Arc<str>,
     damage: Arc<OnceLock<StoreError>>,
+    lock: Lock,
 }
 
 /// The answer of a verb that runs on the writer's thread: await it, or [`wait`](Pending::wait) outside async code.
@@ -137,10 +138,10 @@ impl Store {
         let writer = Writer::new(path, connection)?;
         let damage = writer.damage();
         let writer = match fates {
-            None => WriterThread::start(writer, lock)?,
-            Some(fates) => WriterThread::rehearse(writer, lock, fates),
+            None => WriterThread::start(writer, lock.clone())?,
+            Some(fates) => WriterThread::rehearse(writer, lock.clone(), fates),
         };
-        Ok(Self { writer: Arc::new(writer), path: path.into(), install_id: install_id.into(), damage })
+        Ok(Self { writer: Arc::new(writer), path: path.into(), install_id: install_id.into(), damage, lock })
     }
 
     /// A [`Reader`] on the database at `path`, for commands; needs no running agent.

@@ -305,6 +305,8 @@ async fn a_database_that_is_damaged_while_in_use_is_told_and_ends_the_agent() {
         world.inboxes["soc"].wait(20, |posted| posted.len() == 1);
         agent.until("it is delivered", || world.outbox(false).is_empty());
         assert_eq!(world.told("soc"), "fired shared alice");
+        let copy = world.dir.path("copy.db");
+        world.reader().backup(&copy).unwrap();
         damage(&world);
         let before = std::fs::read(world.database()).unwrap();
         // What is in memory is not read again: a reload reads all.
@@ -317,6 +319,22 @@ async fn a_database_that_is_damaged_while_in_use_is_told_and_ends_the_agent() {
         let text = body(&posted[0])["data"]["text"].as_str().unwrap().to_owned();
         assert!(text.contains("put a backup") && text.contains("stops now"), "{what}: {text}");
         assert_eq!(std::fs::read(world.database()).unwrap(), before, "{what}: it is left as it was found");
-        world.leaves("nobody can look into it");
+        let (code, log) = Agent::start(&world, |_| ()).ends(STOP);
+        assert_eq!(code, Some(74), "{what}: {log}");
+        assert_eq!(world.told("soc"), "", "{what}: a start tells nobody again");
+        for name in ["seatwatch.db-wal", "seatwatch.db-shm"] {
+            // There or not: what a start refuses is closed.
+            let _ = std::fs::remove_file(world.dir.path(name));
+        }
+        std::fs::rename(&copy, world.database()).unwrap();
+        let mut agent = Agent::start(&world, |_| ());
+        world.inboxes["soc"].wait(20, |posted| posted.len() == 3);
+        agent.until("it is delivered", || world.outbox(false).is_empty());
+        agent.signal(Signal::TERM);
+        assert_eq!(agent.ends(STOP).0, Some(0), "{what}");
+        let ended = world.inboxes["soc"].take();
+        assert_eq!(story(&ended), "ended agent/storage agent", "{what}: once a backup is in its place");
+        let episode = |posted| body(posted)["data"]["events"][0]["episode"].clone();
+        assert_eq!(episode(&ended[0]), episode(&posted[0]), "{what}");
     }
 }

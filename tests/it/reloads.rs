@@ -16,7 +16,7 @@ use seatwatch::engine::time::Span;
 use crate::process::{STOP, rules, world};
 use crate::signals::Held;
 use crate::support::program::Agent;
-use crate::world::{START, World, counts, minute};
+use crate::world::{START, World, body, counts, minute};
 
 const SHARED: &str =
     "source shanghai 'alice', 'bob'\n[[rule]]\nname = 'shared'\nwhen = 'online > limit'\nlimit = 2\n";
@@ -137,4 +137,40 @@ async fn a_start_with_a_clock_far_ahead_forgets_nothing() {
     assert_eq!(world.told("soc"), "fired agent/clock shanghai");
     assert!(!world.agent().prune_once(ahead).await.unwrap(), "there is nothing more to do");
     assert_eq!(world.reader().polls("shanghai", 1).unwrap().count(), 4, "nothing is taken away");
+}
+
+/// Who was told that the database fails is told its end by whichever process sees it work again.
+#[tokio::test]
+async fn an_outage_of_the_database_ends_once_whoever_sees_its_end() {
+    let scenario = counts("alice", "1") + &counts("bob", "1");
+    let mut world = World::with_channels(&scenario, SHARED, &["mail", "soc"]).await;
+    world.live(0..1).await;
+    world.inboxes["mail"].answers(500);
+    let (file, aside) = (world.database(), world.dir.path("aside"));
+    let mut told = Vec::new();
+    for n in [1, 3, 5] {
+        std::fs::rename(&file, &aside).unwrap();
+        assert!(world.poll_of("shanghai", n).await.is_err());
+        let fired = world.inboxes["soc"].take();
+        // The first time the same process sees the end, then the next one, then the one after that.
+        let story = crate::world::story(&fired);
+        assert_eq!(story, "fired agent/storage agent", "minute {n}");
+        std::fs::rename(&aside, &file).unwrap();
+        for _ in 1..n {
+            world.restart().await;
+        }
+        world.live(n + 1..n + 2).await;
+        let ended = world.inboxes["soc"].take();
+        assert_eq!(crate::world::story(&ended), "ended agent/storage agent", "minute {n}");
+        let event = |posted| body(posted)["data"]["events"][0].clone();
+        assert_eq!(event(&fired[0])["episode"], event(&ended[0])["episode"]);
+        assert_eq!(event(&ended[0])["fired_at"], event(&fired[0])["at"]);
+        told.push(event(&fired[0])["id"].clone());
+        world.restart().await;
+        world.live(n + 1..n + 2).await;
+        assert_eq!(world.told("soc"), "", "once");
+        assert!(!world.told("mail").contains("ended"), "nobody hears the end of what never began for him");
+    }
+    told.dedup();
+    assert_eq!(told.len(), 3);
 }

@@ -176,10 +176,11 @@ fn failed_for_a_while(_: &Asked) -> Result<String, String> {
         .into_iter()
         .map(|outage| -> Box<dyn FnOnce() + Send> { Box::new(move || outage::play(outage)) });
     let mut jobs: Vec<Box<dyn FnOnce() + Send>> = outages.collect();
+    jobs.push(Box::new(outage::dies));
     jobs.push(Box::new(outage::starts_read_only));
     side_by_side(jobs.len(), jobs)?;
     Ok("a disk that is full, read-only, or broken at writes, syncs or reads for seconds: told once, nothing lost, \
-        nothing sent twice, work goes on in the same process"
+        nothing sent twice, work goes on in the same process, and who is killed meanwhile has its end told by the next"
         .to_owned())
 }
 

@@ -56,10 +56,7 @@ pub(crate) fn play(outage: Outage) {
         // What is in memory is not read: a reload reads all again.
         agent.signal(Signal::HUP);
     }
-    let told = |channel| {
-        let storage = |arrival: &Arrival| arrival.channel == channel && is_of_storage(arrival);
-        stage.arrivals().into_iter().filter(storage).count()
-    };
+    let told = |channel| told_of_storage(&stage, channel);
     agent.until("both channels are told", || CHANNELS.into_iter().all(|channel| told(channel) > 0));
     // A commit may have been under way when it began.
     let failing = Committed::read(&stage.database());
@@ -86,19 +83,56 @@ pub(crate) fn play(outage: Outage) {
     sound(&stage.database());
 }
 
+fn told_of_storage(stage: &Stage, channel: &str) -> usize {
+    let storage = |arrival: &Arrival| arrival.channel == channel && is_of_storage(arrival);
+    stage.arrivals().into_iter().filter(storage).count()
+}
+
+/// How often it was told that an outage is over: that goes through the database.
+fn told_of_its_end(stage: &Stage, channel: &str) -> usize {
+    let known = Committed::read(&stage.database());
+    let of = |arrival: &&Arrival| {
+        arrival.channel == channel && is_of_storage(arrival) && known.has("notification", &arrival.id)
+    };
+    stage.arrivals().iter().filter(of).count()
+}
+
+/// The process that told of the outage is killed before it ends: the next one tells the end, and nothing again.
+pub(crate) fn dies() {
+    let stage = Stage::new(&seconds("alice", "4"));
+    let mut agent = stage.start();
+    agent.until("alice is told of", || stage.arrivals().len() == 4 && stage.world.outbox(false).is_empty());
+    let fault = Fault::begins(&stage, agent.pid(), "pwrite64", "ENOSPC");
+    agent.until("both are told", || CHANNELS.into_iter().all(|channel| told_of_storage(&stage, channel) > 0));
+    let lock = stage.world.dir.path("seatwatch.db.lock");
+    agent.until("it is noted", || {
+        let note = std::fs::read_to_string(&lock).unwrap();
+        CHANNELS.into_iter().all(|channel| note.contains(&format!("{channel:?}")))
+    });
+    agent.signal(Signal::KILL);
+    agent.child.wait().unwrap();
+    fault.ends();
+    let agent = stage.start();
+    agent.until("the end is told", || {
+        CHANNELS.into_iter().all(|channel| told_of_its_end(&stage, channel) > 0)
+    });
+    agent.until("all is told", || stage.world.outbox(false).is_empty());
+    stop(agent);
+    for channel in CHANNELS {
+        assert_eq!(told_of_its_end(&stage, channel), 1, "{channel}");
+        assert_eq!(told_of_storage(&stage, channel), 2, "{channel}: its beginning and its end");
+    }
+    balance(&stage, 0);
+    sound(&stage.database());
+}
+
 /// In the same process: bob's alert, once and with its evidence, and one end of the outage for each who was told.
 fn recovers(stage: &Stage, agent: &Agent, outage: Outage) {
     let fired = |reader: &Reader| {
         let all = reader.episodes(&EpisodeFilter::default()).unwrap_or_default();
         all.iter().filter(|row| row.rule == RULE && row.fired_at.is_some()).count()
     };
-    let ended = |channel| {
-        let known = Committed::read(&stage.database());
-        let of = |arrival: &&Arrival| {
-            arrival.channel == channel && is_of_storage(arrival) && known.has("notification", &arrival.id)
-        };
-        stage.arrivals().iter().filter(of).count()
-    };
+    let ended = |channel| told_of_its_end(stage, channel);
     agent.until(&format!("all is told after {outage:?}"), || {
         Reader::open(&stage.database()).is_ok_and(|reader| fired(&reader) == 4)
             && stage.world.outbox(false).is_empty()

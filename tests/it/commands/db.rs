@@ -59,7 +59,7 @@ fn damage_is_told_and_has_its_exit_code() {
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     assert_eq!(
         world.run(&["db", "check"]).out,
-        "seatwatch.db is whole: pages, references, chains and readings.\n"
+        "seatwatch.db is whole: pages, references, chains, readings and rows.\n"
     );
     let copy = world.run(&["db", "backup", "broken.db"]);
     assert_eq!(copy.code, Some(0), "{}", copy.err);
