@@ -9,8 +9,10 @@ use crate::engine::lang::{self, Signal};
 use crate::engine::rule::{AbsentMeans, Hold, Rule};
 use crate::engine::time::{Span, Time};
 
-/// `usual` says nothing before it knows so much.
+/// `usual` says nothing before it knows so much: the same hour of two weeks, with the oldest one's begin.
 const USUAL_NEEDS: Span = Span::from_days(14);
+/// The hour four weeks ago is all there, whenever in its hour the poll is.
+const USUAL_COMPARES: Span = Span::from_days(29);
 
 /// What a rule is held against.
 pub(super) struct Around<'a> {
@@ -110,12 +112,16 @@ fn short_window(signal: Signal, around: &Around<'_>) -> Option<Doubt> {
 }
 
 fn short_memory(signal: Signal, around: &Around<'_>) -> Option<Doubt> {
-    let short = matches!(signal, Signal::Usual(_)) && around.readings < USUAL_NEEDS;
-    short.then(|| {
-        let message =
-            format!("{signal} needs two weeks of readings, and they are kept for {}", around.readings);
-        (message, "raise retention.readings in [agent]; it compares four weeks")
-    })
+    let kept = around.readings;
+    if !matches!(signal, Signal::Usual(_)) || kept >= USUAL_COMPARES {
+        return None;
+    }
+    let message = if kept < USUAL_NEEDS {
+        format!("{signal} has no value: it needs two weeks of readings, and they are kept for {kept}")
+    } else {
+        format!("{signal} compares fewer than four weeks: readings are kept for {kept}")
+    };
+    Some((message, "let retention.readings in [agent] be 29d or more"))
 }
 
 /// Warns of a duration that no two polls can tell from zero or from one interval.

@@ -149,12 +149,18 @@ fn spans_are_held_against_the_schedule() {
         "[[rule]]\nname = \"x\"\nwhen = \"online > 1 and peak(1m) > 2\"",
         "warning 3:24 rule \"x\".when: peak(1m) looks back less than the 5m between polls",
     );
-    let text = BASE.replace("[agent]\n", "[agent]\nretention = { readings = \"10d\" }\n");
-    let rule = "[[rule]]\nname = \"x\"\nwhen = \"online > usual(0.9)\"";
-    let warnings = parse(&format!("{text}{rule}")).unwrap().warnings;
-    let told: Vec<&str> = warnings.iter().map(|warning| warning.message.as_str()).collect();
-    assert_eq!(told, ["usual(0.9) needs two weeks of readings, and they are kept for 10d"]);
-    assert_eq!(parse(&format!("{BASE}{rule}")).unwrap().warnings, []);
+    for (kept, expect) in [
+        ("13d", Some("usual(0.9) has no value: it needs two weeks of readings, and they are kept for 13d")),
+        ("14d", Some("usual(0.9) compares fewer than four weeks: readings are kept for 14d")),
+        ("28d", Some("usual(0.9) compares fewer than four weeks: readings are kept for 28d")),
+        ("29d", None),
+    ] {
+        let text = BASE.replace("[agent]\n", &format!("[agent]\nretention = {{ readings = \"{kept}\" }}\n"));
+        let rule = "[[rule]]\nname = \"x\"\nwhen = \"online > usual(0.9)\"";
+        let warnings = parse(&format!("{text}{rule}")).unwrap().warnings;
+        let told: Vec<&str> = warnings.iter().map(|warning| warning.message.as_str()).collect();
+        assert_eq!(told, expect.as_slice(), "{kept}");
+    }
 }
 
 #[test]
