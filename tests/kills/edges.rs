@@ -139,6 +139,14 @@ pub(crate) fn backups(seed: u64) -> usize {
             sound(&copy);
         }
     }
+    // The next one takes away what they left.
+    let mut command = Command::new(env!("CARGO_BIN_EXE_seatwatch"));
+    command.arg("-c").arg(stage.world.rules_file()).args(["db", "backup", "--force"]).arg(&copy);
+    assert!(command.stdout(Stdio::null()).status().unwrap().success());
+    let names = std::fs::read_dir(&stage.world.dir.0).unwrap().map(|entry| entry.unwrap().file_name());
+    let left: Vec<_> =
+        names.filter(|name| name.to_string_lossy().starts_with(".seatwatch-backup-")).collect();
+    assert!(left.is_empty(), "{left:?}");
     stop(agent);
     before.is_in(&Committed::read(&stage.database()), "after backups that were cut off");
     sound(&stage.database());

@@ -267,6 +267,32 @@ fn a_backup_is_whole_private_and_opens() {
 }
 
 #[test]
+fn a_backup_takes_away_what_killed_ones_left_and_nothing_else() {
+    let (world, copy) = (World::new(), World::new());
+    let store = world.open();
+    let aside = |name: &str, parts: &[&str]| {
+        let path = copy.directory.path().join(format!(".seatwatch-backup-{name}"));
+        fs::create_dir(&path).unwrap();
+        parts.iter().for_each(|part| fs::write(path.join(part), "half a copy").unwrap());
+        path
+    };
+    let (dead, live) = (aside("dead", &["lock", "copy.db"]), aside("live", &["lock", "copy.db"]));
+    let (young, others) = (aside("young", &["copy.db"]), aside("others", &["lock", "a letter"]));
+    let held = fs::File::open(live.join("lock")).unwrap();
+    held.lock().unwrap();
+    fs::write(copy.directory.path().join(".seatwatch-backup-file"), "somebody's").unwrap();
+    store.reader().unwrap().backup(&copy.path()).unwrap();
+    assert!(!dead.exists());
+    assert!(live.join("copy.db").exists(), "its process lives");
+    assert!(young.join("copy.db").exists(), "its process has just made it, perhaps");
+    assert!(others.join("a letter").exists());
+    assert_eq!(fs::read_dir(copy.directory.path()).unwrap().count(), 5, "three of them, the file, the copy");
+    drop(held);
+    store.reader().unwrap().backup(&copy.path()).unwrap();
+    assert!(!live.exists());
+}
+
+#[test]
 fn acts_come_from_another_process_and_find_their_episode_by_prefix() {
     let world = World::new();
     let store = world.open();
