@@ -78,7 +78,7 @@ impl Coverage<'_> {
 
     /// The user's own limit; else the smallest that a rule over the user states.
     pub(super) fn limit(&self, slot: u32) -> Option<UserLimit> {
-        if let Some(Some(Limit { value, origin })) = self.own.get(slot as usize) {
+        if let Some(Some(Limit { value, origin, .. })) = self.own.get(slot as usize) {
             return Some(UserLimit { value: *value, origin: origin.clone(), rule: None });
         }
         let of_rules = self.rules_of(slot).filter(|rule| uses_limit(rule));
@@ -92,7 +92,7 @@ impl Coverage<'_> {
             return None;
         }
         let own = self.own.get(slot as usize).and_then(Clone::clone);
-        own.or_else(|| rule.limit.map(|value| Limit { value, origin: "rule".to_owned() }))
+        own.or_else(|| rule.limit.map(Limit::of_rule))
     }
 
     /// How many users have which limit under a rule, the most first; empty for a rule that names no limit.

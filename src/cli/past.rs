@@ -116,7 +116,12 @@ pub(super) fn set_by(config: &Config, source: &str, limit: &Limit) -> String {
     let (kind, name) = limit.origin.split_once(':').unwrap_or((&limit.origin, ""));
     let of_user = config.fleet.exceptions.iter().filter(|one| one.user == name);
     let here = |wanted: Option<&str>| of_user.clone().find(|one| one.source.as_deref() == wanted);
+    if let Some(one) = &limit.exception {
+        let (reason, owner) = (local::name(&one.reason), local::name(&one.owner));
+        return format!("an exception: {reason}; owner {owner}, until {}", one.expires);
+    }
     match kind {
+        // What an earlier release wrote down names the user alone.
         "exception" => match here(Some(source)).or_else(|| here(None)) {
             Some(one) => {
                 let (reason, owner) = (local::name(&one.reason), local::name(&one.owner));

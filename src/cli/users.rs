@@ -129,7 +129,7 @@ fn of_source(
 }
 
 fn under(coverage: &Coverage<'_>, rule: &Rule, slot: u32) -> Option<UnderRule> {
-    let Limit { value, origin } = coverage.limit_under(rule, slot)?;
+    let Limit { value, origin, .. } = coverage.limit_under(rule, slot)?;
     Some(UnderRule { rule: rule.name.clone(), value, origin })
 }
 

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use chrono::NaiveDate;
 use data_encoding::BASE32_NOPAD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -91,6 +92,25 @@ pub struct Value {
 pub struct Limit {
     pub value: u32,
     pub origin: String,
+    /// Where it is an exception's: who answers for it, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exception: Option<Box<Deviation>>,
+}
+
+/// What an `[[exception]]` of the rules file says of itself, as it was when the limit was taken from it.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Deviation {
+    pub reason: String,
+    pub owner: String,
+    /// The last day it holds, in the agent's zone.
+    pub expires: NaiveDate,
+}
+
+impl Limit {
+    /// The rule's own.
+    pub fn of_rule(value: u32) -> Self {
+        Self { value, origin: "rule".to_owned(), exception: None }
+    }
 }
 
 /// A reading as evidence shows it; `fetched_at` is when the vendor's answer arrived. Small, because thousands of alerts
@@ -336,7 +356,7 @@ mod tests {
             source: Some("shanghai".to_owned()),
             subject: subject(SubjectKind::User, "a\r\nb\u{202e}"),
             value: Some(Value { now: None, first: Some(4), peak: Some(5) }),
-            limit: Some(Limit { value: 2, origin: "rule".to_owned() }),
+            limit: Some(Limit::of_rule(2)),
             since: at,
             fired_at: Some(at),
             ended_at: Some(at + Span::from_mins(9)),

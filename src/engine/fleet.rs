@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use chrono::NaiveDate;
 use globset::GlobMatcher;
 
-use super::event::Limit;
+use super::event::{Deviation, Limit};
 use super::rule::Rule;
 
 /// A `[[group]]` of the rules file.
@@ -69,18 +69,20 @@ impl Fleet {
 
     /// The limit of the user's own: the exception's, else the smallest of the user's groups.
     pub fn own_limit(&self, source: &str, user: &str, today: NaiveDate) -> Option<Limit> {
-        let exception = self.exception(source, user, today).and_then(|e| e.limit);
-        if let Some(value) = exception {
-            return Some(Limit { value, origin: format!("exception:{user}") });
+        let exception = self.exception(source, user, today);
+        if let Some((exception, value)) = exception.and_then(|one| Some((one, one.limit?))) {
+            let Exception { reason, owner, expires, .. } = exception.clone();
+            let exception = Some(Box::new(Deviation { reason, owner, expires }));
+            return Some(Limit { value, origin: format!("exception:{user}"), exception });
         }
         let groups = self.groups_of(source, user).filter_map(|g| g.limit.map(|limit| (limit, &g.name)));
         let (value, name) = groups.min_by_key(|(limit, _)| *limit)?;
-        Some(Limit { value, origin: format!("group:{name}") })
+        Some(Limit { value, origin: format!("group:{name}"), exception: None })
     }
 
     /// The number allowed for `user` under `rule`: the user's own limit, else the rule's.
     pub fn limit(&self, rule: &Rule, source: &str, user: &str, today: NaiveDate) -> Option<Limit> {
-        let of_rule = || rule.limit.map(|value| Limit { value, origin: "rule".to_owned() });
+        let of_rule = || rule.limit.map(Limit::of_rule);
         self.own_limit(source, user, today).or_else(of_rule)
     }
 }

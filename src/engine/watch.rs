@@ -285,7 +285,7 @@ impl Watch {
         let day = self.today.unwrap_or_default();
         match plan.per_user() {
             true => self.setup.fleet.limit(&plan.rule, &self.setup.source, self.names.name(index), day),
-            false => plan.rule.limit.map(|value| Limit { value, origin: "rule".to_owned() }),
+            false => plan.rule.limit.map(Limit::of_rule),
         }
     }
 

@@ -442,15 +442,17 @@ async fn a_source_that_cannot_be_tended_holds_up_no_other() {
     world.deliver().await;
     assert_eq!(world.inboxes["soc"].take().len(), 2);
     let database = rusqlite::Connection::open(world.database()).unwrap();
-    database.execute("UPDATE alert SET alert = 'torn' WHERE source = 'beijing'", []).unwrap();
+    let stuck = "CREATE TRIGGER stuck BEFORE INSERT ON event WHEN NEW.event LIKE '%\"beijing\"%'
+                 BEGIN SELECT RAISE(ABORT, 'stuck'); END";
+    database.execute_batch(stuck).unwrap();
     drop(database);
-    assert!(world.reload(&rules).await, "so that both are read again");
     world.set(minute(6));
     world.agent().tend_once(minute(6)).await.unwrap_err();
     world.deliver().await;
     let told: Vec<_> =
         world.inboxes["soc"].take().iter().map(|posted| body(posted)["type"].clone()).collect();
     assert!(told.contains(&"alert.reminded".into()), "{told:?}");
+    rusqlite::Connection::open(world.database()).unwrap().execute_batch("DROP TRIGGER stuck").unwrap();
 }
 
 #[tokio::test]
@@ -466,6 +468,29 @@ async fn groups_and_sources_are_subjects() {
         world.told("soc"),
         "fired crowd ext\nfired seats shanghai\nended crowd ext\nended seats shanghai"
     );
+}
+
+#[tokio::test]
+async fn a_limit_of_an_exception_says_who_answers_for_it_and_why() {
+    let rules = format!(
+        "{SHARED}[[exception]]\nuser = 'alice'\nlimit = 3\nreason = 'shared terminal'\nowner = 'it-ops'\nexpires = 2027-03-31\n"
+    );
+    let world = World::new(&(counts("alice", "3 5 3") + &counts("bob", "3 3 1")), &rules).await;
+    world.live(0..3).await;
+    let deviation =
+        serde_json::json!({"reason": "shared terminal", "owner": "it-ops", "expires": "2027-03-31"});
+    let mut seen = 0;
+    let all: Vec<_> = world.inboxes["soc"].take().iter().map(body).collect();
+    for event in all.iter().flat_map(|body| body["data"]["events"].as_array().unwrap()) {
+        if event["subject"]["name"] == "alice" {
+            let limit = serde_json::json!({"value": 3, "origin": "exception:alice", "exception": deviation});
+            assert_eq!(event["limit"], limit, "{}", event["kind"]);
+            seen += 1;
+        } else {
+            assert_eq!(event["limit"], serde_json::json!({"value": 2, "origin": "rule"}));
+        }
+    }
+    assert_eq!(seen, 2, "its beginning and its end");
 }
 
 #[tokio::test]

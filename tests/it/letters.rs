@@ -43,7 +43,7 @@ fn event(kind: EventKind, user: &str) -> Event {
         source: Some("shanghai".to_owned()),
         subject: Subject { kind: SubjectKind::User, name: user.to_owned() },
         value: Some(Value { now: Some(if ended { 1 } else { 6 }), first: Some(4), peak: Some(7) }),
-        limit: Some(Limit { value: 2, origin: "group:contractors".to_owned() }),
+        limit: Some(Limit { value: 2, origin: "group:contractors".to_owned(), exception: None }),
         since: at(0),
         fired_at: Some(at(600)),
         ended_at: ended.then_some(end),

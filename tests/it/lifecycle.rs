@@ -350,7 +350,7 @@ fn a_reminder_right_after_a_restart_names_the_limit_of_the_day() {
     assert_eq!(play(&mut watch, "3", Some(0)).len(), 1, "the exception ended yesterday");
     let reminded = remind(&mut watch, START + MINUTE.times(2)).events;
     let limits: Vec<_> = reminded.iter().map(|event| event.limit.clone().unwrap()).collect();
-    assert_eq!(limits, [Limit { value: 2, origin: "rule".to_owned() }]);
+    assert_eq!(limits, [Limit::of_rule(2)]);
 }
 
 #[test]

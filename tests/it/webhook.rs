@@ -58,7 +58,7 @@ fn event(user: &str, kind: EventKind) -> Event {
         source: Some("shanghai".to_owned()),
         subject: Subject { kind: SubjectKind::User, name: user.to_owned() },
         value: Some(Value { now: Some(5), first: Some(4), peak: Some(5) }),
-        limit: Some(Limit { value: 2, origin: "rule".to_owned() }),
+        limit: Some(Limit::of_rule(2)),
         since: now(),
         fired_at: Some(now()),
         ended_at: None,

@@ -6,7 +6,7 @@
 use super::headline::{about, happened};
 use super::words::{NAME, SENTENCE, Words};
 use super::{Entry, Language, MOST_SHOWN, Section, Table, clean};
-use crate::engine::event::{Event, EventKind, EventReading, OnlineClient, SubjectKind};
+use crate::engine::event::{Deviation, Event, EventKind, EventReading, OnlineClient, SubjectKind};
 use crate::engine::own::Own;
 use crate::engine::time::Time;
 
@@ -56,12 +56,24 @@ fn numbers(words: Words, event: &Event, facts: &mut Facts) {
             Language::ZhCn => format!("{} 个，由{origin}设定", limit.value),
         };
         add(facts, words.say("Allowed", "允许"), text);
+        if let Some(exception) = &limit.exception {
+            add(facts, words.say("Exception", "例外"), deviation(words, exception));
+        }
     }
     if let Some(detail) = &event.detail {
         add(facts, words.say("Detail", "详情"), clean(detail, SENTENCE));
     }
     if !event.users.is_empty() {
         add(facts, words.say("Users", "涉及用户"), users(words, &event.users));
+    }
+}
+
+fn deviation(words: Words, exception: &Deviation) -> String {
+    let (reason, owner) = (clean(&exception.reason, SENTENCE), clean(&exception.owner, NAME));
+    let expires = exception.expires;
+    match words.language {
+        Language::En => format!("{reason}; owner {owner}, until {expires}"),
+        Language::ZhCn => format!("{reason}；负责人 {owner}，有效期至 {expires}"),
     }
 }
 

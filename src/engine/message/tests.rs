@@ -5,7 +5,7 @@ use chrono_tz::Tz;
 use super::*;
 use crate::engine::backoff::Answer;
 use crate::engine::event::{
-    EndReason, EventReading, Finding, Limit, OnlineClient, Severity, Subject, SubjectKind, Value,
+    Deviation, EndReason, EventReading, Finding, Limit, OnlineClient, Severity, Subject, SubjectKind, Value,
 };
 use crate::engine::own::{self, ChannelFacts, SourceFacts};
 use crate::engine::reading::{Fault, FaultClass, Reading};
@@ -33,7 +33,7 @@ fn event(kind: EventKind, user: &str, episode: &str) -> Event {
         source: Some("shanghai".to_owned()),
         subject: Subject { kind: SubjectKind::User, name: user.to_owned() },
         value: Some(Value { now: Some(if ended { 1 } else { 5 }), first: Some(4), peak: Some(7) }),
-        limit: Some(Limit { value: 2, origin: "group:contractors".to_owned() }),
+        limit: Some(Limit { value: 2, origin: "group:contractors".to_owned(), exception: None }),
         since: at(0),
         fired_at: Some(at(10)),
         ended_at: ended.then(|| at(75)),
@@ -188,7 +188,7 @@ fn hostile_names_are_harmless() {
             (*name).clone_into(text);
         }
         event.source = Some((*name).to_owned());
-        event.limit = Some(Limit { value: 2, origin: format!("group:{name}") });
+        event.limit = Some(Limit { value: 2, origin: format!("group:{name}"), exception: None });
         event.request_ids = vec![(*name).into()];
         event.clients = Some(vec![OnlineClient { address: (*name).to_owned(), online_since: None }]);
         (event.by, event.note) = (Some((*name).to_owned()), Some((*name).to_owned()));
@@ -295,4 +295,28 @@ fn languages_have_codes() {
         assert_eq!(Language::of_code(language.code()), Some(language));
     }
     assert_eq!(Language::of_code("fr"), None);
+}
+
+#[test]
+fn a_mail_says_whose_exception_the_limit_is() {
+    let mut fired = event(EventKind::Fired, "kiosk", "1");
+    fired.limit = Some(Limit {
+        value: 6,
+        origin: "exception:kiosk".to_owned(),
+        exception: Some(Box::new(Deviation {
+            reason: "shared terminal\u{202e}".to_owned(),
+            owner: "it-ops".to_owned(),
+            expires: "2027-03-31".parse().unwrap(),
+        })),
+    });
+    for (language, expect) in [
+        (Language::En, "shared terminal\\u{202e}; owner it-ops, until 2027-03-31"),
+        (Language::ZhCn, "shared terminal\\u{202e}；负责人 it-ops，有效期至 2027-03-31"),
+    ] {
+        let notice = notice(NoticeKind::Alert(EventKind::Fired), vec![fired.clone()]);
+        let text = compose(&notice, language, Tz::UTC).text();
+        // Wherever its lines are broken.
+        let packed = |text: &str| text.split_whitespace().collect::<String>();
+        assert!(packed(&text).contains(&packed(expect)), "{text}");
+    }
 }
