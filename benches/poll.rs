@@ -13,8 +13,8 @@ use crate::measure::{Row, child, median, peak_mib, timed};
 use crate::people::{BATCH, MINUTE, START, names, population, reply, room, rules, setup, take};
 
 /// Polls that are not counted, and that are.
-const WARM: i64 = 5;
-const MEASURED: i64 = 15;
+pub(crate) const WARM: i64 = 5;
+pub(crate) const MEASURED: i64 = 15;
 /// Signals are kept every 64 polls: the peak must have seen one of those.
 const REMEMBERED: i64 = 65;
 

@@ -23,12 +23,11 @@ use tokio::task::JoinSet;
 
 use crate::measure::{Row, child, command, median, timed};
 use crate::people::{BATCH, MINUTE, SOURCE, START, names, population, reply, rules, setup};
+use crate::poll::{MEASURED, WARM};
 
 const USERS: u32 = 100_000;
 /// Requests under way at once, as a source makes them.
 const WORKERS: usize = 4;
-const WARM: usize = 2;
-const MEASURED: usize = 7;
 
 pub(crate) fn rows() -> Vec<Row> {
     let [fetch, rest, bare] = child("wire-client", &[&USERS]);
@@ -176,8 +175,9 @@ pub(crate) fn client(args: &[String]) -> Vec<f64> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.expect("a runtime");
     let mut figures = [const { Vec::new() }; 3];
+    // The same polls as without the wire: how much there is to judge and to keep differs from one to the next.
     for n in 0..WARM + MEASURED {
-        let at = START + MINUTE.times(i64::try_from(n).expect("few polls"));
+        let at = START + MINUTE.times(n);
         let asked = watch.asked(at);
         let (fetched, fetching) = timed(|| runtime.block_on(source.fetch(&asked, at, Span::from_secs(300))));
         assert_eq!(fetched.fault, None);

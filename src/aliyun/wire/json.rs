@@ -17,6 +17,7 @@ use super::{
     whole,
 };
 use crate::engine::event::OnlineClient;
+use crate::engine::reading::MOST_ONLINE;
 
 /// Refusals write their keys in either case. A key that comes twice is refused by serde.
 #[derive(Deserialize)]
@@ -38,29 +39,75 @@ impl From<Head<'_>> for Envelope {
 
 /// The head's fields are here again: `serde(flatten)` would copy the whole reply.
 #[derive(Deserialize)]
-struct Statistics<'a> {
+#[serde(bound(deserialize = "T: Deserialize<'de>"))]
+struct Statistics<'a, T> {
     #[serde(rename = "RequestId", alias = "requestId", borrow)]
     request_id: Option<&'a RawValue>,
     #[serde(rename = "Code", alias = "code", borrow)]
     code: Option<&'a RawValue>,
     #[serde(rename = "Message", alias = "message", borrow)]
     message: Option<&'a RawValue>,
-    #[serde(rename = "UserStatistics", borrow)]
-    user_statistics: Object<List<'a>>,
+    #[serde(rename = "UserStatistics")]
+    user_statistics: Object<List<T>>,
 }
 
 #[derive(Deserialize)]
-struct List<'a> {
-    #[serde(rename = "Statistics", borrow)]
-    statistics: OneOrMany<Statistic<'a>>,
+#[serde(bound(deserialize = "T: Deserialize<'de>"))]
+struct List<T> {
+    #[serde(rename = "Statistics")]
+    statistics: OneOrMany<T>,
 }
 
+/// An entry as it may be.
 #[derive(Deserialize)]
 struct Statistic<'a> {
     #[serde(rename = "UserName", borrow)]
     user_name: Cow<'a, str>,
     #[serde(rename = "OnlineCount", borrow)]
     online_count: Option<&'a RawValue>,
+}
+
+impl<'a> From<Statistic<'a>> for Entry<'a> {
+    fn from(one: Statistic<'a>) -> Self {
+        let count = text(one.online_count).and_then(|text| count(&text));
+        Self { name: one.user_name, count }
+    }
+}
+
+/// An entry as it is, nearly always: nothing escaped, the count text or a whole number. Anything else is refused.
+#[derive(Deserialize)]
+struct Plain<'a> {
+    #[serde(rename = "UserName")]
+    user_name: &'a str,
+    #[serde(rename = "OnlineCount")]
+    online_count: PlainCount,
+}
+
+impl<'a> From<Plain<'a>> for Entry<'a> {
+    fn from(one: Plain<'a>) -> Self {
+        Self { name: Cow::Borrowed(one.user_name), count: one.online_count.0 }
+    }
+}
+
+struct PlainCount(Option<u32>);
+
+impl<'de> Deserialize<'de> for PlainCount {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Digits;
+        impl<'de> Visitor<'de> for Digits {
+            type Value = PlainCount;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a count")
+            }
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<PlainCount, E> {
+                Ok(PlainCount(count(text)))
+            }
+            fn visit_u64<E>(self, number: u64) -> Result<PlainCount, E> {
+                Ok(PlainCount(u32::try_from(number).ok().filter(|count| *count <= MOST_ONLINE)))
+            }
+        }
+        from.deserialize_any(Digits)
+    }
 }
 
 #[derive(Deserialize)]
@@ -200,12 +247,17 @@ pub(super) fn envelope(body: &str) -> Result<Envelope, Malformed> {
 }
 
 pub(super) fn statistics(body: &str) -> Result<(Envelope, Vec<Entry<'_>>), Malformed> {
-    let Statistics { request_id, code, message, user_statistics } = read(body)?;
+    // What is not plain, or not right, is gone through a second time, with care.
+    match serde_json::from_str::<Statistics<'_, Plain<'_>>>(body) {
+        Ok(plain) => Ok(entries(plain)),
+        Err(_) => read::<Statistics<'_, Statistic<'_>>>(body).map(entries),
+    }
+}
+
+fn entries<'a, T: Into<Entry<'a>>>(reply: Statistics<'a, T>) -> (Envelope, Vec<Entry<'a>>) {
+    let Statistics { request_id, code, message, user_statistics } = reply;
     let head = Head { request_id, code, message };
-    let all = user_statistics.0.statistics.0.into_iter();
-    let count = |raw| text(raw).and_then(|text| count(&text));
-    let entries = all.map(|one| Entry { count: count(one.online_count), name: one.user_name }).collect();
-    Ok((head.into(), entries))
+    (head.into(), user_statistics.0.statistics.0.into_iter().map(Into::into).collect())
 }
 
 pub(super) fn clients(body: &str) -> Result<Vec<OnlineClient>, Malformed> {
