@@ -22,7 +22,6 @@ mod letters;
 mod lifecycle;
 mod load;
 mod mail;
-mod model;
 mod network;
 mod process;
 mod reloads;

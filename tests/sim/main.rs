@@ -1,5 +1,6 @@
 //! The simulation: an agent's years in minutes, from a seed. `SIM_SEED=7 cargo test --test sim` runs one life alone,
 //! `SIM_SEEDS=5000 cargo test --test sim` more of them than `tests/run` does, `SIM_DAYS=3653` ten years of minutes.
+//! In `histories` the engine is compared with a second telling of what it must say; `MODEL_TIMELINES=10000` of them.
 //!
 //! `life` drives the real agent (its `collect_once`, `tend_once`, `deliver_once`, on the real store) through faults and
 //! deaths at every commit and every send, and the witness asks the tables after each step. A binary of its own because
@@ -12,6 +13,7 @@
 )]
 
 mod chance;
+mod histories;
 mod life;
 mod log;
 mod model;
@@ -46,6 +48,7 @@ const TWINS: u64 = 4;
 pub(crate) struct Tally {
     pub(crate) millis: i64,
     pub(crate) polls: u64,
+    /// Days on which every minute around a change of the clock was polled; lives do not count them.
     pub(crate) dst: u64,
     pub(crate) jumps: u64,
     pub(crate) crashes: u64,
@@ -59,8 +62,9 @@ impl Tally {
     fn told(&self, spent: Timespec) -> String {
         let Self { millis, polls, dst, jumps, crashes, refusals, attempts, events } = self;
         let years = *millis as f64 / 31_557_600_000.0;
+        let dst = if *dst == 0 { String::new() } else { format!(" {dst} DST days,") };
         format!(
-            "{years:.1} years, {polls} polls, {dst} DST days, {jumps} clock jumps, {crashes} crashes, {refusals} failed commits, \
+            "{years:.1} years, {polls} polls,{dst} {jumps} clock jumps, {crashes} crashes, {refusals} failed commits, \
              {attempts} attempts, {events} events, {} CPU s",
             spent.tv_sec
         )
@@ -88,8 +92,8 @@ fn asked(name: &str) -> Option<u64> {
 fn proven(name: &str, what: &str) {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/proven");
     std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(folder.join(format!("simulation-{name}")), format!("simulated {what}\n")).unwrap();
-    println!("simulated {what}");
+    std::fs::write(folder.join(name), format!("{what}\n")).unwrap();
+    println!("{what}");
 }
 
 /// A database's directory, in memory where the host has such a place, that goes with the life.
@@ -164,7 +168,8 @@ fn lives_of_real_agents() {
         seeds.len()
     );
     let spent = clock_gettime(ClockId::ProcessCPUTime) - began;
-    proven("lives", &format!("{} seeds of the real agent: {}", seeds.len(), total.told(spent)));
+    let seeds = seeds.len();
+    proven("simulation-lives", &format!("simulated {seeds} seeds of the real agent: {}", total.told(spent)));
 }
 
 /// The years of one seed, on the model alone, or with the real store as its twin.
@@ -184,7 +189,8 @@ fn years_of_minutes() {
     let began = clock_gettime(ClockId::ThreadCPUTime);
     let (tally, hash) = years(1, asked("SIM_DAYS").map_or(DAYS, u64::cast_signed), false);
     let spent = clock_gettime(ClockId::ThreadCPUTime) - began;
-    proven("years", &format!("minute polls of 1 seed: {}, log {hash}", tally.told(spent)));
+    let told = tally.told(spent);
+    proven("simulation-years", &format!("simulated minute polls of 1 seed: {told}, log {hash}"));
 }
 
 #[test]

@@ -24,8 +24,9 @@ type Key = (String, String, Subject);
 pub(crate) struct Witness {
     database: Connection,
     last_event: i64,
-    /// What the outbox held when it was last gone through.
+    /// What the outbox held when it was last gone through, and each of its rows.
     outbox: Option<[String; 3]>,
+    kept: BTreeMap<String, [String; 3]>,
     pub(crate) events: u64,
     steps: BTreeMap<Key, u32>,
     open: BTreeMap<Key, String>,
@@ -44,6 +45,7 @@ impl Witness {
             database: Connection::open_with_flags(path, flags).unwrap(),
             last_event: 0,
             outbox: None,
+            kept: BTreeMap::new(),
             events: 0,
             steps: BTreeMap::new(),
             open: BTreeMap::new(),
@@ -173,9 +175,9 @@ impl Witness {
     fn is_told(&self, event: &Event) {
         let of =
             "SELECT DISTINCT n.channel FROM notification_event e JOIN notification n ON n.no = e.notification
-            WHERE e.event = ?1 ORDER BY 1";
+            WHERE e.episode = ?1 AND e.event = ?2 ORDER BY 1";
         let told: Vec<String> =
-            self.rows::<1>(of, &[&event.id]).into_iter().map(|[channel]| channel).collect();
+            self.rows::<1>(of, &[&event.episode, &event.id]).into_iter().map(|[channel]| channel).collect();
         let mut expect = self.episodes[&event.episode].0.clone();
         expect.sort();
         // Its beginning was told from memory, to whom it could be.
@@ -212,18 +214,28 @@ impl Witness {
             return;
         }
         self.outbox = now;
-        let rows = "FROM notification_event e JOIN notification n ON n.no = e.notification";
-        let doubled = format!(
-            "SELECT e.event, n.channel {rows} WHERE n.state <> 'superseded' GROUP BY 1, 2 HAVING count(*) > 1"
-        );
-        assert_eq!(self.rows::<2>(&doubled, &[]), Vec::<[String; 2]>::new(), "in two notifications");
-        let lost = format!(
-            "SELECT e.event, n.channel {rows} GROUP BY 1, 2 HAVING sum(n.state <> 'superseded') = 0
-             AND sum(n.last_error IS 'the fired notification is dead') = 0"
-        );
-        assert_eq!(self.rows::<2>(&lost, &[]), Vec::<[String; 2]>::new(), "superseded by nothing");
-        let told = "SELECT id, channel FROM notification WHERE told AND state = 'superseded'";
-        assert_eq!(self.rows::<2>(told, &[]), Vec::<[String; 2]>::new(), "superseded though told");
+        let all = "SELECT no, channel, state = 'superseded', told FROM notification";
+        for [no, channel, superseded, told] in self.rows::<4>(all, &[]) {
+            assert!(superseded == "0" || told == "0", "superseded though told: {no} of {channel}");
+            let row = [channel, superseded, told];
+            // What became of an event changes only with a row that holds it.
+            if self.kept.get(&no) != Some(&row) {
+                self.each_event_lives_once(&no, &row[0]);
+                self.kept.insert(no, row);
+            }
+        }
+    }
+
+    /// Of a notification and all others of its channel that hold the same events.
+    fn each_event_lives_once(&self, no: &str, channel: &str) {
+        let query = "SELECT e.event, sum(n.state <> 'superseded'), sum(n.last_error IS 'the fired notification is dead')
+            FROM notification_event mine JOIN notification_event e ON e.episode = mine.episode AND e.event = mine.event
+            JOIN notification n ON n.no = e.notification
+            WHERE mine.notification = ?1 AND n.channel = ?2 GROUP BY 1";
+        for [event, living, hushed] in self.rows::<3>(query, &[&no, &channel]) {
+            assert!(living != "0" || hushed != "0", "{event} of {channel} was superseded by nothing");
+            assert!(living == "0" || living == "1", "{event} of {channel} is in {living} notifications");
+        }
     }
 
     fn sent(&mut self, sent: &Sent) {
@@ -274,10 +286,10 @@ impl Witness {
     /// Invariant 4, when nothing is left to be sent.
     pub(crate) fn conclude(&self) {
         let query = "SELECT n.state, n.last_error FROM notification_event e JOIN notification n ON n.no = e.notification
-            WHERE e.event = ?1 AND n.channel = ?2 AND n.state <> 'superseded'";
+            WHERE e.episode = ?1 AND e.event = ?2 AND n.channel = ?3 AND n.state <> 'superseded'";
         for (episode, (channels, fired, ended)) in &self.episodes {
             for channel in channels {
-                let state = |event: &String| self.rows::<2>(query, &[event, channel]);
+                let state = |event: &String| self.rows::<2>(query, &[episode, event, channel]);
                 let (began, end) = (state(fired), ended.as_ref().map(state));
                 if self
                     .rows::<1>(

@@ -55,9 +55,11 @@ impl Schedule {
         match next {
             Some(first) if first <= now => {
                 let at = self.latest(first, now);
-                let missed = std::iter::successors(Some(first), |at| self.next_after(*at));
-                let missed = missed.take_while(|instant| *instant < at).take(MOST_MISSED as usize).count();
-                let missed = u32::try_from(missed).unwrap_or(MOST_MISSED);
+                let (mut missed, mut instant) = (0, first);
+                while instant < at && missed < MOST_MISSED {
+                    missed += 1;
+                    instant = self.next_after(instant).unwrap_or(at);
+                }
                 Due::Run(Run { at, late: now.since(at), missed, cause: Cause::Instant })
             }
             Some(_) | None => Due::Wait(next),

@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock};
 use globset::{Glob, GlobMatcher};
 use seatwatch::agent::usual::study;
 use seatwatch::engine::calendar::Calendar;
-use seatwatch::engine::event::{Event, EventKind, Limit, event_id};
+use seatwatch::engine::event::{Event, EventKind, Limit, Severity, event_id};
 use seatwatch::engine::fleet::{Fleet, Group};
 use seatwatch::engine::judge::judge;
 use seatwatch::engine::lang::compile;
@@ -19,7 +19,7 @@ use seatwatch::engine::outcome::{Act, ActRow, Outcome};
 use seatwatch::engine::reading::{Batch, Fault, FaultClass, Fetched, NO_BATCH, Poll, PollOutcome, Reading};
 use seatwatch::engine::restore::Past;
 use seatwatch::engine::roster::Roster;
-use seatwatch::engine::rule::{AbsentMeans, Hold, OnLeave, Per, Policy, Rule, Scope};
+use seatwatch::engine::rule::{AbsentMeans, Hold, Mode, OnLeave, Per, Policy, Rule, Scope};
 use seatwatch::engine::tend::{act, reconcile};
 use seatwatch::engine::time::{Span, Time};
 use seatwatch::engine::usual::Raised;
@@ -28,8 +28,7 @@ use seatwatch::store::{Reader, Store, StoredPoll};
 
 use super::slow::{self, Said, Signal, Tree, Value};
 use super::timeline::{After, GROUPS, Moment, OWN_LIMITS, Timeline, USERS};
-use crate::lifecycle::rule;
-use crate::world::Dir;
+use crate::Place;
 
 const SOURCE: &str = "shanghai";
 
@@ -119,10 +118,13 @@ fn of_slow(of: &slow::Rule) -> Rule {
     let compiled =
         |tree: &Tree| compile(&text(tree), per).unwrap_or_else(|e| panic!("{}: {e:?}", text(tree)));
     Rule {
+        name: of.name.clone(),
         version: of.version.clone(),
         per,
         when: compiled(&of.when),
         clear_when: of.clear_when.as_ref().map(compiled),
+        when_text: text(&of.when),
+        clear_when_text: of.clear_when.as_ref().map(text),
         limit: of.limit,
         policy: Policy { hold: hold(of.hold), clear_hold: hold(of.clear_hold) },
         max_gap: Some(Span::from_millis(of.gap)),
@@ -134,7 +136,11 @@ fn of_slow(of: &slow::Rule) -> Rule {
         during: of.during.map(window),
         on_leave: if of.ends_on_leave { OnLeave::End } else { OnLeave::Hold },
         scope,
-        ..rule(&of.name, "online > 0")
+        severity: Severity::High,
+        notify: vec!["soc".to_owned()],
+        repeat: None,
+        mode: Mode::Live,
+        evidence_clients: false,
     }
 }
 
@@ -203,7 +209,7 @@ struct Told {
     roster: Option<Vec<seatwatch::engine::roster::Listed>>,
     checkpoint: Option<(u64, Vec<u8>)>,
     events: Vec<Event>,
-    disk: Option<(Dir, Option<Store>)>,
+    disk: Option<(Place, Option<Store>)>,
 }
 
 /// The events of a timeline, and the polls as they were kept.
@@ -275,8 +281,8 @@ fn said(column: &mut [Reading], kept: &StoredPoll) -> Vec<Reading> {
 impl Told {
     fn new(timeline: &Timeline, way: Way) -> Self {
         let disk = (way == Way::Stored).then(|| {
-            let dir = Dir::new();
-            let store = Store::open(&dir.path("a.db"), Time::from_millis(timeline.start)).unwrap();
+            let dir = Place::new();
+            let store = Store::open(&dir.0.join("a.db"), Time::from_millis(timeline.start)).unwrap();
             (dir, Some(store))
         });
         Self {
@@ -321,7 +327,7 @@ impl Told {
         }
         match &self.disk {
             Some((dir, _)) => {
-                let reader = Reader::open(&dir.path("a.db")).unwrap();
+                let reader = Reader::open(&dir.0.join("a.db")).unwrap();
                 study(&reader, SOURCE, self.watch.memory.seq, &mut lesson).unwrap();
             }
             None => {
@@ -412,7 +418,7 @@ impl Told {
             Some((dir, store)) => {
                 // The lock goes with the last of it.
                 *store = None;
-                let path = dir.path("a.db");
+                let path = dir.0.join("a.db");
                 let opened = Store::open(&path, Time::default()).unwrap();
                 let reader = opened.reader().unwrap();
                 let loaded = reader.load_source(SOURCE).unwrap();
