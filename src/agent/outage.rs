@@ -68,9 +68,8 @@ impl Agent {
         });
         let outage = noted.and_then(|noted| serde_json::from_str::<Outage>(&noted).ok());
         // A process that ended right after the end was written down could not take the note back.
-        let is_over = |outage: &Outage| {
-            outage.install == self.store.install_id() && outage.alert.step_no < alert.step_no
-        };
+        let is_over =
+            |outage: &Outage| outage.install == self.live().install && outage.alert.step_no < alert.step_no;
         let outage = outage.filter(|outage| !is_over(outage));
         if outage.as_ref().is_some_and(|outage| outage.damaged) {
             self.is_whole().await?;
@@ -103,7 +102,7 @@ impl Agent {
     fn outage(&self, error: &StoreError, damaged: bool, now: Time) {
         let mut error = error.to_string();
         error.truncate(error.floor_char_boundary(LONGEST_ERROR));
-        let install = self.store.install_id().to_owned();
+        let install = self.live().install.clone();
         self.with_storage(|Storage { alert, outage }| {
             let (alert, told) = (alert.clone(), BTreeSet::new());
             let new = Outage { install, alert, began: now, error, damaged, told };
