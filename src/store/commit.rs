@@ -3,23 +3,18 @@
 //! Neighbours: every table's file writes its rows, the agent calls [`Store::commit`]. A part of its own because the
 //! order matters: a notification asks its events for their kind, an alert moves its episode's row.
 
-use std::time::Duration;
-
 use rusqlite::Transaction;
 
-use super::connection::PATIENCE;
-use super::{Pending, Store, acts, alerts, episodes, events, outbox, polls};
+use super::{Patience, Pending, Store, acts, alerts, episodes, events, outbox, polls};
 use crate::engine::outcome::Outcome;
-
-/// How long a poll waits for another program's lock: what was read is gone otherwise.
-const LONG_PATIENCE: Duration = Duration::from_secs(20);
 
 impl Store {
     /// Commits a poll with its readings, states, events and notifications together. An outcome whose poll does not
     /// follow the last one is refused whole ([`StoreError::Sequence`](super::StoreError::Sequence)); events and notifications that are there
     /// already are kept as they are. A poll cannot be asked for again, so it waits longer for another program's lock. After [`UnknownFate`](super::StoreError::UnknownFate) the caller reads its state again.
     pub fn commit(&self, outcome: Outcome) -> Pending<()> {
-        let patience = if outcome.poll.is_some() { LONG_PATIENCE } else { PATIENCE };
+        let Patience { usual, poll } = self.patience;
+        let patience = if outcome.poll.is_some() { poll } else { usual };
         let work = move |c: &Transaction<'_>| {
             if let Some(row) = &outcome.poll {
                 polls::insert(c, row)?;

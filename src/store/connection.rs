@@ -25,6 +25,21 @@ const MOST_JOBS: usize = 256;
 /// How long a connection waits for another one's lock.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long another program's lock is waited for before a transaction is given up.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// With what the caller can do again.
+    pub usual: Duration,
+    /// With a poll: what was read is gone otherwise.
+    pub poll: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { usual: PATIENCE, poll: Duration::from_secs(20) }
+    }
+}
+
 /// Settings that cannot corrupt and hold for every connection.
 fn guard(connection: &Connection) -> Result<(), StoreError> {
     connection.busy_timeout(PATIENCE)?;

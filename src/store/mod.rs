@@ -50,6 +50,7 @@ use tokio::sync::oneshot;
 pub use acts::{ActState, StoredAct, act_result, add_act};
 pub use channels::ChannelHealth;
 pub use check::Checked;
+pub use connection::Patience;
 pub use deliver::{Due, Finish, Then};
 pub use episodes::{EpisodeFilter, EpisodeRow};
 pub use error::StoreError;
@@ -62,7 +63,7 @@ pub use source::{Checkpoint, LoadedSource};
 pub use stats::Stats;
 
 use crate::engine::time::Time;
-use connection::{PATIENCE, Writer, WriterThread};
+use connection::{Writer, WriterThread};
 use file::Found;
 use lock::Lock;
 
@@ -74,6 +75,7 @@ pub struct Store {
     install_id: Arc<str>,
     damage: Arc<OnceLock<StoreError>>,
     lock: Lock,
+    patience: Patience,
 }
 
 /// The answer of a verb that runs on the writer's thread: await it, or [`wait`](Pending::wait) outside async code.
@@ -112,6 +114,12 @@ impl Store {
         Self::start(path, now, None)
     }
 
+    /// The same, with other waits for another program's lock.
+    #[must_use]
+    pub fn patient(self, patience: Patience) -> Self {
+        Self { patience, ..self }
+    }
+
     /// The same store without a thread: each verb is done, or not, when it is called, as `fates` says; for simulations.
     pub fn rehearse(path: &Path, now: Time, fates: Fates) -> Result<Self, StoreError> {
         Self::start(path, now, Some(fates))
@@ -141,7 +149,14 @@ impl Store {
             None => WriterThread::start(writer, lock.clone())?,
             Some(fates) => WriterThread::rehearse(writer, lock.clone(), fates),
         };
-        Ok(Self { writer: Arc::new(writer), path: path.into(), install_id: install_id.into(), damage, lock })
+        Ok(Self {
+            writer: Arc::new(writer),
+            path: path.into(),
+            install_id: install_id.into(),
+            damage,
+            lock,
+            patience: Patience::default(),
+        })
     }
 
     /// A [`Reader`] on the database at `path`, for commands; needs no running agent.
@@ -179,7 +194,8 @@ impl Store {
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Pending<T> {
-        Pending(self.writer.run(move |writer| writer.transaction(PATIENCE, work)))
+        let patience = self.patience.usual;
+        Pending(self.writer.run(move |writer| writer.transaction(patience, work)))
     }
 
     /// Reads on the writer's thread, after everything queued before.

@@ -4,11 +4,14 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context, Waker};
+use std::time::Duration;
 
 use seatwatch::engine::event::EventKind;
 use seatwatch::engine::outcome::{Act, ActResult, Outcome};
 use seatwatch::engine::reading::Reading;
-use seatwatch::store::{Reader, Store, StoreError, act_result, add_act};
+use seatwatch::store::{Patience, Reader, Store, StoreError, act_result, add_act};
 
 use super::{Timeline, World, at, commit_events, commit_poll, event};
 
@@ -161,18 +164,22 @@ fn a_deleted_or_replaced_file_is_noticed() {
 #[test]
 fn a_long_lock_of_another_program_delays_and_loses_nothing() {
     let world = World::new();
-    let (store, mut timeline) = (world.open(), Timeline::default());
+    let usual = Patience::default();
+    assert!(usual.poll > usual.usual * 2 && usual.usual >= Duration::from_secs(5), "{usual:?}");
+    let patience = Patience { usual: Duration::from_millis(40), poll: Duration::from_mins(5) };
+    let (store, mut timeline) = (world.open().patient(patience), Timeline::default());
     let other = rusqlite::Connection::open(world.path()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let began = std::time::Instant::now();
     let locked = Err(StoreError::Locked { path: world.path() });
-    assert_eq!(store.enable_channel("mail", at(0)).wait(), locked, "what can be done again waits 5 s");
-    // What was polled cannot be had again.
+    assert_eq!(store.enable_channel("mail", at(0)).wait(), locked, "what can be done again is given up");
+    // What was polled cannot be had again: it waits on where somebody more patient gives up.
     let row = timeline.poll(&[Reading::online(1)], false);
-    let poll = store.commit(Outcome { poll: Some(row), ..Outcome::default() });
-    while began.elapsed() < std::time::Duration::from_secs(11) {
-        std::thread::sleep(std::time::Duration::from_millis(50)); // until ten seconds and more are over
-    }
+    let mut poll = store.commit(Outcome { poll: Some(row), ..Outcome::default() });
+    let third = rusqlite::Connection::open(world.path()).unwrap();
+    third.busy_timeout(patience.usual * 10).unwrap();
+    third.execute_batch("BEGIN IMMEDIATE").unwrap_err();
+    let waiting = Pin::new(&mut poll).poll(&mut Context::from_waker(Waker::noop())).is_pending();
+    assert!(waiting, "a poll is not given up so soon");
     assert_eq!(store.reader().unwrap().install_id().unwrap(), store.install_id(), "who reads does not wait");
     other.execute_batch("ROLLBACK").unwrap();
     poll.wait().unwrap();
