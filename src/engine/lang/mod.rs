@@ -4,6 +4,7 @@
 //! lists what can be named, `error` draws the caret, `explain` takes a condition apart for people. Neighbours: `config` compiles conditions, `judge` runs them,
 //! `signals` fills the columns. A part of its own because it knows words and values, never users or polls.
 
+mod bounds;
 mod check;
 mod error;
 mod evaluate;
@@ -20,10 +21,11 @@ mod variable;
 
 use std::sync::Arc;
 
+pub use bounds::Bounds;
 pub use error::LangError;
 pub use evaluate::{Outlook, Truth};
 pub use explain::{Part, Worth};
-pub use line::Line;
+pub use line::{Line, ROUNDING};
 pub use sense::{Certain, Together, certain, mentions, together};
 pub use signal::{Quantile, Signal, Type};
 

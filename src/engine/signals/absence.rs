@@ -68,11 +68,11 @@ impl Absence {
         let Some(good) = self.good.get(slot).copied().filter(|good| *good != NEVER) else { return nothing };
         let Some(at) = self.gaps.iter().position(|g| g.millis() == gap) else { return nothing };
         let since = self.since[at][slot];
-        let (value, slope) = if since == NEVER { (0.0, 0.0) } else { ((self.now - since) as f64, 1.0) };
+        let line = if since == NEVER { Line::still(0.0) } else { Line::growing((self.now - since) as f64) };
         match good {
-            NOW => Line { value, slope, lasts: f64::INFINITY },
+            NOW => line,
             good if self.now - good > gap => nothing,
-            _ => Line { value, slope, lasts: 0.0 },
+            _ => line.unsure(),
         }
     }
 }

@@ -4,13 +4,12 @@
 //! or two), eight bytes of SHA-256. Neighbours: the store keeps the bytes. A part of its own because bytes of
 //! another version, of other needs or of a damaged page must give nothing rather than something wrong.
 
-use std::collections::VecDeque;
-
 use sha2::{Digest, Sha256};
 
 use super::absence::{Absence, NEVER};
 use super::groups::View;
-use super::known::{Before, Known, NONE, NOW, Stretch};
+use super::known::{Before, Known, NONE, NOW};
+use super::log::{Log, Stretch};
 use super::needs::Kept;
 use super::{Needs, Signals, Totals, Track};
 use crate::engine::reading::{Kind, Reading};
@@ -168,8 +167,8 @@ impl Writer {
         self.list(&known.runs, |out, run| out.list(run, |out, since| out.ago(now, *since)));
         self.list(&known.logs, |out, log| {
             let log = log.as_deref();
-            out.number(log.map_or(0, VecDeque::len) as u64);
-            for stretch in log.into_iter().flatten() {
+            out.number(log.map_or(0, Log::len) as u64);
+            for stretch in log.into_iter().flat_map(Log::stretches) {
                 out.ago(now, stretch.since);
                 out.ago(now, stretch.until);
                 out.value(stretch.value);
@@ -262,8 +261,9 @@ impl<'a> Reader<'a> {
             n => Some(Reading::online(u32::try_from(n - 3).ok()?)),
         })?;
         let len = readings.len();
-        let held = self.known(now, len)?;
-        let zero = if self.flag()? { Some(self.known(now, len)?) } else { None };
+        let overs = |track| needs.of(track).unwrap_or_default().overs;
+        let held = self.known(now, len, overs(Track::AbsentHeld))?;
+        let zero = if self.flag()? { Some(self.known(now, len, overs(Track::AbsentZero))?) } else { None };
         let absence = if self.flag()? { Some(self.absence(now)?) } else { None };
         let held = held.fitted(needs.of(Track::AbsentHeld).unwrap_or_default())?;
         let zero = match needs.of(Track::AbsentZero) {
@@ -277,10 +277,10 @@ impl<'a> Reader<'a> {
         Some(Signals { clock, seq, now: readings, held, zero, absence })
     }
 
-    fn known(&mut self, now: i64, len: usize) -> Option<Known> {
+    fn known(&mut self, now: i64, len: usize, overs: Vec<u32>) -> Option<Known> {
         let (horizon, least_gap) = (self.span()?, self.span()?);
         let run_gaps = self.list(Self::span)?;
-        let mut known = Known::new(Kept { horizon, least_gap, run_gaps });
+        let mut known = Known::new(Kept { horizon, least_gap, run_gaps, overs });
         (known.now, known.then) = (now, self.ago(now)?);
         known.value = self.list(Self::value)?;
         known.clock = self.list(|from| from.since(now, 0))?;
@@ -293,19 +293,28 @@ impl<'a> Reader<'a> {
         })?;
         known.since = self.list(|from| from.ago(now))?;
         known.runs = self.list(|from| from.list(|from| from.ago(now)))?;
+        let mut ends = known.since.iter().zip(&known.value).map(|(since, value)| (*since, *value));
         known.logs = self.list(|from| {
-            let stretch = |from: &mut Self| {
-                let (since, until) = (from.ago(now)?, from.ago(now)?);
-                Some(Stretch { since, until, value: from.value()? })
-            };
-            let log = from.list(stretch)?;
-            Some((!log.is_empty()).then(|| Box::new(VecDeque::from(log))))
+            let (since, value) = ends.next()?;
+            from.log(now, Stretch { since, until: now, value }, &known.kept)
         })?;
         let windows = if horizon > Span::ZERO { len } else { 0 };
         let sizes = [known.value.len() == len, known.clock.len() == len, known.since.len() == windows];
         let more = [known.logs.len() == windows, known.before.is_sorted_by_key(|before| before.slot)];
         let runs = known.runs.len() == known.kept.run_gaps.len() && known.runs.iter().all(|r| r.len() == len);
         (runs && sizes.iter().chain(&more).all(|fits| *fits)).then_some(known)
+    }
+
+    /// What came before the stretch `last`.
+    fn log(&mut self, now: i64, last: Stretch, kept: &Kept) -> Option<Option<Box<Log>>> {
+        let log = self.list(|from| {
+            let (since, until) = (from.ago(now)?, from.ago(now)?);
+            Some(Stretch { since, until, value: from.value()? })
+        })?;
+        let ends = log.iter().skip(1).chain([&last]);
+        let ordered =
+            log.iter().zip(ends).all(|(one, next)| one.since <= one.until && one.until <= next.since);
+        ordered.then(|| (!log.is_empty()).then(|| Box::new(Log::of(log, &last, kept))))
     }
 
     fn absence(&mut self, now: i64) -> Option<Absence> {

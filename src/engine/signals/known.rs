@@ -4,8 +4,7 @@
 //! because it is laid out for a million slots of which few change: columns for what all have, a list only for
 //! slots that changed within the longest window.
 
-use std::collections::VecDeque;
-
+use super::log::{Log, Stretch};
 use super::needs::Kept;
 use crate::engine::lang::Line;
 use crate::engine::time::Span;
@@ -16,24 +15,10 @@ pub(super) const NONE: u32 = u32::MAX;
 /// The clock of whatever was so at the last poll observed: what goes on need not be written anew at each poll.
 pub(super) const NOW: i64 = i64::MAX;
 
-/// The most stretches kept of one slot. Beyond, the oldest is forgotten: peaks, changes and times stay lower
-/// bounds, lows and means lose their value until enough of the window is known again.
-pub(super) const MOST_STRETCHES: usize = 2048;
-
-/// The lists of this share of the slots are looked through at each poll for what no window reaches any more.
+/// At each poll the lists of at most this share of the slots are looked through for what no window reaches any more,
+/// and of so many that all have had their turn in this share of the longest window.
 const SWEEP: usize = 64;
-
-/// A value that was read again and again with no gap that matters in between. Clocks in milliseconds.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Stretch {
-    pub(super) since: i64,
-    /// Its last reading.
-    pub(super) until: i64,
-    pub(super) value: u32,
-}
-
-/// Past stretches of a slot, oldest first.
-pub(super) type Log = Option<Box<VecDeque<Stretch>>>;
+const SWEEPS: i64 = 16;
 
 /// What was known of a slot before the last poll, where that is not simply what the poll before said.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -57,7 +42,8 @@ pub(super) struct Known {
     pub(super) before: Vec<Before>,
     /// Since when the last value stands without a gap that matters; empty without windows.
     pub(super) since: Vec<i64>,
-    pub(super) logs: Vec<Log>,
+    /// What it was before, as far as windows reach.
+    pub(super) logs: Vec<Option<Box<Log>>>,
     /// For each gap of `kept.run_gaps`: since when it is online, or offline.
     pub(super) runs: Vec<Vec<i64>>,
     swept: usize,
@@ -128,24 +114,17 @@ impl Known {
             let stretch = Stretch { since: *since, until: last, value: old };
             *since = clock;
             if old != NONE {
-                let log = self.logs[slot].get_or_insert_default();
-                log.push_back(stretch);
-                if log.len() > MOST_STRETCHES {
-                    log.pop_front();
-                }
-                self.forget(slot, clock);
+                let next = Stretch { since: clock, until: clock, value };
+                self.logs[slot].get_or_insert_default().push(stretch, &next, &self.kept);
             }
         }
         self.value[slot] = value;
     }
 
     /// Drops stretches that ended, by a later reading, before the longest window begins.
-    fn forget(&mut self, slot: usize, clock: i64) {
-        let start = clock - self.kept.horizon.millis();
+    fn forget(&mut self, slot: usize) {
         let Some(log) = self.logs[slot].as_mut() else { return };
-        while !log.is_empty() && log.get(1).map_or(self.since[slot], |next| next.since) <= start {
-            log.pop_front();
-        }
+        log.forget(self.since[slot], self.now - self.kept.horizon.millis());
         if log.is_empty() {
             self.logs[slot] = None;
         }
@@ -154,9 +133,11 @@ impl Known {
     /// Slots that went quiet give their lists back in time: some of them at every poll.
     pub(super) fn sweep(&mut self) {
         let len = self.logs.len();
-        let end = (self.swept + len / SWEEP + 1).min(len);
+        let round = (self.kept.horizon.millis() / SWEEPS).max(1) as f64;
+        let due = (len as f64 * (self.now - self.then) as f64 / round) as usize;
+        let end = (self.swept + due.min(len / SWEEP) + 1).min(len);
         for slot in self.swept..end {
-            self.forget(slot, self.now);
+            self.forget(slot);
         }
         self.swept = if end == len { 0 } else { end };
     }
@@ -173,9 +154,9 @@ impl Known {
         self.clock.get(slot) == Some(&NOW)
     }
 
-    /// How long a value goes on by itself: a held one may end with any poll.
-    pub(super) fn lasts(&self, slot: usize) -> f64 {
-        if self.is_known(slot) { f64::INFINITY } else { 0.0 }
+    /// A line as it is while the slot is known; a held value may end with any poll.
+    pub(super) fn sure(&self, slot: usize, line: Line) -> Line {
+        if self.is_known(slot) { line } else { line.unsure() }
     }
 
     /// What was known before the last poll, and the clock at that.
@@ -218,11 +199,8 @@ impl Known {
     pub(super) fn run_time(&self, run: &[i64], slot: usize, online: bool, gap: i64) -> Line {
         match self.held(slot, gap).map(|value| (value > 0) == online) {
             None => Line::brief(f64::NAN),
-            Some(false) => Line { lasts: self.lasts(slot), ..Line::still(0.0) },
-            Some(true) => {
-                let value = (self.now - run[slot]) as f64;
-                Line { value, slope: 1.0, lasts: self.lasts(slot) }
-            }
+            Some(false) => self.sure(slot, Line::still(0.0)),
+            Some(true) => self.sure(slot, Line::growing((self.now - run[slot]) as f64)),
         }
     }
 }

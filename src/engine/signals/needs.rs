@@ -29,12 +29,14 @@ pub(super) struct Kept {
     pub(super) least_gap: Span,
     /// The gaps after which `online_time` and `offline_time` start over, one column each.
     pub(super) run_gaps: Vec<Span>,
+    /// The numbers that times above are asked of, ascending.
+    pub(super) overs: Vec<u32>,
 }
 
 impl Default for Kept {
     /// The last value alone.
     fn default() -> Self {
-        Self { horizon: Span::ZERO, least_gap: Span::MAX, run_gaps: Vec::new() }
+        Self { horizon: Span::ZERO, least_gap: Span::MAX, run_gaps: Vec::new(), overs: Vec::new() }
     }
 }
 
@@ -68,10 +70,15 @@ impl Needs {
         let least_gap = asked().map(|(.., gap)| *gap).min()?;
         let times = |signal: &Signal| matches!(signal, Signal::OnlineTime | Signal::OfflineTime);
         let run_gaps: BTreeSet<Span> = asked().filter(|(s, ..)| times(s)).map(|(.., gap)| *gap).collect();
+        let over = |(signal, ..): &(Signal, Track, Span)| {
+            if let Signal::TimeOver(above, _) = signal { Some(*above) } else { None }
+        };
+        let overs: BTreeSet<u32> = asked().filter_map(over).collect();
         Some(Kept {
             horizon: asked().filter_map(|(signal, ..)| signal.window()).max().unwrap_or_default(),
             least_gap,
             run_gaps: run_gaps.into_iter().collect(),
+            overs: overs.into_iter().collect(),
         })
     }
 

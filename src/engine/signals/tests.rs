@@ -284,7 +284,7 @@ fn a_slot_that_never_rests_keeps_a_bounded_list() {
         signals.observe(&online(&[count]), Span::from_mins(i64::from(minute)), u64::from(minute));
     }
     let ask = |signal| value(&signals, signal, Track::AbsentHeld, gap.millis(), 0);
-    assert_eq!(ask(Signal::Changes(span)), Some(known::MOST_STRETCHES as f64), "a lower bound");
+    assert_eq!(ask(Signal::Changes(span)), Some(log::MOST_STRETCHES as f64), "a lower bound");
     assert_eq!(ask(Signal::Peak(span)), Some(1.0), "a lower bound");
     assert_eq!(ask(Signal::Low(span)), None, "too little is known");
 }

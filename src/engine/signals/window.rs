@@ -1,11 +1,12 @@
 //! Signals that look back: peak, changes, time over a number, low, mean.
 //!
-//! Neighbours: `known` keeps the stretches. The known readings are a step function over (now − d, now]: a value
-//! holds to the next known reading, at most `gap`, and what is not held is blind. A part of its own because the
-//! five share one walk, and most slots need none.
+//! Neighbours: `known` keeps the last value, `log` the stretches before it. The known readings are a step function over
+//! (now − d, now]: a value holds to the next known reading, at most `gap`, and what is not held is blind. A part of its
+//! own because the five share one walk, and most slots need none.
 
-use super::known::{Known, Stretch};
-use crate::engine::lang::{Line, Signal};
+use super::known::Known;
+use super::log::{BLOCK, Block, Stretch};
+use crate::engine::lang::{Bounds, Line, ROUNDING, Signal};
 
 /// What the known part of a window holds; spans in milliseconds.
 struct Seen {
@@ -32,10 +33,10 @@ pub(super) fn line(known: &Known, slot: usize, signal: &Signal, gap: i64) -> Lin
         Line::still(settled(signal, now, span, above))
     } else {
         let last = Stretch { since, until: clock, value: now };
-        let seen = walk(known, slot, &last, clock - span, gap, above);
+        let seen = walk(known, slot, &last, &Window { start: clock - span, gap, above });
         seen.line(signal, now, span, above)
     };
-    Line { lasts: line.lasts.min(known.lasts(slot)), ..line }
+    known.sure(slot, line)
 }
 
 /// One value fills the window.
@@ -49,16 +50,33 @@ fn settled(signal: &Signal, now: u32, span: i64, above: u32) -> f64 {
     }
 }
 
-/// From the newest stretch back to the one that stands at `start`.
-fn walk(known: &Known, slot: usize, last: &Stretch, start: i64, gap: i64, above: u32) -> Seen {
+/// What is looked for.
+struct Window {
+    start: i64,
+    gap: i64,
+    above: u32,
+}
+
+/// From the newest stretch back to the one that stands at the start, a block at a time where it can be.
+fn walk(known: &Known, slot: usize, last: &Stretch, window: &Window) -> Seen {
     let (peak, low) = (last.value, last.value);
     let mut seen = Seen { peak, low, changes: 0, over: 0, known: 0, area: 0, leaves: None, until: 0 };
+    let Window { start, gap, above } = *window;
     seen.take(last, last.until, start, above);
-    let mut next = *last;
-    for stretch in known.logs[slot].iter().flat_map(|log| log.iter().rev()) {
-        if next.since <= start {
-            break;
+    let Some(log) = known.logs[slot].as_deref() else { return seen };
+    let over = known.kept.overs.binary_search(&above).ok();
+    let (mut next, mut at) = (*last, log.len());
+    while at > 0 && next.since > start {
+        if let Some(block) =
+            log.block(at).filter(|block| block.since > start && gap >= known.kept.least_gap.millis())
+        {
+            seen.take_block(block, over, start);
+            at -= BLOCK;
+            next = *log.stretch(at);
+            continue;
         }
+        at -= 1;
+        let stretch = log.stretch(at);
         seen.changes += u32::from(stretch.value != next.value);
         let end = next.since.min(stretch.until.saturating_add(gap));
         if end > start {
@@ -70,6 +88,17 @@ fn walk(known: &Known, slot: usize, last: &Stretch, start: i64, gap: i64, above:
 }
 
 impl Seen {
+    /// A block within the window.
+    fn take_block(&mut self, block: &Block, over: Option<usize>, start: i64) {
+        self.peak = self.peak.max(block.peak);
+        self.low = self.low.min(block.low);
+        self.changes += block.changes;
+        self.known += block.end - block.since;
+        self.area += block.area;
+        self.over += over.map_or(0, |over| block.over[over]);
+        (self.leaves, self.until) = (None, block.since - start);
+    }
+
     fn take(&mut self, stretch: &Stretch, end: i64, start: i64, above: u32) {
         let length = end - stretch.since.max(start);
         self.peak = self.peak.max(stretch.value);
@@ -88,46 +117,56 @@ impl Seen {
 
     /// As long as nothing is read, the window gains of the value `now` what it leaves behind of another.
     fn line(&self, signal: &Signal, now: u32, span: i64, above: u32) -> Line {
-        let until = self.until as f64;
-        let still_while = |same: bool, value: f64| Line {
-            lasts: if same { f64::INFINITY } else { until },
-            ..Line::still(value)
-        };
+        let steps = |value: u32, to: u32| self.steps(f64::from(value), f64::from(to));
         if matches!(signal, Signal::Peak(_)) {
-            return still_while(self.peak == now, f64::from(self.peak));
+            return steps(self.peak, now);
         }
         if matches!(signal, Signal::Changes(_)) {
-            return still_while(self.changes == 0, f64::from(self.changes));
+            return steps(self.changes, 0);
         }
         if matches!(signal, Signal::TimeOver(..)) {
             let gains = i32::from(now > above) - i32::from(self.leaves.is_some_and(|value| value > above));
-            let none = self.over == 0 && now <= above;
-            return Line { slope: f64::from(gains), ..still_while(none, self.over as f64) };
+            let to = if now > above { span } else { 0 };
+            let steps = self.steps(self.over as f64, to as f64);
+            return Line { slope: f64::from(gains), bounds: steps.bounds.moving(1.0), ..steps };
         }
         match self.missing(span) {
-            Some(missing) => Line { lasts: missing.min(until), ..Line::still(f64::NAN) },
-            None if matches!(signal, Signal::Low(_)) => still_while(self.low == now, f64::from(self.low)),
-            None => self.mean(now, until),
+            Some(missing) => Line::nothing_for(missing),
+            None if matches!(signal, Signal::Low(_)) => steps(self.low, now),
+            None => self.mean(now),
         }
     }
 
-    /// How long until enough of the window is known, where too little is: nine tenths, in whole milliseconds.
+    /// On its way to what it will be when the value there is now fills the window.
+    fn steps(&self, value: f64, to: f64) -> Line {
+        let lasts = if value == to { f64::INFINITY } else { self.until as f64 };
+        Line { lasts, bounds: Bounds::between(value, to), ..Line::still(value) }
+    }
+
+    /// How long at least until enough of the window is known, where too little is: nine tenths, in whole milliseconds.
     fn missing(&self, span: i64) -> Option<f64> {
         let missing = i128::from(span) * 9 - i128::from(self.known) * 10;
-        let grows = self.leaves.is_none();
-        (missing > 0).then(|| if grows { missing as f64 / 10.0 } else { f64::INFINITY })
+        // Only where it leaves blind time behind, more of it is known.
+        let wait = if self.leaves.is_some() { self.until } else { 0 };
+        (missing > 0).then(|| wait as f64 + missing as f64 / 10.0)
     }
 
-    fn mean(&self, now: u32, until: f64) -> Line {
-        let value = self.area as f64 / self.known as f64;
-        match self.leaves {
-            _ if self.peak == self.low => Line::still(value),
-            Some(leaves) => {
-                let slope = (f64::from(now) - f64::from(leaves)) / self.known as f64;
-                Line { value, slope, lasts: until }
-            }
-            // While more and more of the window is known it is no straight line.
-            None => Line::brief(value),
+    /// It moves towards `now`, and nowhere beyond what the window holds.
+    fn mean(&self, now: u32) -> Line {
+        let known = self.known as f64;
+        let (value, now) = (self.area as f64 / known, f64::from(now));
+        let (low, peak) = (f64::from(self.low), f64::from(self.peak));
+        if self.peak == self.low {
+            return Line::still(value);
         }
+        let (slope, lasts) = match self.leaves {
+            Some(leaves) => ((now - f64::from(leaves)) / known, self.until as f64),
+            // While more and more of the window is known it is no straight line.
+            None => (0.0, 0.0),
+        };
+        let least = if now == peak { value - ROUNDING * value } else { low };
+        let most = if now == low { value + ROUNDING * value } else { peak };
+        let drift = (now - low).max(peak - now) / known;
+        Line { value, slope, lasts, bounds: Bounds::between(least, most).moving(drift) }
     }
 }
