@@ -153,6 +153,8 @@ struct Pass<'a> {
 
 /// What a poll made of an alert.
 enum Change {
+    /// Nothing, and nothing will as long as the verdict lasts.
+    Settled,
     None,
     Moved(Move),
     Whole,
@@ -203,13 +205,20 @@ impl<'a> Pass<'a> {
             Some(alert) => (alert, true),
             None => (&mut fresh, false),
         };
-        match self.take(plan, index, judged, alert, kept) {
-            Change::None => return,
+        let change = self.take(plan, index, judged, alert, kept);
+        if matches!(change, Change::Whole) {
+            plan.follow(index, alert);
+        }
+        if !matches!(change, Change::Settled) && plan.open.contains(index) {
+            plan.due.soon(index);
+        }
+        match change {
+            Change::Settled | Change::None => return,
             Change::Moved(one) => {
                 plan.stale.insert(index);
                 return self.moves.last_mut().into_iter().for_each(|(_, moves)| moves.push(one));
             }
-            Change::Whole => plan.follow(index, alert),
+            Change::Whole => {}
         }
         plan.stale.remove(index);
         if self.watch.recorded {
@@ -233,7 +242,7 @@ impl<'a> Pass<'a> {
         let hole = plan.known(reading) && gap > plan.max_gap;
         let moment = Moment { at: self.poll.at, clock, seq: self.poll.seq, hole };
         if kept && unmoved(plan, alert, reading, judged, &moment) {
-            return Change::None;
+            return Change::Settled;
         }
         let before = alert::outline(alert);
         let step = step(plan, alert, judged, &moment);

@@ -5,6 +5,7 @@ mod absentees;
 pub mod alert;
 pub mod backoff;
 pub mod backtest;
+mod bits;
 pub mod calendar;
 mod due;
 pub mod elapsed;

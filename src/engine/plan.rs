@@ -3,10 +3,11 @@
 //! Neighbours: `watch` holds one per rule, `judge` evaluates it. A part of its own because users, groups and
 //! sources differ only here; everything after has subjects with an index.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::alert;
+use super::bits::Bits;
 use super::due::Due;
 use super::event::{Subject, SubjectKind};
 use super::lang::Signal;
@@ -31,10 +32,10 @@ pub struct Plan {
     pub(super) usual: Usual,
     /// The distinct signals of its conditions.
     signals: Vec<Signal>,
-    /// When to look again at users without an alert under way.
+    /// When to look again at users.
     pub(super) due: Due,
-    /// Subjects whose alert is under way: they are looked at at every poll.
-    pub(super) open: BTreeSet<u32>,
+    /// Subjects whose alert is under way.
+    pub(super) open: Bits,
     /// Subjects whose alert moved since it was written whole.
     pub(super) stale: Stale,
     /// By subject index: the slot of a user, or the number of a group.
@@ -43,8 +44,8 @@ pub struct Plan {
 
 #[derive(Clone, Debug)]
 pub(super) enum Subjects {
-    /// One bit per slot, in words of 64.
-    Users(Vec<u64>),
+    /// By slot.
+    Users(Bits),
     Groups(Groups),
 }
 
@@ -62,7 +63,7 @@ impl Plan {
     pub fn new(rule: &Arc<Rule>, setup: &Setup, names: &Names, member: &[bool]) -> Self {
         let max_gap = setup.max_gap(rule);
         let subjects = match rule.per {
-            Per::User => Subjects::Users(bits(&covered(rule, setup, names, member))),
+            Per::User => Subjects::Users(Bits::of(&covered(rule, setup, names, member))),
             Per::Source => {
                 let covered = covered(rule, setup, names, member);
                 let members = vec![slots_where(|slot| covered[slot], covered.len())];
@@ -82,7 +83,7 @@ impl Plan {
         let signals = rule.signals();
         let (peers, due) = (Peers::new(&signals), Due::new());
         let usual = Usual::default();
-        let (open, stale, alerts) = (BTreeSet::new(), Stale::default(), BTreeMap::new());
+        let (open, stale, alerts) = (Bits::default(), Stale::default(), BTreeMap::new());
         Self { rule: Arc::clone(rule), max_gap, subjects, peers, usual, signals, due, open, stale, alerts }
     }
 
@@ -198,8 +199,10 @@ impl Plan {
         self.rule.during.as_ref().is_none_or(|calendar| calendar.contains(at))
     }
 
+    /// Takes an alert that something else than a poll changed; the next poll looks at its subject.
     pub(super) fn put(&mut self, index: u32, alert: Alert) {
         self.follow(index, &alert);
+        self.due.soon(index);
         // What the store has of it may be older.
         self.stale.insert(index);
         if alert::is_blank(&alert) {
@@ -211,10 +214,10 @@ impl Plan {
 
     /// Notes whether an alert that changed is under way now.
     pub(super) fn follow(&mut self, index: u32, alert: &Alert) {
-        if !alert::rests(alert) {
+        if alert::rests(alert) {
+            self.open.remove(index);
+        } else {
             self.open.insert(index);
-        } else if self.open.remove(&index) && self.per_user() {
-            self.due.soon(index);
         }
     }
 
@@ -224,9 +227,7 @@ impl Plan {
 
     pub(super) fn covers(&self, index: u32) -> bool {
         match &self.subjects {
-            Subjects::Users(bits) => {
-                bits.get(index as usize / 64).is_some_and(|word| word >> (index % 64) & 1 == 1)
-            }
+            Subjects::Users(covered) => covered.contains(index),
             Subjects::Groups(Groups { names, .. }) => (index as usize) < names.len(),
         }
     }
@@ -241,8 +242,9 @@ impl Plan {
         }
     }
 
-    /// The subjects without an alert under way of whom this poll may say something else than the last one that was
-    /// judged, ascending. `turned` are users whose reading is another; `slots` is how many there are.
+    /// The subjects of whom this poll may say something else than the last one that was judged, ascending: those that
+    /// the rule covers, and those whose alert is under way. `turned` are users whose reading is another; `slots` is how
+    /// many there are.
     pub(super) fn take_due(
         &mut self,
         turned: &[(u32, Reading)],
@@ -258,13 +260,14 @@ impl Plan {
         let mut due: Vec<u32> = Vec::new();
         if self.due.take_all() {
             due.extend(0..width);
+            due.extend(self.open.iter().filter(|index| *index >= width));
         } else {
             due.extend(turned.iter().map(|(slot, _)| *slot));
             self.due.take(clock, &mut due);
             due.sort_unstable();
             due.dedup();
         }
-        due.retain(|index| *index < width && self.covers(*index) && !self.open.contains(index));
+        due.retain(|index| self.open.contains(*index) || *index < width && self.covers(*index));
         due
     }
 
@@ -280,7 +283,7 @@ impl Plan {
     /// How many subjects the rule has here.
     pub fn size(&self) -> u32 {
         match &self.subjects {
-            Subjects::Users(bits) => bits.iter().map(|word| word.count_ones()).sum(),
+            Subjects::Users(covered) => covered.len(),
             Subjects::Groups(Groups { names, .. }) => u32::try_from(names.len()).unwrap_or(u32::MAX),
         }
     }
@@ -371,11 +374,4 @@ fn groups(rule: &Rule, setup: &Setup, names: &Names, member: &[bool]) -> Vec<(St
 
 fn slots_where(keep: impl Fn(usize) -> bool, len: usize) -> Vec<u32> {
     (0..len).filter(|slot| keep(*slot)).filter_map(|slot| u32::try_from(slot).ok()).collect()
-}
-
-fn bits(covered: &[bool]) -> Vec<u64> {
-    covered
-        .chunks(64)
-        .map(|chunk| chunk.iter().enumerate().fold(0, |word, (i, on)| word | (u64::from(*on) << i)))
-        .collect()
 }

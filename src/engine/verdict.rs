@@ -23,9 +23,9 @@ pub enum Judged {
 const CHUNK: usize = 1024;
 
 /// The verdicts that can change anything, in the order of subjects: every breach, and every verdict on a subject
-/// whose alert is under way. All others are clear, or unknown, for an alert that rests: they are not even looked for
-/// where what was seen of them at an earlier poll is sure to last. `turned` are the readings that do not repeat those
-/// of the poll before.
+/// whose alert is under way. All others are clear, or unknown, for an alert that rests. Nobody is even looked at
+/// while what was seen at an earlier poll is sure to last; whoever takes a verdict says so where the alert may still move
+/// by it alone. `turned` are the readings that do not repeat those of the poll before.
 pub(super) fn of(
     watch: &Watch,
     plan: &mut Plan,
@@ -34,17 +34,21 @@ pub(super) fn of(
 ) -> Vec<(u32, Judged)> {
     let inside = plan.inside(poll.at);
     let mut found = Vec::new();
-    if inside {
+    let (open, resting): (Vec<u32>, Vec<u32>) = if inside {
         let due = plan.take_due(turned, watch.signals.len(), watch.memory.clock, poll.elapsed);
-        for due in due.chunks(CHUNK) {
-            breaches(watch, plan, due, &mut found);
-        }
+        due.into_iter().partition(|index| plan.open.contains(*index))
     } else {
         plan.due.all();
+        (plan.open.iter().collect(), Vec::new())
+    };
+    for resting in resting.chunks(CHUNK) {
+        breaches(watch, plan, resting, &mut found);
     }
-    let open: Vec<u32> = plan.open.iter().copied().collect();
     for open in open.chunks(CHUNK) {
-        found.extend(verdicts(watch, plan, open, inside));
+        for (index, judged, lasts) in verdicts(watch, plan, open, inside) {
+            plan.due.after(index, watch.memory.clock, lasts);
+            found.push((index, judged));
+        }
     }
     found.sort_unstable_by_key(|(index, _)| *index);
     found
@@ -65,32 +69,34 @@ fn breaches(watch: &Watch, plan: &mut Plan, due: &[u32], found: &mut Vec<(u32, J
 
 /// The verdict on one subject, whatever its alert. `inside` says whether the rule looks at all at this poll.
 pub(super) fn one(watch: &Watch, plan: &Plan, index: u32, inside: bool) -> Judged {
-    verdicts(watch, plan, &[index], inside).next().map_or(Judged::LeftScope, |(_, judged)| judged)
+    verdicts(watch, plan, &[index], inside).pop().map_or(Judged::LeftScope, |(_, judged, _)| judged)
 }
 
-/// Verdicts on subjects whatever their alerts. `inside` says whether the rule looks at all at this poll.
-fn verdicts<'a>(
-    watch: &'a Watch,
-    plan: &'a Plan,
-    indices: &'a [u32],
-    inside: bool,
-) -> impl Iterator<Item = (u32, Judged)> {
+/// Verdicts on subjects whatever their alerts, with how many milliseconds each is sure to last while nothing new is read.
+/// `inside` says whether the rule looks at all at this poll.
+fn verdicts(watch: &Watch, plan: &Plan, indices: &[u32], inside: bool) -> Vec<(u32, Judged, f64)> {
     let whens = evaluate(watch, plan, &plan.rule.when, indices);
     let clears = plan.rule.clear_when.as_ref().map(|program| evaluate(watch, plan, program, indices));
-    indices.iter().enumerate().map(move |(at, index)| {
-        let judged = if !plan.covers(*index) {
-            Judged::LeftScope
+    let verdict_of = |(at, index): (usize, &u32)| {
+        let unknown = if inside { Judged::Inside(Verdict::Unknown) } else { outside(Truth::Unknown) };
+        let (judged, lasts) = if !plan.covers(*index) {
+            (Judged::LeftScope, 0.0)
         } else if !tells(watch, plan, *index) {
-            if inside { Judged::Inside(Verdict::Unknown) } else { outside(Truth::Unknown) }
+            (unknown, f64::INFINITY)
         } else {
             let absent = absent_breach(watch, plan, *index);
-            let when = if absent { Truth::True } else { whens[at].truth };
+            let when = if absent { Outlook::always(Truth::True) } else { whens[at] };
             // Outside its window a rule without `clear_when` still clears by its own condition.
-            let clear = clears.as_ref().map_or(not(when), |clears| clears[at].truth);
-            if inside { Judged::Inside(verdict(when, clear)) } else { outside(clear) }
+            let clear = clears.as_ref().map_or(when.not(), |clears| clears[at]);
+            let judged =
+                if inside { Judged::Inside(verdict(when.truth, clear.truth)) } else { outside(clear.truth) };
+            // A breach is one whatever `clear_when` says.
+            let alone = inside && when.truth == Truth::True;
+            (judged, if alone { when.lasts } else { when.lasts.min(clear.lasts) })
         };
-        (*index, judged)
-    })
+        (*index, judged, lasts)
+    };
+    indices.iter().enumerate().map(verdict_of).collect()
 }
 
 /// Outside the window nothing is a breach, and only the clear condition counts.
@@ -129,14 +135,6 @@ const fn verdict(when: Truth, clear: Truth) -> Verdict {
         // That there is no breach is known, whatever `clear_when` needs to tell the rest.
         (Truth::False, Truth::False | Truth::Unknown) => Verdict::Between,
         (Truth::Unknown, _) => Verdict::Unknown,
-    }
-}
-
-const fn not(truth: Truth) -> Truth {
-    match truth {
-        Truth::True => Truth::False,
-        Truth::False => Truth::True,
-        Truth::Unknown => Truth::Unknown,
     }
 }
 

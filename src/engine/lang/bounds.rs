@@ -34,6 +34,13 @@ impl Bounds {
         Self { drift, ..self }
     }
 
+    /// Whether a value that was `was` may be `is` after so many milliseconds; NaN is no value.
+    #[cfg(test)]
+    pub fn allow(self, was: f64, is: f64, passed: f64) -> bool {
+        let near = (is - was).abs() <= self.drift * passed + 1e-9 * was.abs();
+        self == Self::ANY || (self.least <= is && is <= self.most && (near || passed == 0.0))
+    }
+
     pub(super) const fn drift(self) -> f64 {
         self.drift
     }

@@ -25,6 +25,23 @@ pub struct Outlook {
     pub lasts: f64,
 }
 
+impl Outlook {
+    pub const fn always(truth: Truth) -> Self {
+        Self { truth, lasts: f64::INFINITY }
+    }
+
+    /// Of the opposite condition.
+    #[must_use]
+    pub const fn not(self) -> Self {
+        let truth = match self.truth {
+            Truth::True => Truth::False,
+            Truth::False => Truth::True,
+            Truth::Unknown => Truth::Unknown,
+        };
+        Self { truth, ..self }
+    }
+}
+
 /// One step of a program; operands are the topmost columns of a stack.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(super) enum Operation {

@@ -177,10 +177,17 @@ impl Line {
         }
     }
 
-    /// How long the two are apart at least, wherever they go as fast as they may.
+    /// How long the two are apart at least, whichever way they go, as fast as they may.
     fn reaches(self, other: Self) -> f64 {
-        let drift = (self.bounds.drift() + other.bounds.drift()) * (1.0 + ROUNDING);
+        let ((fast, until), (faster, till)) = (self.steady(), other.steady());
         let apart = (self.value - other.value).abs() - ROUNDING * (self.value.abs() + other.value.abs());
-        if apart > 0.0 { apart / drift } else { 0.0 }
+        let drift = (fast + faster) * (1.0 + ROUNDING);
+        if apart > 0.0 { until.min(till).min(apart / drift) } else { 0.0 }
+    }
+
+    /// How fast it moves at most, and for how long that is sure.
+    fn steady(self) -> (f64, f64) {
+        let drift = self.bounds.drift();
+        if drift.is_finite() { (drift, f64::INFINITY) } else { (self.slope.abs(), self.lasts) }
     }
 }

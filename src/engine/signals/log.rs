@@ -8,8 +8,8 @@ use std::collections::VecDeque;
 
 use super::needs::Kept;
 
-/// Stretches in a block.
-pub(super) const BLOCK: usize = 32;
+/// Stretches in a block; few where short histories must have some.
+pub(super) const BLOCK: usize = if cfg!(test) { 4 } else { 32 };
 
 /// The most stretches kept of one slot. Beyond, the oldest is forgotten: peaks, changes and times stay lower
 /// bounds, lows and means lose their value until enough of the window is known again.

@@ -219,6 +219,47 @@ proptest! {
     }
 
     #[test]
+    fn a_line_holds_until_the_reading_turns(polls in polls()) {
+        let gap = 3 * MINUTE;
+        let mut signals = Signals::new(&needs(&[gap]));
+        // Of each slot: the lines drawn since its reading turned, with the clock then.
+        let mut drawn: Vec<Vec<(i64, Vec<Line>)>> = vec![Vec::new(); 4];
+        let mut before = 0;
+        for (clock, readings) in &polls {
+            let turned = signals.turned(readings);
+            signals.observe(readings, Span::from_millis(*clock), 0);
+            let paused = clock - before > gap;
+            before = *clock;
+            for (slot, drawn) in (0_u32..).zip(&mut drawn) {
+                if paused || turned.iter().any(|(at, _)| *at == slot) {
+                    drawn.clear();
+                }
+                let line = |signal: &Signal| {
+                    let mut out = [Line::still(0.0)];
+                    signals.draw(signal, Track::AbsentHeld, Span::from_millis(gap), &[slot], &mut out);
+                    out[0]
+                };
+                let now: Vec<Line> = asked().iter().map(line).collect();
+                for (then, lines) in drawn.iter() {
+                    let passed = (clock - then) as f64;
+                    for ((was, is), signal) in lines.iter().zip(&now).zip(asked()) {
+                        let told = || format!("{signal} {slot} {was:?} {is:?} {passed} {polls:?}");
+                        if passed < was.lasts {
+                            let foreseen = Some(was.value + was.slope * passed).filter(|v| !v.is_nan());
+                            same(Some(is.value).filter(|v| !v.is_nan()), foreseen, told);
+                        }
+                        prop_assert!(was.bounds.allow(was.value, is.value, passed), "{}", told());
+                    }
+                }
+                drawn.push((*clock, now));
+                if drawn.len() > 6 {
+                    drawn.remove(3);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn damaged_checkpoints_are_refused(polls in polls(), at in any::<prop::sample::Index>(), bit in 0_u8..8) {
         let needs = needs(&[3 * MINUTE]);
         let mut signals = Signals::new(&needs);
