@@ -5,6 +5,7 @@
 //! by something else than time and the user's own reading has to come through [`Due::all`] or [`Due::soon`].
 
 use super::time::Span;
+use super::verdict::Judged;
 
 /// Seconds of the source's clock: looking a moment early does no harm. Never, until the reading turns.
 const NEVER: u32 = u32::MAX;
@@ -18,6 +19,8 @@ pub(super) struct Due {
     all: bool,
     /// So are these.
     soon: Vec<u32>,
+    /// Of these, ascending, what was seen at the last poll is taken once more if it lasts.
+    again: Vec<(u32, Judged)>,
     /// By slot, as far as any was ever due.
     at: Vec<u32>,
 }
@@ -25,7 +28,7 @@ pub(super) struct Due {
 impl Due {
     /// A rule that has not looked at anybody.
     pub(super) const fn new() -> Self {
-        Self { all: true, soon: Vec::new(), at: Vec::new() }
+        Self { all: true, soon: Vec::new(), again: Vec::new(), at: Vec::new() }
     }
 
     /// Something changed that concerns everybody.
@@ -38,6 +41,7 @@ impl Due {
         let all = std::mem::replace(&mut self.all, false);
         if all {
             self.soon.clear();
+            self.again.clear();
             self.at.fill(NEVER);
         }
         all
@@ -45,6 +49,18 @@ impl Due {
 
     pub(super) fn soon(&mut self, slot: u32) {
         self.soon.push(slot);
+    }
+
+    /// The verdict is wanted at the next poll as well. To be called in the order of slots.
+    pub(super) fn again(&mut self, slot: u32, judged: Judged) {
+        self.again.push((slot, judged));
+    }
+
+    /// The verdicts that are wanted once more, of all but those in `due`, which is ascending.
+    pub(super) fn take_again(&mut self, due: &[u32]) -> Vec<(u32, Judged)> {
+        let mut again = std::mem::take(&mut self.again);
+        again.retain(|(slot, _)| due.binary_search(slot).is_err());
+        again
     }
 
     /// Adds those who are due at `clock`, in any order; they are not due any more.
@@ -102,7 +118,11 @@ mod tests {
         due.after(70, clock(10), 5_900.0);
         due.after(71, clock(10), 1e30);
         due.soon(9);
+        due.again(4, Judged::LeftScope);
+        due.again(9, Judged::LeftScope);
         assert_eq!(at(&mut due, 10), [9, 200]);
+        assert_eq!(due.take_again(&[9, 200]), [(4, Judged::LeftScope)]);
+        assert!(due.take_again(&[]).is_empty());
         assert!(at(&mut due, 14).is_empty());
         assert_eq!(at(&mut due, 15), [70], "rather early than late");
         assert!(at(&mut due, 1_000_000_000).is_empty());

@@ -210,7 +210,7 @@ impl<'a> Pass<'a> {
             plan.follow(index, alert);
         }
         if !matches!(change, Change::Settled) && plan.open.contains(index) {
-            plan.due.soon(index);
+            plan.due.again(index, judged);
         }
         match change {
             Change::Settled | Change::None => return,

@@ -24,8 +24,8 @@ const CHUNK: usize = 1024;
 
 /// The verdicts that can change anything, in the order of subjects: every breach, and every verdict on a subject
 /// whose alert is under way. All others are clear, or unknown, for an alert that rests. Nobody is even looked at
-/// while what was seen at an earlier poll is sure to last; whoever takes a verdict says so where the alert may still move
-/// by it alone. `turned` are the readings that do not repeat those of the poll before.
+/// while what was seen at an earlier poll is sure to last; a verdict by which alone the alert may still move is given
+/// again. `turned` are the readings that do not repeat those of the poll before.
 pub(super) fn of(
     watch: &Watch,
     plan: &mut Plan,
@@ -36,6 +36,7 @@ pub(super) fn of(
     let mut found = Vec::new();
     let (open, resting): (Vec<u32>, Vec<u32>) = if inside {
         let due = plan.take_due(turned, watch.signals.len(), watch.memory.clock, poll.elapsed);
+        found = plan.due.take_again(&due);
         due.into_iter().partition(|index| plan.open.contains(*index))
     } else {
         plan.due.all();
@@ -61,9 +62,8 @@ fn breaches(watch: &Watch, plan: &mut Plan, due: &[u32], found: &mut Vec<(u32, J
     for (index, outlook) in told.into_iter().zip(outlooks) {
         if outlook.truth == Truth::True || absent_breach(watch, plan, index) {
             found.push((index, Judged::Inside(Verdict::Breach)));
-        } else {
-            plan.due.after(index, watch.memory.clock, outlook.lasts);
         }
+        plan.due.after(index, watch.memory.clock, outlook.lasts);
     }
 }
 

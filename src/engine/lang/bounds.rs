@@ -37,7 +37,7 @@ impl Bounds {
     /// Whether a value that was `was` may be `is` after so many milliseconds; NaN is no value.
     #[cfg(test)]
     pub fn allow(self, was: f64, is: f64, passed: f64) -> bool {
-        let near = (is - was).abs() <= self.drift * passed + 1e-9 * was.abs();
+        let near = (is - was).abs() <= self.drift * passed + 1e-9 * (was.abs() + is.abs());
         self == Self::ANY || (self.least <= is && is <= self.most && (near || passed == 0.0))
     }
 

@@ -261,11 +261,11 @@ impl<'a> Reader<'a> {
             n => Some(Reading::online(u32::try_from(n - 3).ok()?)),
         })?;
         let len = readings.len();
-        let overs = |track| needs.of(track).unwrap_or_default().overs;
-        let held = self.known(now, len, overs(Track::AbsentHeld))?;
-        let zero = if self.flag()? { Some(self.known(now, len, overs(Track::AbsentZero))?) } else { None };
+        let wanted = |track| needs.of(track).unwrap_or_default();
+        let held = self.known(now, len, &wanted(Track::AbsentHeld))?;
+        let zero = if self.flag()? { Some(self.known(now, len, &wanted(Track::AbsentZero))?) } else { None };
         let absence = if self.flag()? { Some(self.absence(now)?) } else { None };
-        let held = held.fitted(needs.of(Track::AbsentHeld).unwrap_or_default())?;
+        let held = held.fitted(wanted(Track::AbsentHeld))?;
         let zero = match needs.of(Track::AbsentZero) {
             Some(kept) => Some(zero?.fitted(kept)?),
             None => None,
@@ -277,10 +277,11 @@ impl<'a> Reader<'a> {
         Some(Signals { clock, seq, now: readings, held, zero, absence })
     }
 
-    fn known(&mut self, now: i64, len: usize, overs: Vec<u32>) -> Option<Known> {
+    /// `wanted` is what it is read for.
+    fn known(&mut self, now: i64, len: usize, wanted: &Kept) -> Option<Known> {
         let (horizon, least_gap) = (self.span()?, self.span()?);
         let run_gaps = self.list(Self::span)?;
-        let mut known = Known::new(Kept { horizon, least_gap, run_gaps, overs });
+        let mut known = Known::new(Kept { horizon, least_gap, run_gaps, overs: Vec::new() });
         (known.now, known.then) = (now, self.ago(now)?);
         known.value = self.list(Self::value)?;
         known.clock = self.list(|from| from.since(now, 0))?;
@@ -296,7 +297,7 @@ impl<'a> Reader<'a> {
         let mut ends = known.since.iter().zip(&known.value).map(|(since, value)| (*since, *value));
         known.logs = self.list(|from| {
             let (since, value) = ends.next()?;
-            from.log(now, Stretch { since, until: now, value }, &known.kept)
+            from.log(now, Stretch { since, until: now, value }, wanted)
         })?;
         let windows = if horizon > Span::ZERO { len } else { 0 };
         let sizes = [known.value.len() == len, known.clock.len() == len, known.since.len() == windows];

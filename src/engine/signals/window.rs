@@ -1,18 +1,19 @@
 //! Signals that look back: peak, changes, time over a number, low, mean.
 //!
-//! Neighbours: `known` keeps the last value, `log` the stretches before it. The known readings are a step function over
+//! Neighbours: `known` keeps the last value, `log` the stretches before it, `tally` their sums. The known readings are a step function over
 //! (now − d, now]: a value holds to the next known reading, at most `gap`, and what is not held is blind. A part of its
 //! own because the five share one walk, and most slots need none.
 
 use super::known::Known;
-use super::log::{BLOCK, Block, Stretch};
+use super::log::Stretch;
+use super::tally::Part;
 use crate::engine::lang::{Bounds, Line, ROUNDING, Signal};
 
 /// What the known part of a window holds; spans in milliseconds.
 struct Seen {
     peak: u32,
     low: u32,
-    changes: u32,
+    changes: u64,
     over: i64,
     known: i64,
     /// Sum of value × time.
@@ -57,27 +58,23 @@ struct Window {
     above: u32,
 }
 
-/// From the newest stretch back to the one that stands at the start, a block at a time where it can be.
+/// From the newest stretch back to the one that stands at the start; what is added up is taken at once.
 fn walk(known: &Known, slot: usize, last: &Stretch, window: &Window) -> Seen {
     let (peak, low) = (last.value, last.value);
     let mut seen = Seen { peak, low, changes: 0, over: 0, known: 0, area: 0, leaves: None, until: 0 };
     let Window { start, gap, above } = *window;
     seen.take(last, last.until, start, above);
     let Some(log) = known.logs[slot].as_deref() else { return seen };
-    let over = known.kept.overs.binary_search(&above).ok();
     let (mut next, mut at) = (*last, log.len());
+    if let Some(part) = log.tally().and_then(|tally| tally.from(start, gap, &known.kept)) {
+        (at, next) = (part.at, *log.stretch(part.at));
+        seen.take_part(&part, known.kept.overs.binary_search(&above).ok());
+        (seen.leaves, seen.until) = (None, next.since - start);
+    }
     while at > 0 && next.since > start {
-        if let Some(block) =
-            log.block(at).filter(|block| block.since > start && gap >= known.kept.least_gap.millis())
-        {
-            seen.take_block(block, over, start);
-            at -= BLOCK;
-            next = *log.stretch(at);
-            continue;
-        }
         at -= 1;
         let stretch = log.stretch(at);
-        seen.changes += u32::from(stretch.value != next.value);
+        seen.changes += u64::from(stretch.value != next.value);
         let end = next.since.min(stretch.until.saturating_add(gap));
         if end > start {
             seen.take(stretch, end, start, above);
@@ -88,15 +85,14 @@ fn walk(known: &Known, slot: usize, last: &Stretch, window: &Window) -> Seen {
 }
 
 impl Seen {
-    /// A block within the window.
-    fn take_block(&mut self, block: &Block, over: Option<usize>, start: i64) {
-        self.peak = self.peak.max(block.peak);
-        self.low = self.low.min(block.low);
-        self.changes += block.changes;
-        self.known += block.end - block.since;
-        self.area += block.area;
-        self.over += over.map_or(0, |over| block.over[over]);
-        (self.leaves, self.until) = (None, block.since - start);
+    fn take_part(&mut self, part: &Part<'_>, over: Option<usize>) {
+        let Part { before, total, .. } = part;
+        self.peak = self.peak.max(part.peak);
+        self.low = self.low.min(part.low);
+        self.changes += total.changes - before.changes;
+        self.known += total.known - before.known;
+        self.area += total.area - before.area;
+        self.over += over.map_or(0, |over| total.over[over] - before.over[over]);
     }
 
     fn take(&mut self, stretch: &Stretch, end: i64, start: i64, above: u32) {
@@ -117,12 +113,12 @@ impl Seen {
 
     /// As long as nothing is read, the window gains of the value `now` what it leaves behind of another.
     fn line(&self, signal: &Signal, now: u32, span: i64, above: u32) -> Line {
-        let steps = |value: u32, to: u32| self.steps(f64::from(value), f64::from(to));
+        let steps = |value: u32| self.steps(f64::from(value), f64::from(now));
         if matches!(signal, Signal::Peak(_)) {
-            return steps(self.peak, now);
+            return steps(self.peak);
         }
         if matches!(signal, Signal::Changes(_)) {
-            return steps(self.changes, 0);
+            return self.steps(self.changes as f64, 0.0);
         }
         if matches!(signal, Signal::TimeOver(..)) {
             let gains = i32::from(now > above) - i32::from(self.leaves.is_some_and(|value| value > above));
@@ -132,7 +128,7 @@ impl Seen {
         }
         match self.missing(span) {
             Some(missing) => Line::nothing_for(missing),
-            None if matches!(signal, Signal::Low(_)) => steps(self.low, now),
+            None if matches!(signal, Signal::Low(_)) => steps(self.low),
             None => self.mean(now),
         }
     }
