@@ -158,8 +158,8 @@ fn test(words: Words, channel: &str) -> Message {
             ),
         ),
         Language::ZhCn => (
-            format!("[测试] Seatwatch 通道 {channel} 测试"),
-            format!("这是对通道 {channel} 的测试。没有发生任何事件，无需处理。"),
+            format!("[测试] Seatwatch 渠道 {channel} 测试"),
+            format!("这是对渠道 {channel} 的测试。没有发生任何事件，无需处理。"),
         ),
     };
     let (title, sections, footer) = (clean(&title, 200), Vec::new(), Vec::new());

@@ -70,10 +70,10 @@ fn advice(class: FaultClass, language: Language) -> &'static str {
         ),
         FaultClass::Server => (
             "the vendor's side has trouble; it is tried again at every poll",
-            "云服务端异常；每次轮询都会重试",
+            "云服务端异常；每次查询都会重试",
         ),
         FaultClass::Throttled => {
-            ("lower requests_per_second, or poll less often", "请调低 requests_per_second，或降低轮询频率")
+            ("lower requests_per_second, or poll less often", "请调低 requests_per_second，或降低查询频率")
         }
         FaultClass::Clock => ("set this host's clock (NTP)", "请校准本机时钟（NTP）"),
         FaultClass::Request => (
@@ -104,8 +104,8 @@ pub(in crate::engine) fn silent(polls: u32, cause: Option<&Fault>, language: Lan
     match (language, cause) {
         (En, Some(cause)) => format!("{polls} polls in a row brought nothing usable; the last: {cause}"),
         (En, None) => format!("{polls} polls in a row brought nothing usable; see the log"),
-        (ZhCn, Some(cause)) => format!("连续 {polls} 次轮询没有得到可用结果；最近一次：{cause}"),
-        (ZhCn, None) => format!("连续 {polls} 次轮询没有得到可用结果；请查看日志"),
+        (ZhCn, Some(cause)) => format!("连续 {polls} 次查询没有得到可用结果；最近一次：{cause}"),
+        (ZhCn, None) => format!("连续 {polls} 次查询没有得到可用结果；请查看日志"),
     }
 }
 
@@ -132,8 +132,8 @@ pub(in crate::engine) fn clock(
         parts.push(match (language, forward) {
             (En, true) => format!("it jumped {size} forward since the poll before"),
             (En, false) => format!("it jumped {size} back since the poll before"),
-            (ZhCn, true) => format!("自上次轮询以来向前跳变了 {size}"),
-            (ZhCn, false) => format!("自上次轮询以来向后跳变了 {size}"),
+            (ZhCn, true) => format!("自上次查询以来向前跳变了 {size}"),
+            (ZhCn, false) => format!("自上次查询以来向后跳变了 {size}"),
         });
     }
     if let Some(refused) = refused {
@@ -171,11 +171,11 @@ pub(in crate::engine) fn channel(facts: &ChannelFacts, language: Language) -> St
     let (en, zh) = match facts.answer {
         Answer::Misconfigured => (
             "its settings are refused; tried again hourly; check address, login and TLS of the channel",
-            "通道配置被拒绝；每小时重试一次；请检查通道的地址、登录信息和 TLS",
+            "渠道配置被拒绝；每小时重试一次；请检查渠道的地址、登录信息和 TLS",
         ),
         Answer::Gone => (
             "the receiver is gone; the channel is disabled and its notifications wait; give it a new address",
-            "接收端已不存在；通道已停用，通知保留等待；请更换地址",
+            "接收端已不存在；渠道已停用，通知保留等待；请更换地址",
         ),
         Answer::Sent | Answer::Retry | Answer::Rejected => (
             "a notification was given up; see `seatwatch outbox list --all`; it can be retried with the same id",

@@ -213,7 +213,7 @@ impl Words {
             },
             (SubjectKind::Group, None) => format!("{} {name}", self.say("group", "分组")),
             (SubjectKind::Source, _) => format!("{} {name}", self.say("source", "来源")),
-            (SubjectKind::Channel, _) => format!("{} {name}", self.say("channel", "通道")),
+            (SubjectKind::Channel, _) => format!("{} {name}", self.say("channel", "渠道")),
             (SubjectKind::Agent, _) => "Seatwatch".to_owned(),
         }
     }
@@ -224,7 +224,7 @@ impl Words {
             SubjectKind::User => self.say("User", "用户"),
             SubjectKind::Group => self.say("Group", "分组"),
             SubjectKind::Source => self.say("Source", "来源"),
-            SubjectKind::Channel => self.say("Channel", "通道"),
+            SubjectKind::Channel => self.say("Channel", "渠道"),
             SubjectKind::Agent => self.say("Program", "程序"),
         }
     }
