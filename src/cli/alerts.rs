@@ -240,7 +240,7 @@ fn table(rows: &[EpisodeRow], zone: Tz) -> String {
             row.rule.clone(),
             local::subject(row.source.as_deref(), &row.subject),
             online(row),
-            time(row.fired_at.or(row.since)),
+            time(row.since),
         ];
         cells.extend(ended.then(|| time(row.ended_at)));
         cells.extend(acked.then(|| print::or_dash(row.acked_by.as_deref())));
