@@ -39,6 +39,8 @@ pub(super) struct Question<'q> {
 /// What came of it.
 pub(super) struct Past {
     pub(super) followed: Followed,
+    /// Where the rule was played from: earlier than it is followed, so that its windows and holds are full.
+    pub(super) begins: Time,
     /// As the readings tell them with the rule as it is.
     pub(super) episodes: Vec<Episode>,
     pub(super) last: Option<LastPoll>,
@@ -102,7 +104,7 @@ impl Question<'_> {
         watching.bar.finish_and_clear();
         let [mut playback] = playbacks;
         let Some(followed) = playback.followed() else { return Ok(None) };
-        Ok(Some(Past { followed, episodes: playback.finish(), last: watching.last }))
+        Ok(Some(Past { followed, begins: from - run_up, episodes: playback.finish(), last: watching.last }))
     }
 
     /// Who set a limit, in words.

@@ -12,6 +12,7 @@ use super::past::{self, Past, Question, ToldRound};
 use super::{Common, Exit, Failure, alerts, episode, local, open, print, rules, when};
 use crate::config::Config;
 use crate::engine::alert::Verdict;
+use crate::engine::backtest::Episode;
 use crate::engine::event::{EndReason, Event};
 use crate::engine::message::clean;
 use crate::engine::outcome::State;
@@ -207,12 +208,22 @@ fn notes(row: &EpisodeRow, now: RuleNow, past: Option<&Past>, zone: Tz) -> Vec<S
         return notes;
     };
     let Some(fired) = row.fired_at else { return notes };
-    if !past.episodes.iter().any(|one| one.subject == row.subject && one.fired_at == fired) {
-        let next =
-            past.episodes.iter().find(|one| one.subject == row.subject && Some(one.fired_at) >= row.since);
-        notes.push(match next {
-            Some(one) => format!("Played again, it fires at {}.", when::local(zone, one.fired_at)),
-            None => "Played again, it does not fire.".to_owned(),
+    let of_subject = || past.episodes.iter().filter(|one| one.subject == row.subject);
+    if !of_subject().any(|one| one.fired_at == fired) {
+        let goes_on = |one: &&Episode| {
+            Some(one.fired_at) < row.since && (one.ended_at.is_none() || one.ended_at > row.since)
+        };
+        let (before, next) =
+            (of_subject().find(goes_on), of_subject().find(|one| Some(one.fired_at) >= row.since));
+        let at = |time: Time| when::local(zone, time);
+        notes.push(match (before, next) {
+            (Some(one), _) => format!(
+                "Played again from {} on, it fires at {} already, and goes on where this episode begins.",
+                at(past.begins),
+                at(one.fired_at)
+            ),
+            (None, Some(one)) => format!("Played again, it fires at {}.", at(one.fired_at)),
+            (None, None) => "Played again, it does not fire.".to_owned(),
         });
     }
     notes

@@ -110,13 +110,14 @@ pub(super) fn note_event(c: &Connection, event: &Event) -> Result<(), StoreError
     Ok(())
 }
 
-/// Brings the row of the alert's open episode up to date between events.
+/// Brings the row of the alert's open episode up to date between events. Once it is closed nobody counts its blind time.
 pub(super) fn note_alert(c: &Connection, alert: &Alert) -> Result<(), StoreError> {
     let Some(episode) = &alert.episode else { return Ok(()) };
     let mut update = c.prepare_cached(
         "UPDATE episode SET state = ?2, ended_at = coalesce(?3, ended_at), value = coalesce(?4, value),
             \"limit\" = coalesce(?5, \"limit\"), acked_by = ?6, acked_at = ?7, finding = coalesce(?8, finding),
-            note = coalesce(?9, note), detail = coalesce(?10, detail), blind = ?11, severity = ?12
+            note = coalesce(?9, note), detail = coalesce(?10, detail), severity = ?12,
+            blind = CASE ?2 WHEN 'closed' THEN blind ELSE ?11 END
          WHERE id = ?1",
     )?;
     update.execute(params![

@@ -83,6 +83,21 @@ fn an_episode_of_another_rule_says_so() {
     insta::assert_snapshot!("why_gone", world.run(&["why", &id]).all());
 }
 
+/// The rule as it is now fires long before the polls that are shown.
+#[test]
+fn an_episode_that_would_have_begun_earlier_says_so() {
+    let rules = |limit: u32| RULES.replace("limit = 2", &format!("limit = {limit}"));
+    let world = World::new(&rules(4));
+    let store = Store::open(&world.path("seatwatch.db"), START).unwrap();
+    let columns = ["1 1 1 1 1 ~", "3 1 1 1 1 ~", "3 1 1 1 1 ~", "3 1 1 1 1 ~", "3 1 1 1 1 ~", "3 1 1 1 1 ~"];
+    world.play(&store, "shanghai", &[&columns[..], &["5 1 1 1 1 ~"; 3]].concat());
+    let id = episode(&world, "shared-account");
+    std::fs::write(world.path("rules.toml"), rules(2)).unwrap();
+    let ran = world.run(&["why", &id]);
+    let says = "it fires at 2024-11-23 08:15:00 UTC+8 already, and goes on where this episode begins";
+    assert!(ran.out.contains(says), "{}", ran.out);
+}
+
 /// The step that fails is this one (`fired`: none does), and its text is in the snapshot.
 #[track_caller]
 fn check(world: &World, text: &mut String, rule: &str, user: &str, minute: i64, expect: &str) {
