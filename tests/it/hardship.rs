@@ -338,3 +338,33 @@ async fn a_database_that_is_damaged_while_in_use_is_told_and_ends_the_agent() {
         assert_eq!(episode(&ended[0]), episode(&posted[0]), "{what}");
     }
 }
+
+/// A reload asks for more memory than there is: the process ends, as at the kernel's hands, and the next goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_runs_out_of_memory_goes_on_where_it_was() {
+    let world = world(&(counts("alice", "3") + &counts("bob", "1")));
+    rules(&world, "");
+    let mut agent = Agent::start(&world, |_| ());
+    world.inboxes["soc"].wait(20, |posted| posted.len() == 1);
+    agent.until("it is delivered", || world.outbox(false).is_empty());
+    let good = std::fs::read_to_string(world.rules_file()).unwrap();
+    let many: Vec<String> = (0..9_000).map(|n| format!("'user-with-a-name-{n}'")).collect();
+    let group = |name: &str| format!("[[group]]\nname = '{name}'\nusers = [{}]\n", many.join(", "));
+    std::fs::write(world.rules_file(), format!("{good}{}{}", group("one"), group("two"))).unwrap();
+    let status = std::fs::read_to_string(format!("/proc/{}/status", agent.child.id())).unwrap();
+    let size = status.lines().find_map(|line| line.strip_prefix("VmSize:")).unwrap();
+    let size: u64 = size.trim().trim_end_matches(" kB").parse().unwrap();
+    let limit = Some((size + 3_000) << 10);
+    prlimit(Some(agent.pid()), Resource::As, Rlimit { current: limit, maximum: limit }).unwrap();
+    agent.signal(Signal::HUP);
+    let (code, log) = agent.ends(STOP);
+    assert!(code != Some(0) && log.contains("memory allocation of"), "{code:?} {log}");
+    std::fs::write(world.rules_file(), good).unwrap();
+    let (seq, _) = last(&world).unwrap();
+    let mut agent = Agent::start(&world, |_| ());
+    agent.until("polls go on", || last(&world).is_some_and(|(now, _)| now > seq));
+    agent.signal(Signal::TERM);
+    let (code, log) = agent.ends(STOP);
+    assert_eq!(code, Some(0), "{log}");
+    assert_eq!(world.told("soc"), "fired shared alice", "once");
+}

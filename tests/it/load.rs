@@ -7,15 +7,19 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
-use seatwatch::agent::Live;
+use rustix::process::Signal;
+use seatwatch::agent::{Live, clock};
 use seatwatch::config::Config;
 use seatwatch::engine::judge::judge;
 use seatwatch::engine::reading::{Batch, Fetched, Reading};
 use seatwatch::engine::time::Span;
 use seatwatch::engine::watch::{Remembered, Watch, When};
-use seatwatch::store::{OutboxFilter, Store};
+use seatwatch::store::{EpisodeFilter, OutboxFilter, OutboxState, Store};
 
+use crate::process::STOP;
+use crate::support::program::Agent;
 use crate::world::{Dir, World, counts, minute};
 
 const ALERTS: usize = 10_000;
@@ -132,4 +136,41 @@ async fn a_receiver_that_never_answers_delays_no_other() {
         }
     }
     assert_eq!(world.inboxes["hung"].all().len(), 1, "one attempt, still waiting");
+}
+
+/// The program itself: in a fleet of ten thousand everybody shares an account from one poll to the next. Half of the
+/// memory that its unit allows (`MemoryMax`) is enough, with everything that a process takes for itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_alerts_take_bounded_memory_and_no_receiver_waits_for_another() {
+    let (mut scenario, mut users) = (String::new(), String::new());
+    for n in 0..ALERTS {
+        write!(scenario, "[[user]]\nname = \"u-{n}\"\nonline = [[0, 1], [\"8s\", 5]]\n").unwrap();
+        write!(users, "'u-{n}', ").unwrap();
+    }
+    let hand = Arc::new(AtomicI64::new(clock::now().millis()));
+    let world = World::around(&scenario, &["good", "hung"], hand, Arc::new(clock::now));
+    world.inboxes["hung"].answers(0);
+    world.leaves("one of its receivers never answers");
+    let rule = "[[rule]]\nname = 'shared'\nwhen = 'online > limit'\nlimit = 2\n";
+    world.write(&format!("source shanghai {users} every */10 * * * * *\n{rule}"));
+    let text = std::fs::read_to_string(world.rules_file()).unwrap();
+    std::fs::write(world.rules_file(), text.replace("budget = \"30s\"", "budget = \"8s\"")).unwrap();
+    let mut agent = Agent::start(&world, |_| ());
+    world.inboxes["good"].wait(60, |posted| !posted.is_empty());
+    agent.until("all is told where somebody listens", || {
+        let rows = world.outbox(true);
+        let good: Vec<_> = rows.iter().filter(|row| row.channel == "good").collect();
+        let told: usize = good.iter().map(|row| row.events.len()).sum();
+        told >= ALERTS && good.iter().all(|row| row.state == OutboxState::Sent)
+    });
+    assert!(world.inboxes["good"].count() <= MOST_MESSAGES, "{}", world.inboxes["good"].count());
+    assert!(world.inboxes["hung"].count() <= 4, "those under way at once");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", agent.child.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let peak: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
+    assert!(peak < 128 << 10, "{peak} KiB at most");
+    agent.signal(Signal::TERM);
+    assert_eq!(agent.ends(STOP).0, Some(0));
+    let open = world.reader().episodes(&EpisodeFilter::default()).unwrap();
+    assert_eq!(open.len(), ALERTS);
 }
