@@ -22,8 +22,8 @@ use seatwatch::engine::time::{Span, Time};
 use seatwatch::engine::watch::{Remembered, Setup, Watch, When};
 
 /// 2026-11-23T00:00:00Z, a Monday.
-const START: Time = Time::from_millis(1_795_392_000_000);
-const MINUTE: Span = Span::from_mins(1);
+pub(crate) const START: Time = Time::from_millis(1_795_392_000_000);
+pub(crate) const MINUTE: Span = Span::from_mins(1);
 
 pub(crate) fn rule(name: &str, when: &str) -> Rule {
     Rule {
@@ -49,7 +49,7 @@ pub(crate) fn rule(name: &str, when: &str) -> Rule {
     }
 }
 
-fn setup(rules: Vec<Rule>, users: &[&str]) -> Arc<Setup> {
+pub(crate) fn setup(rules: Vec<Rule>, users: &[&str]) -> Arc<Setup> {
     Arc::new(Setup {
         install: "install".to_owned(),
         source: "shanghai".to_owned(),
@@ -65,7 +65,7 @@ fn setup(rules: Vec<Rule>, users: &[&str]) -> Arc<Setup> {
     })
 }
 
-fn readings(timeline: &str) -> Vec<Reading> {
+pub(crate) fn readings(timeline: &str) -> Vec<Reading> {
     let mut all = Vec::new();
     for word in timeline.split_whitespace() {
         let (value, repeats) = word.split_once('x').unwrap_or((word, "0"));

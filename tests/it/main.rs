@@ -23,6 +23,7 @@ mod lifecycle;
 mod load;
 mod mail;
 mod network;
+mod played;
 mod process;
 mod reloads;
 mod restarts;

@@ -1,0 +1,333 @@
+//! Timelines played by the engine for people who ask: rules put to the test, one subject followed through the past,
+//! and whose connections are listed.
+//!
+//! Neighbours: `lifecycle` has the rules and the timelines; `commands` shows what is said here on a terminal. A part of
+//! its own because nothing of it decides an alert, and all of it is shown as evidence.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use seatwatch::engine::backtest::follow::Followed;
+use seatwatch::engine::backtest::{PastPoll, Playback};
+use seatwatch::engine::event::{OnlineClient, Subject, SubjectKind};
+use seatwatch::engine::evidence::{attach, suspects};
+use seatwatch::engine::judge::judge;
+use seatwatch::engine::names::{Asked, Names};
+use seatwatch::engine::outcome::Outcome;
+use seatwatch::engine::past::Column;
+use seatwatch::engine::reading::{Batch, Fetched, Reading};
+use seatwatch::engine::roster::{Listed, Roster};
+use seatwatch::engine::rule::{Hold, Policy, Rule};
+use seatwatch::engine::time::{Span, Time};
+use seatwatch::engine::trial::{Expected, Miss, Timeline, Trial, What};
+use seatwatch::engine::watch::{Remembered, Watch, When};
+
+use crate::lifecycle::{MINUTE, START, readings, rule, setup};
+
+/// More than the limit of two, for one minute.
+fn shared() -> Rule {
+    let policy = Policy { hold: Hold::For(MINUTE), clear_hold: Hold::default() };
+    Rule { policy, ..rule("shared", "online > limit") }
+}
+
+fn user(name: &str) -> Subject {
+    Subject { kind: SubjectKind::User, name: name.to_owned() }
+}
+
+fn trial(rules: Vec<Rule>, interval: Span, lines: &[(&str, &str)]) -> Trial {
+    let users: Vec<&str> = lines.iter().map(|(user, _)| *user).collect();
+    let mut setup = Arc::unwrap_or_clone(setup(rules, &users));
+    setup.interval = interval;
+    let timelines =
+        lines.iter().map(|(user, line)| Timeline { user: (*user).into(), readings: readings(line) });
+    Trial {
+        setup: Arc::new(setup),
+        roster: None,
+        start: START,
+        interval,
+        timelines: timelines.collect(),
+        expected: Vec::new(),
+    }
+}
+
+fn expected(poll: usize, rule: &str, what: What, subjects: &str) -> Expected {
+    let subjects = subjects.split_whitespace().map(str::to_owned).collect();
+    Expected { poll, rule: rule.to_owned(), what, subjects }
+}
+
+/// Each is true, and is missed where it is said of nobody.
+#[track_caller]
+fn check(mut trial: Trial, expect: &[(usize, &str, What, &str)]) {
+    let all = |expected: fn(&(usize, &str, What, &str)) -> Expected| expect.iter().map(expected).collect();
+    trial.expected = all(|(poll, rule, what, subjects)| expected(*poll, rule, *what, subjects));
+    assert_eq!(trial.run(), [], "as expected");
+    let truth: Vec<Expected> = trial.expected;
+    trial.expected = all(|(poll, rule, what, _)| expected(*poll, rule, *what, "nobody"));
+    let miss = |(at, truth): (usize, &Expected)| Miss {
+        expected: at,
+        at: trial.at(truth.poll),
+        found: truth.subjects.clone(),
+    };
+    let misses: Vec<Miss> = truth.iter().enumerate().map(miss).collect();
+    assert_eq!(trial.run(), misses, "each is missed");
+}
+
+#[test]
+fn a_test_of_rules_holds_where_the_alerts_are_just_those() {
+    let lines = [("alice", "1 3 3 3 1 1"), ("bob", "3 3 1 1 3 3 1"), ("carol", "1 ~ 1")];
+    let trial = trial(vec![shared(), rule("busy", "online > 2")], MINUTE, &lines);
+    assert_eq!((trial.polls(), trial.at(2)), (7, START + MINUTE.times(2)));
+    check(
+        trial,
+        &[
+            // In no order: misses come in the order of what was expected.
+            (4, "shared", What::Ended, "alice"),
+            (0, "shared", What::Pending, "bob"),
+            (1, "shared", What::Pending, "alice"),
+            (1, "shared", What::Firing, "bob"),
+            (1, "shared", What::Fired, "bob"),
+            (2, "shared", What::Ended, "bob"),
+            (2, "shared", What::Fired, "alice"),
+            (3, "shared", What::Fired, ""),
+            (3, "shared", What::Firing, "alice"),
+            (1, "busy", What::Fired, "alice"),
+            (1, "busy", What::Firing, "alice bob"),
+            (4, "busy", What::Ended, "alice"),
+            (5, "busy", What::Ended, ""),
+            (6, "shared", What::Ended, "bob"),
+        ],
+    );
+    assert_eq!(What::Firing.word(), "firing");
+    assert_eq!(What::Pending.word(), "pending");
+    assert_eq!(What::Fired.word(), "fired");
+    assert_eq!(What::Ended.word(), "ended");
+}
+
+#[test]
+fn a_test_of_rules_knows_the_roster_and_the_past() {
+    let roster = Roster { at: START, users: vec![("alice".into(), Some(false)), ("bob".into(), Some(true))] };
+    let listed =
+        trial(vec![rule("off", "not enabled and online > 0")], MINUTE, &[("alice", "1"), ("bob", "1")]);
+    check(Trial { roster: Some(roster), ..listed }, &[(0, "off", What::Firing, "alice")]);
+    // A week between polls. What raised an alert is not usual afterwards: else four would be no more than usual.
+    let week = Span::from_days(7);
+    let unusual = Rule { max_gap: Some(week.times(2)), ..rule("unusual", "online > usual(0.9)") };
+    let weeks = trial(vec![unusual], week, &[("alice", "1 1 1 4 4 4 1"), ("bob", "1x9")]);
+    check(
+        weeks,
+        &[
+            (3, "unusual", What::Fired, "alice"),
+            (4, "unusual", What::Firing, "alice"),
+            (5, "unusual", What::Firing, "alice"),
+            (6, "unusual", What::Ended, "alice"),
+            (8, "unusual", What::Firing, ""),
+        ],
+    );
+}
+
+#[test]
+fn a_test_of_rules_shows_one_subject_poll_by_poll() {
+    let lines = [("alice", "1 3 3 1"), ("bob", "3 3 1 1")];
+    let trial = trial(vec![shared(), rule("busy", "online > 2")], MINUTE, &lines);
+    let rounds = trial.trace("shared", &user("alice"));
+    let told: Vec<String> = rounds
+        .iter()
+        .map(|round| {
+            let minute = round.at.since(START).millis() / 60_000;
+            let count = round.look.reading.count().unwrap();
+            format!(
+                "{minute} {count} {} {:?} {:?}",
+                round.look.judged.word(),
+                round.look.alert.state,
+                round.events
+            )
+        })
+        .collect();
+    let expect =
+        ["0 1 clear Ok []", "1 3 breach Pending []", "2 3 breach Firing [Fired]", "3 1 clear Ok [Ended]"];
+    assert_eq!(told, expect);
+    assert_eq!(trial.trace("shared", &user("nobody")), []);
+    assert_eq!(trial.trace("none", &user("alice")), []);
+}
+
+/// Alice's timeline, a poll a minute, as it is stored; followed from a minute on.
+fn followed(rule: Rule, line: &str, from: i64) -> Followed {
+    let names = Names::new(&["alice", "zed"]);
+    let name = rule.name.clone();
+    let from = START + MINUTE.times(from);
+    let playback = Playback::new(setup(vec![rule], &["alice", "zed"]), names, None, START);
+    let mut playback = playback.following(&name, user("alice"), from);
+    let mut column = Column::new(Vec::new());
+    let mut last = Reading::NOT_POLLED;
+    for (n, reading) in (0_i64..).zip(readings(line)) {
+        let mut changes = vec![(1, Reading::online(1))];
+        if reading != Reading::FAILED && reading != last {
+            changes.insert(0, (0, reading));
+            last = reading;
+        }
+        let failed: &[_] = if reading == Reading::FAILED { &[0..1] } else { &[] };
+        column.turn(&changes, failed);
+        let elapsed = if n == 0 { Span::ZERO } else { MINUTE };
+        let past = PastPoll { seq: n.unsigned_abs() + 1, at: START + MINUTE.times(n), elapsed, usable: true };
+        playback.poll(past, &column);
+    }
+    let followed = playback.followed().unwrap();
+    assert!(playback.followed().is_none(), "it is handed out once");
+    followed
+}
+
+#[test]
+fn a_subject_is_followed_with_its_holes() {
+    let minutes = |times: &[(Time, Time)]| -> Vec<(i64, i64)> {
+        let minute = |at: Time| at.since(START).millis() / 60_000;
+        times.iter().map(|(from, to)| (minute(*from), minute(*to))).collect()
+    };
+    // Three minutes apart are no hole, four are one.
+    let seen = followed(shared(), "1 _ _ 3 3 3 _ _ _ 1 1", 0);
+    assert_eq!((seen.rounds.len(), seen.left_out, minutes(&seen.holes)), (11, 0, vec![(5, 9)]));
+    let events: Vec<(usize, String)> = (0..)
+        .zip(&seen.rounds)
+        .filter(|(_, round)| !round.events.is_empty())
+        .map(|(n, round)| (n, format!("{:?}", round.events)))
+        .collect();
+    assert_eq!(events, [(4, "[Fired]".to_owned()), (9, "[Ended]".to_owned())]);
+    // From a poll on; a hole counts where it ends then.
+    let seen = followed(shared(), "1 _ _ _ 1 1 _ _ _ 1 1", 9);
+    assert_eq!((seen.rounds.len(), minutes(&seen.holes)), (2, vec![(5, 9)]));
+    assert_eq!(seen.rounds[0].at, START + MINUTE.times(9));
+    // What is long has a bound, and keeps its end.
+    let seen = followed(shared(), "1x2004", 0);
+    assert_eq!((seen.rounds.len(), seen.left_out), (2000, 5));
+    assert_eq!(seen.rounds.last().unwrap().at, START + MINUTE.times(2004));
+    assert_eq!(seen.rounds[1998].at, START + MINUTE.times(1998));
+}
+
+/// What a watch makes of one more poll; users in the order of the readings.
+fn poll(watch: &mut Watch, minute: i64, line: &str) -> Outcome {
+    let at = START + MINUTE.times(minute);
+    let readings = readings(line);
+    let fetched = Fetched {
+        batch_of: vec![0; readings.len()],
+        readings,
+        batches: vec![Batch { fetched_at: at, request_id: None }],
+        ..Fetched::default()
+    };
+    let elapsed = if minute == 0 { Span::ZERO } else { MINUTE };
+    let asked = Asked::all(Arc::clone(&watch.names));
+    let poll = watch.poll(fetched, &asked, When { at, elapsed, jump: None, took: Span::ZERO });
+    let outcome = judge(watch, poll, at);
+    watch.names_saved();
+    outcome
+}
+
+#[test]
+fn connections_are_asked_of_whom_a_rule_suspects() {
+    let names = |watch: &Watch, outcome: &Outcome| -> Vec<String> {
+        suspects(watch, outcome).into_iter().map(|(_, name)| name).collect()
+    };
+    let policy = Policy { hold: Hold::For(MINUTE), clear_hold: Hold::For(MINUTE) };
+    let asks = Rule { evidence_clients: true, policy, ..shared() };
+    let users = ["alice", "bob", "carol", "dave"];
+    let rules = vec![
+        rule("busy", "online > 0"),
+        asks,
+        Rule { evidence_clients: true, ..rule("crowd", "online > 8") },
+    ];
+    let mut watch = Watch::new(setup(rules, &users), Remembered::default());
+    let first = poll(&mut watch, 0, "3 1 1 1");
+    assert_eq!(names(&watch, &first), ["alice"], "pending");
+    let second = poll(&mut watch, 1, "3 3 1 1");
+    assert_eq!(
+        names(&watch, &second),
+        ["alice", "bob"],
+        "one that has just fired before one that is pending"
+    );
+    let third = poll(&mut watch, 2, "3 3 3 1");
+    assert_eq!(names(&watch, &third), ["bob", "carol", "alice"], "fired now, pending, firing on");
+    let fourth = poll(&mut watch, 3, "1 3 0 9");
+    // Dave has just fired by one rule and is pending by the other; carol has nothing to list.
+    assert_eq!(names(&watch, &fourth), ["dave", "bob", "alice"], "recovering ones last");
+    let fifth = poll(&mut watch, 4, "1 0 _ 9");
+    assert_eq!(names(&watch, &fifth), ["dave"], "an alert that ended asks for nothing");
+
+    let all: Vec<String> = (0..30).map(|n| format!("user-{n:02}")).collect();
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    let crowd = Rule { evidence_clients: true, ..rule("shared", "online > limit") };
+    let mut watch = Watch::new(setup(vec![crowd], &all), Remembered::default());
+    let outcome = poll(&mut watch, 0, "3x29");
+    assert_eq!(names(&watch, &outcome), all[..20], "the vendor is not asked about everybody");
+}
+
+fn client(address: &str, minute: Option<i64>) -> OnlineClient {
+    OnlineClient { address: address.to_owned(), online_since: minute.map(|n| START + MINUTE.times(n)) }
+}
+
+#[test]
+fn lists_of_connections_go_to_the_events_that_asked() {
+    let asks = Rule { evidence_clients: true, ..rule("shared", "online > limit") };
+    let mut watch =
+        Watch::new(setup(vec![asks, rule("busy", "online > 2")], &["alice", "bob"]), Remembered::default());
+    let lists = |list: &[OnlineClient]| BTreeMap::from([(0, list.to_vec())]);
+    let sorted = [client("10.0.0.9", Some(-5)), client("10.0.0.1", Some(0)), client("10.0.0.2", Some(0))];
+    let mut first = poll(&mut watch, 0, "3 3");
+    attach(&mut watch, &mut first, lists(&[sorted[2].clone(), sorted[0].clone(), sorted[1].clone()]));
+    let told: Vec<(&str, &str, Option<&[OnlineClient]>)> = first
+        .events
+        .iter()
+        .map(|event| (&*event.rule, &*event.subject.name, event.clients.as_deref()))
+        .collect();
+    let none: Option<&[OnlineClient]> = None;
+    let expect = [
+        ("shared", "alice", Some(&sorted[..])),
+        ("shared", "bob", none),
+        ("busy", "alice", none),
+        ("busy", "bob", none),
+    ];
+    assert!(told.len() == 4 && expect.iter().all(|one| told.contains(one)), "longest online first: {told:?}");
+    assert_eq!(first.poll.unwrap().clients, [(0, sorted.to_vec())]);
+    // The same again is not stored again, another one is, and may be read as long as the event.
+    let mut second = poll(&mut watch, 1, "3 3");
+    attach(&mut watch, &mut second, lists(&sorted));
+    assert_eq!(second.poll.unwrap().clients, []);
+    let mut third = poll(&mut watch, 2, "3 3");
+    attach(&mut watch, &mut third, lists(&sorted[..1]));
+    let row = third.poll.unwrap();
+    assert_eq!((row.clients, row.evidence), (vec![(0, sorted[..1].to_vec())], vec![0]));
+    // A hundred are enough to see.
+    let many: Vec<OnlineClient> = (0..120).map(|n| client(&format!("10.0.1.{n:03}"), Some(n))).collect();
+    let mut fourth = poll(&mut watch, 3, "3 3");
+    attach(&mut watch, &mut fourth, lists(&many));
+    assert_eq!(fourth.poll.unwrap().clients, [(0, many[..100].to_vec())]);
+}
+
+#[test]
+fn a_playback_takes_the_roster_of_each_time() {
+    let off = rule("off", "not enabled and online > 0");
+    let names = Names::new(&["alice", "zed"]);
+    let mut playback = Playback::new(
+        setup(vec![off], &["alice", "zed"]),
+        names,
+        Some(vec![Listed::Enabled, Listed::Enabled]),
+        START,
+    );
+    let mut column = Column::new(Vec::new());
+    let both = [(0, Reading::online(1)), (1, Reading::online(1))];
+    for minute in 0..6 {
+        let changes: &[_] = if minute == 0 { &both } else { &[] };
+        column.turn(changes, &[]);
+        if minute == 2 {
+            playback.roster(vec![Listed::Disabled, Listed::Enabled]);
+        }
+        if minute == 4 {
+            playback.roster(vec![Listed::Enabled, Listed::Enabled]);
+        }
+        let elapsed = if minute == 0 { Span::ZERO } else { MINUTE };
+        let at = START + MINUTE.times(minute);
+        playback.poll(PastPoll { seq: minute.unsigned_abs() + 1, at, elapsed, usable: true }, &column);
+    }
+    assert_eq!((playback.unknown(&[true, true]), playback.unknown(&[true])), (0, 1));
+    let episodes = playback.finish();
+    let told: Vec<_> =
+        episodes.iter().map(|one| (one.subject.name.as_str(), one.fired_at, one.ended_at)).collect();
+    assert_eq!(told, [("alice", START + MINUTE.times(2), Some(START + MINUTE.times(4)))]);
+}
