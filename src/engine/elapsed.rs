@@ -86,6 +86,7 @@ mod tests {
         let before = reading(1000, 500, "a");
         assert_eq!(elapsed(&before, &reading(1600, 20, "b")), (Span::from_secs(600), None));
         assert_eq!(elapsed(&before, &reading(400, 20, "b")), (Span::ZERO, Some(Span::from_secs(-600))));
+        assert_eq!(elapsed(&before, &reading(1000, 20, "b")), (Span::ZERO, None));
     }
 
     #[test]

@@ -47,6 +47,8 @@ pub fn sum(poll: &Poll) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::reading::{Fault, FaultClass, Reading};
+    use crate::engine::time::{Span, Time};
 
     /// Sums and totals of polls in a row; `!` is told to differ, `=` to agree again, `.` nothing.
     #[track_caller]
@@ -67,6 +69,33 @@ mod tests {
     fn three_polls_on_one_side_are_told_once() {
         check(&[(3, 4), (3, 4), (3, 4), (3, 4), (4, 4), (4, 4)], "..!.=.");
         check(&[(3, 4), (3, 4), (4, 4), (3, 4)], "....");
+    }
+
+    #[test]
+    fn only_whole_polls_have_a_sum() {
+        let of = |readings: &[Reading], fault: Option<Fault>| {
+            sum(&Poll {
+                source: "shanghai".to_owned(),
+                seq: 1,
+                at: Time::default(),
+                elapsed: Span::ZERO,
+                jump: None,
+                readings: readings.to_vec(),
+                batch_of: vec![0; readings.len()],
+                batches: Vec::new(),
+                requests: 1,
+                took: Span::ZERO,
+                fault,
+                skew: None,
+            })
+        };
+        let (three, four) = (Reading::online(3), Reading::online(4));
+        assert_eq!(of(&[three, four, Reading::ABSENT, Reading::NOT_POLLED], None), Some(7));
+        assert_eq!(of(&[three, Reading::FAILED], None), None);
+        assert_eq!(of(&[Reading::FAILED], None), None);
+        let fault =
+            Fault { class: FaultClass::Transport, code: "timeout".to_owned(), message: String::new() };
+        assert_eq!(of(&[three, four], Some(fault)), None, "somebody may not have been asked");
     }
 
     #[test]

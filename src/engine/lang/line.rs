@@ -191,3 +191,142 @@ impl Line {
         if drift.is_finite() { (drift, f64::INFINITY) } else { (self.slope.abs(), self.lasts) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::{Outlook, Program, Signal, Truth, compile};
+    use super::*;
+    use crate::engine::rule::Per;
+
+    /// What a condition says where `online`, `limit` and `online_time` go on like this.
+    fn outlook(program: &Program, lines: &[Line; 3]) -> Outlook {
+        let mut out = [Outlook::default()];
+        let mut fill = |signal: &Signal, column: &mut [Line]| {
+            let at = [Signal::Online, Signal::Limit].iter().position(|one| one == signal);
+            column.fill(lines[at.unwrap_or(2)]);
+        };
+        program.outlook(1, &mut fill, &mut out);
+        out[0]
+    }
+
+    /// Every operation, of one and of two that move.
+    const CONDITIONS: [&str; 24] = [
+        "online > limit",
+        "online <= limit",
+        "online == 5",
+        "online != limit",
+        "-online < limit - 4",
+        "online + limit > 9",
+        "online * limit > 12",
+        "3 * online >= limit * 2",
+        "online * 0.5 < 7",
+        "online / limit > 1.5",
+        "online / 2 <= 4",
+        "7 / online < 2",
+        "online > 4 and limit > 3",
+        "online > 4 or limit > 3",
+        "not online > 4 and not (limit < 2 or online < 1)",
+        "(online > 4) == (limit > 3)",
+        "online_time > 6ms",
+        "online_time * 0.4 > 3ms",
+        "1.5 * online_time >= 9ms or online > 7",
+        "online_time / 3 < 4ms",
+        "online_time / 2ms > limit",
+        "online_time - 2ms > 5ms and limit > 2",
+        "-(online_time) < -5ms",
+        "online_time + online_time > 12ms",
+    ];
+
+    fn line() -> impl Strategy<Value = Line> {
+        let value = prop_oneof![8 => (-8_i32..40).prop_map(|n| f64::from(n) / 2.0), 1 => Just(f64::NAN)];
+        let slope = prop::sample::select(vec![0.0, 0.0, 1.0, -1.0, 0.5, 2.0]);
+        let lasts = prop::sample::select(vec![0.0, 3.0, 10.0, f64::INFINITY, f64::INFINITY]);
+        (value, slope, lasts).prop_map(|(value, slope, lasts): (f64, f64, f64)| {
+            let slope = if value.is_nan() { 0.0 } else { slope };
+            Line { value, slope, lasts, bounds: Bounds::ANY }
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+        #[test]
+        fn what_is_sure_to_last_lasts(lines in [line(), line(), line()]) {
+            for text in CONDITIONS {
+                let program = compile(text, Per::User).expect(text);
+                let now = outlook(&program, &lines);
+                for passed in (0..40).map(f64::from).take_while(|passed| *passed < now.lasts) {
+                    // Where a signal promised nothing for then, it may be anything.
+                    for anything in [f64::NAN, -3.0, 0.0, 5.0, 1000.0] {
+                        let then = lines.map(|line| {
+                            let known = passed < line.lasts;
+                            Line::still(if known { line.value + line.slope * passed } else { anything })
+                        });
+                        let found = outlook(&program, &then).truth;
+                        prop_assert_eq!(found, now.truth, "{} after {} of {:?}", text, passed, lines);
+                    }
+                }
+            }
+        }
+    }
+
+    const STILL: Line = Line { value: 2.0, slope: 0.0, lasts: f64::INFINITY, bounds: Bounds::ANY };
+    /// Grows by one each millisecond.
+    const GROWS: Line = Line { slope: 1.0, ..STILL };
+
+    /// A condition where all three go on like the first, but `limit` like the second.
+    #[track_caller]
+    fn check(text: &str, line: Line, limit: Line, truth: Truth, lasts: f64) {
+        let found = outlook(&compile(text, Per::User).expect(text), &[line, limit, line]);
+        assert_eq!(found.truth, truth, "{text}");
+        let near = found.lasts == lasts || (found.lasts - lasts).abs() < 1e-6;
+        assert!(near, "{text}: lasts {}, not {lasts}", found.lasts);
+    }
+
+    #[test]
+    fn nobody_is_looked_at_sooner_than_a_comparison_can_turn() {
+        let for_ever = f64::INFINITY;
+        let shrinks = Line { value: 9.0, slope: -1.0, ..GROWS };
+        check("online > 1", STILL, STILL, Truth::True, for_ever);
+        check("online_time > 10ms", GROWS, STILL, Truth::False, 8.0);
+        check("online_time >= 1ms", GROWS, STILL, Truth::True, for_ever);
+        check("10ms <= online_time", GROWS, STILL, Truth::False, 8.0);
+        check("-online_time < -10ms", GROWS, STILL, Truth::False, 8.0);
+        check("online_time == 5ms", GROWS, STILL, Truth::False, 3.0);
+        check("online_time / 2ms > 5", GROWS, STILL, Truth::False, 8.0);
+        check("online < 5", shrinks, STILL, Truth::False, 4.0);
+        check("online * 2 > 10", GROWS, STILL, Truth::False, 3.0);
+        check("limit * online > 10", GROWS, STILL, Truth::False, 3.0);
+        check("online / limit > 10", GROWS, STILL, Truth::False, 18.0);
+        check("online + limit > 3", STILL, STILL, Truth::True, for_ever);
+        check("online * limit == 4", STILL, STILL, Truth::True, for_ever);
+        check("online / limit == 1", STILL, STILL, Truth::True, for_ever);
+        check("online > limit", GROWS, GROWS, Truth::False, 0.0);
+        check("not online > limit", shrinks, GROWS, Truth::False, 3.5);
+        check("1 / (online - limit) > 0", STILL, STILL, Truth::Unknown, for_ever);
+    }
+
+    #[test]
+    fn two_truths_last_as_long_as_what_they_rest_on() {
+        let until = |line: Line, lasts: f64| Line { lasts, ..line };
+        let none = Line { value: f64::NAN, ..STILL };
+        for (text, line, limit, truth, lasts) in [
+            ("online > 1 or limit > 1", until(STILL, 5.0), until(STILL, 9.0), Truth::True, 9.0),
+            ("online > 1 and limit > 1", until(STILL, 5.0), until(STILL, 9.0), Truth::True, 5.0),
+            ("online > 1 or limit > 3", until(STILL, 5.0), until(STILL, 9.0), Truth::True, 5.0),
+            ("online > 3 or limit > 1", until(STILL, 5.0), until(STILL, 9.0), Truth::True, 9.0),
+            ("online > 3 and limit > 3", until(STILL, 5.0), until(STILL, 9.0), Truth::False, 9.0),
+            ("online > 1 and limit > 3", until(STILL, 5.0), until(STILL, 9.0), Truth::False, 9.0),
+            ("online > limit", until(none, 5.0), until(STILL, 9.0), Truth::Unknown, 5.0),
+            ("online > limit", until(STILL, 5.0), until(none, 9.0), Truth::Unknown, 9.0),
+            ("online > limit", until(none, 5.0), until(none, 9.0), Truth::Unknown, 9.0),
+            ("online + limit > 1", until(none, 5.0), until(none, 9.0), Truth::Unknown, 9.0),
+            ("online + limit > 1", until(STILL, 5.0), until(STILL, 9.0), Truth::True, 5.0),
+            ("online > 1 or limit > 1", until(none, 5.0), until(STILL, 9.0), Truth::True, 9.0),
+            ("online > 1 or limit > 3", until(none, 5.0), until(STILL, 9.0), Truth::Unknown, 5.0),
+        ] {
+            check(text, line, limit, truth, lasts);
+        }
+    }
+}
