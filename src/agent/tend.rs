@@ -7,6 +7,7 @@ use std::sync::PoisonError;
 
 use std::sync::atomic::Ordering;
 
+use crate::engine::conclude::conclude;
 use crate::engine::outcome::{Act, ActResult, ActRow, Alert, AlertKey, Outcome, State};
 use crate::engine::own::{ChannelFacts, Own};
 use crate::engine::tend::{act, episode_of, reconcile, remind, settle};
@@ -110,17 +111,33 @@ impl Agent {
         }
         let wanted = episode_of(&row.act).unwrap_or_default().to_owned();
         let mut own = self.own.lock().await;
-        let outcome = self.own_loaded(&mut own).await?.act(live, row, &wanted, now);
-        let refused = || Outcome {
-            now,
-            acts: vec![ActResult {
-                id: row.id,
-                done: false,
-                message: format!("no open episode {wanted}; it may have ended"),
-            }],
-            ..Outcome::default()
+        let outcome = match self.own_loaded(&mut own).await?.act(live, row, &wanted, now) {
+            Some(outcome) => outcome,
+            None => self.act_on_past(row, &wanted, now).await?,
         };
-        self.commit_own(&mut own, live, outcome.unwrap_or_else(refused), now).await
+        self.commit_own(&mut own, live, outcome, now).await
+    }
+
+    /// An act on an episode that no alert has any more.
+    async fn act_on_past(&self, row: &ActRow, wanted: &str, now: Time) -> Result<Outcome, StoreError> {
+        let concluded = match self.store.episode(wanted).await {
+            Ok(episode) if episode.ended_at.is_some() => {
+                conclude(&row.act, episode.finding, episode.note.as_deref())
+            }
+            Ok(_) => Err(format!("{wanted} is of a source or rule that is being removed; ask again")),
+            Err(error @ StoreError::NotFound { .. }) => Err(error.to_string()),
+            Err(error) => return Err(error),
+        };
+        let mut outcome = Outcome { now, ..Outcome::default() };
+        let (done, message) = match concluded {
+            Ok((conclusion, message)) => {
+                outcome.conclusions.push(conclusion);
+                (true, message)
+            }
+            Err(message) => (false, message),
+        };
+        outcome.acts.push(ActResult { id: row.id, done, message });
+        Ok(outcome)
     }
 
     /// Runs `decide` on the source's watch and commits what follows; a failed commit drops the watch.

@@ -68,7 +68,7 @@ impl<'a> Listed<'a> {
         vec![
             when::local(zone, self.at),
             self.by.to_owned(),
-            word(self.act).to_owned(),
+            said(self.act),
             self.result.to_owned(),
             print::or_dash(self.message),
         ]
@@ -81,6 +81,16 @@ fn word(act: &Act) -> &'static str {
         Act::Close { .. } => "close",
         Act::Retry { .. } => "retry",
         Act::Drop { .. } => "drop",
+    }
+}
+
+/// The act's word, with what it concluded.
+fn said(act: &Act) -> String {
+    match act {
+        Act::Close { finding: Some(finding), .. } => format!("close, {}", finding.word()),
+        Act::Close { finding: None, .. } | Act::Ack { .. } | Act::Retry { .. } | Act::Drop { .. } => {
+            word(act).to_owned()
+        }
     }
 }
 

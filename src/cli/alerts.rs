@@ -44,12 +44,12 @@ enum Verb {
         #[arg(long, value_name = "TEXT", value_parser = note)]
         note: Option<String>,
     },
-    /// End an episode; it stays closed until its condition was clear once
+    /// End an episode, which stays closed until its condition was clear once; or say what you concluded of one that is over
     Close {
         /// Its id, or the beginning of it
         #[arg(value_name = "EPISODE")]
         episode: String,
-        /// What you concluded
+        /// What you concluded; the last one holds, also of an episode that has ended
         #[arg(long, value_name = "FINDING", value_parser = finding())]
         finding: Option<Finding>,
         /// Why
@@ -101,21 +101,9 @@ fn note(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-const FINDINGS: [(&str, Finding); 6] = [
-    ("confirmed-sharing", Finding::ConfirmedSharing),
-    ("multi-device", Finding::MultiDevice),
-    ("shared-by-policy", Finding::SharedByPolicy),
-    ("compromised", Finding::Compromised),
-    ("data-error", Finding::DataError),
-    ("unsure", Finding::Unsure),
-];
-
 fn finding() -> impl TypedValueParser<Value = Finding> {
-    let known = PossibleValuesParser::new(FINDINGS.map(|(word, _)| word));
-    known.try_map(|word| {
-        let found = FINDINGS.iter().find(|(known, _)| *known == word);
-        found.map(|(_, finding)| *finding).ok_or("not a finding")
-    })
+    let known = PossibleValuesParser::new(Finding::ALL.map(Finding::word));
+    known.try_map(|word| Finding::ALL.into_iter().find(|known| known.word() == word).ok_or("not a finding"))
 }
 
 pub(super) fn run(common: &Common, args: Args) -> Result<Exit, Failure> {
@@ -231,6 +219,8 @@ fn table(rows: &[EpisodeRow], zone: Tz) -> String {
     let mut head = vec!["episode", "state", "severity", "rule", "subject", "online", "since"];
     head.extend(ended.then_some("ended"));
     head.extend(acked.then_some("acked by"));
+    let found = rows.iter().any(|r| r.finding.is_some());
+    head.extend(found.then_some("finding"));
     let time = |at: Option<Time>| print::or_dash(at.map(|at| when::local(zone, at)));
     let cells = |row: &EpisodeRow| {
         let mut cells = vec![
@@ -244,6 +234,7 @@ fn table(rows: &[EpisodeRow], zone: Tz) -> String {
         ];
         cells.extend(ended.then(|| time(row.ended_at)));
         cells.extend(acked.then(|| print::or_dash(row.acked_by.as_deref())));
+        cells.extend(found.then(|| print::or_dash(row.finding.map(Finding::word))));
         cells
     };
     let rows: Vec<_> = rows.iter().map(cells).collect();

@@ -183,7 +183,9 @@ fn head(row: &EpisodeRow, events: &[Event], zone: Tz) -> String {
     add("blind", (row.blind > Span::ZERO).then(|| format!("{} without a usable reading", row.blind)));
     let acked = row.acked_by.as_deref().zip(row.acked_at);
     add("acknowledged", acked.map(|(by, when)| format!("{} by {}", at(when), local::name(by))));
-    add("finding", row.finding.as_ref().map(local::word));
+    let by = row.finding_by.as_deref().zip(row.finding_at);
+    let by = by.map_or_else(String::new, |(by, when)| format!(", {} by {}", at(when), local::name(by)));
+    add("finding", row.finding.map(|finding| format!("{}{by}", finding.word())));
     add("note", row.note.as_deref().map(|note| clean(note, 1000)));
     add("detail", row.detail.as_deref().map(|detail| clean(detail, 1000)));
     let users =

@@ -78,6 +78,29 @@ pub enum Finding {
     Unsure,
 }
 
+impl Finding {
+    pub const ALL: [Self; 6] = [
+        Self::ConfirmedSharing,
+        Self::MultiDevice,
+        Self::SharedByPolicy,
+        Self::Compromised,
+        Self::DataError,
+        Self::Unsure,
+    ];
+
+    /// As commands take it and JSON has it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::ConfirmedSharing => "confirmed-sharing",
+            Self::MultiDevice => "multi-device",
+            Self::SharedByPolicy => "shared-by-policy",
+            Self::Compromised => "compromised",
+            Self::DataError => "data-error",
+            Self::Unsure => "unsure",
+        }
+    }
+}
+
 /// `now` at the event, `first` at the first breach, `peak` the highest in the episode. A value that is not known
 /// at the event is `null`, never zero.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]

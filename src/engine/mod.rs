@@ -7,6 +7,7 @@ pub mod backoff;
 pub mod backtest;
 mod bits;
 pub mod calendar;
+pub mod conclude;
 mod due;
 pub mod elapsed;
 pub mod event;

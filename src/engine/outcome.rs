@@ -149,6 +149,8 @@ pub struct Outcome {
     /// For each event the channels it is told to, as the notifications are planned; not written.
     pub told: Vec<Vec<String>>,
     pub notifications: Vec<NewNotification>,
+    /// What was concluded of episodes that are over.
+    pub conclusions: Vec<Conclusion>,
     /// Acts that were taken up, with their results.
     pub acts: Vec<ActResult>,
 }
@@ -165,6 +167,7 @@ impl Outcome {
         self.events.append(&mut other.events);
         self.told.append(&mut other.told);
         self.notifications.append(&mut other.notifications);
+        self.conclusions.append(&mut other.conclusions);
         self.acts.append(&mut other.acts);
     }
 
@@ -183,7 +186,8 @@ impl Outcome {
 
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
-        self.poll.is_none() && self.alerts.is_empty() && self.events.is_empty() && self.acts.is_empty()
+        let decided = [self.alerts.len(), self.events.len(), self.conclusions.len(), self.acts.len()];
+        self.poll.is_none() && decided == [0; 4]
     }
 }
 
@@ -249,6 +253,14 @@ pub struct ActRow {
     pub by: String,
     pub at: Time,
     pub act: Act,
+}
+
+/// The finding and note that an episode has from now on, though it is over.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Conclusion {
+    pub episode: String,
+    pub finding: Finding,
+    pub note: Option<String>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]

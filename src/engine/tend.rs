@@ -4,6 +4,7 @@
 //! its own because nothing here rests on readings, so none of it may wait for a poll.
 
 use super::alert::{self, Facts, Happening, Step};
+use super::conclude::conclude;
 use super::event::Event;
 use super::judge::tell;
 use super::outcome::{Act, ActResult, ActRow, Alert, AlertKey, Outcome, State};
@@ -209,9 +210,9 @@ fn apply(
                 };
                 (after, Ok(format!("closed; it {then}")))
             }
-            None => (before.clone(), Err("the episode has ended already".to_owned())),
+            None => concluded(&row.act, before, &mut outcome),
         },
-        Act::Ack { .. } => (before.clone(), Err("the episode has ended already".to_owned())),
+        Act::Ack { .. } => concluded(&row.act, before, &mut outcome),
         Act::Retry { .. } | Act::Drop { .. } => (before.clone(), Err("not an act on an episode".to_owned())),
     };
     let (done, message) = match message {
@@ -223,6 +224,20 @@ fn apply(
         outcome.alerts.push((key, after.clone()));
     }
     (after, outcome)
+}
+
+/// An act on an alert that was closed: its episode is over, and only what was concluded of it can change.
+fn concluded(act: &Act, before: &Alert, outcome: &mut Outcome) -> (Alert, Result<String, String>) {
+    let mut after = before.clone();
+    let Some(episode) = &mut after.episode else {
+        return (after, Err("the episode has ended already".to_owned()));
+    };
+    let message = conclude(act, episode.finding, episode.note.as_deref()).map(|(conclusion, message)| {
+        (episode.finding, episode.note) = (Some(conclusion.finding), conclusion.note.clone());
+        outcome.conclusions.push(conclusion);
+        message
+    });
+    (after, message)
 }
 
 /// Who acknowledged the open episode, if somebody did: telling everybody again says nothing new.

@@ -28,6 +28,10 @@ impl Store {
                 alerts::put(c, key, alert)?;
                 episodes::note_alert(c, alert)?;
             }
+            // After the alerts: a closed one carries the finding too.
+            for conclusion in &outcome.conclusions {
+                episodes::conclude(c, conclusion)?;
+            }
             for notification in &outcome.notifications {
                 outbox::insert(c, notification)?;
             }

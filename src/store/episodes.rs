@@ -15,7 +15,7 @@ use super::{Pending, Reader, Store, alerts};
 use crate::engine::event::{
     EndReason, Event, EventKind, Finding, Limit, Severity, Subject, SubjectKind, Value,
 };
-use crate::engine::outcome::{Alert, AlertKey, State};
+use crate::engine::outcome::{Alert, AlertKey, Conclusion, State};
 use crate::engine::time::{Span, Time};
 
 /// An episode, or (with `episode` none) a pending alert. Serialises as one object of `alerts list`.
@@ -37,7 +37,11 @@ pub struct EpisodeRow {
     pub limit: Option<Limit>,
     pub acked_by: Option<String>,
     pub acked_at: Option<Time>,
+    /// The last one.
     pub finding: Option<Finding>,
+    /// Who concluded that, and when it was taken up; none where the act is no longer kept.
+    pub finding_by: Option<String>,
+    pub finding_at: Option<Time>,
     pub note: Option<String>,
     pub detail: Option<String>,
     #[serde(rename = "blind_ms")]
@@ -137,8 +141,22 @@ pub(super) fn note_alert(c: &Connection, alert: &Alert) -> Result<(), StoreError
     Ok(())
 }
 
+/// Replaces what was concluded of an episode before; the acts keep it.
+pub(super) fn conclude(c: &Connection, conclusion: &Conclusion) -> Result<(), StoreError> {
+    let update = "UPDATE episode SET finding = ?2, note = ?3 WHERE id = ?1";
+    let Conclusion { episode, finding, note } = conclusion;
+    c.prepare_cached(update)?.execute(params![episode, word(finding)?, note])?;
+    Ok(())
+}
+
+/// The last two say who drew the conclusion, as the acts have it.
 const COLUMNS: &str = "id, rule, rule_version, source, kind, subject, severity, state, since, fired_at, ended_at, \
-                       reason, value, \"limit\", acked_by, acked_at, finding, note, detail, blind";
+    reason, value, \"limit\", acked_by, acked_at, finding, note, detail, blind, \
+    (SELECT by FROM act WHERE no = concluded), (SELECT taken_at FROM act WHERE no = concluded)";
+
+/// Each episode with the number of the act by which it has its finding.
+const EPISODES: &str = "(SELECT *, rowid AS row, CASE WHEN finding IS NOT NULL THEN (SELECT max(no) FROM act
+    WHERE act.episode = episode.id AND done = 1 AND act ->> 'finding' IS NOT NULL) END AS concluded FROM episode)";
 
 fn parsed<T: serde::de::DeserializeOwned>(word: String) -> Result<T, StoreError> {
     Ok(serde_json::from_value(word.into())?)
@@ -167,6 +185,8 @@ fn read(row: &Row<'_>) -> Result<EpisodeRow, StoreError> {
         acked_by: text(14)?,
         acked_at: time(15)?,
         finding: text(16)?.map(parsed).transpose()?,
+        finding_by: text(20)?,
+        finding_at: time(21)?,
         note: text(17)?,
         detail: text(18)?,
         blind: Span::from_millis(row.get(19)?),
@@ -174,7 +194,7 @@ fn read(row: &Row<'_>) -> Result<EpisodeRow, StoreError> {
 }
 
 fn select(c: &Connection, condition: &str, values: &[Sql]) -> Result<Vec<EpisodeRow>, StoreError> {
-    let mut query = c.prepare(&format!("SELECT {COLUMNS} FROM episode {condition}"))?;
+    let mut query = c.prepare(&format!("SELECT {COLUMNS} FROM {EPISODES} {condition}"))?;
     let mut rows = query.query(rusqlite::params_from_iter(values))?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
@@ -231,7 +251,7 @@ fn list(c: &Connection, filter: &EpisodeFilter) -> Result<Vec<EpisodeRow>, Store
         conditions.push("state IN ('firing', 'recovering')".to_owned());
     }
     let limit = filter.limit.unwrap_or(u32::MAX);
-    let order = format!("ORDER BY fired_at DESC, rowid DESC LIMIT {limit}");
+    let order = format!("ORDER BY fired_at DESC, row DESC LIMIT {limit}");
     let mut rows = select(c, &format!("WHERE {} {order}", conditions.join(" AND ")), &values)?;
     rows.reverse();
     if filter.pending {
@@ -273,6 +293,8 @@ fn pending_row(key: AlertKey, alert: Alert) -> EpisodeRow {
         acked_by: None,
         acked_at: None,
         finding: None,
+        finding_by: None,
+        finding_at: None,
         note: None,
         detail: None,
         blind: alert.blind,

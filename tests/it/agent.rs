@@ -4,7 +4,7 @@
 //! for the whole or not at all. Minutes are polls; a word a minute is what the vendor says.
 
 use seatwatch::engine::event::{EventKind, Finding};
-use seatwatch::engine::outcome::Act;
+use seatwatch::engine::outcome::{Act, State};
 use seatwatch::engine::reading::PollOutcome;
 use seatwatch::engine::time::Span;
 use seatwatch::store::{OutboxState, StoreError};
@@ -329,7 +329,62 @@ async fn reminders_come_until_somebody_acknowledges() {
     assert_eq!(world.told("soc"), "ended shared alice(closed)");
     world.live(30..33).await;
     assert_eq!(world.told("soc"), "", "closed until clear once");
-    assert!(!world.act(close).await.0, "closing twice is refused");
+    let (done, message) = world.act(close_last(&world, None, None)).await;
+    assert!(!done && message.contains("--finding"), "closing twice says nothing: {message}");
+}
+
+/// The last episode is to be closed.
+fn close_last(world: &World, finding: Option<Finding>, note: Option<&str>) -> Act {
+    Act::Close { episode: world.past("shared"), rearm: false, finding, note: note.map(str::to_owned) }
+}
+
+/// The last episode's finding, note, who concluded it, and its state.
+fn concluded(world: &World) -> (Option<Finding>, Option<String>, Option<String>, State) {
+    let row = world.reader().episode(&world.past("shared")).unwrap();
+    (row.finding, row.note, row.finding_by, row.state)
+}
+
+#[tokio::test]
+async fn what_is_over_is_still_concluded_of() {
+    let mut world = World::new(&people("3 3 3 1 1 3 3 3 3 1 1"), SHARED).await;
+    world.live(0..5).await;
+    assert_eq!(world.told("soc"), "fired shared alice\nended shared alice");
+    let (done, message) = world.act(close_last(&world, None, Some("hm"))).await;
+    assert!(!done && message.contains("--finding"), "{message}");
+    assert!(!world.act(Act::Ack { episode: world.past("shared"), note: None }).await.0);
+    let events = world.events();
+    let told = world.act(close_last(&world, Some(Finding::MultiDevice), Some("two phones"))).await;
+    assert_eq!(told, (true, "recorded multi-device; the episode had ended, so nobody is told".to_owned()));
+    let olga = Some("olga".to_owned());
+    assert_eq!(
+        concluded(&world),
+        (Some(Finding::MultiDevice), Some("two phones".into()), olga.clone(), State::Ok)
+    );
+    // Nobody runs: the wish waits, and is taken up by the next agent.
+    let wish = close_last(&world, Some(Finding::Compromised), None);
+    world.agent().store().add_act("paul", world.now(), wish).await.unwrap();
+    world.restart().await;
+    world.tend().await;
+    let paul = Some("paul".to_owned());
+    assert_eq!(concluded(&world), (Some(Finding::Compromised), None, paul, State::Ok));
+    let asked = world.reader().acts(&world.past("shared")).unwrap();
+    assert_eq!(asked.len(), 4, "the acts keep what was concluded before: {asked:?}");
+
+    // The same of one that was closed, while its alert remembers it and after.
+    world.live(5..7).await;
+    world.told("soc");
+    assert!(world.act(close_last(&world, Some(Finding::Unsure), None)).await.0);
+    world.live(7..8).await;
+    assert!(world.act(close_last(&world, Some(Finding::Compromised), Some("stolen"))).await.0);
+    assert_eq!(
+        concluded(&world),
+        (Some(Finding::Compromised), Some("stolen".into()), olga.clone(), State::Closed)
+    );
+    world.live(8..11).await;
+    assert!(world.act(close_last(&world, Some(Finding::SharedByPolicy), None)).await.0);
+    assert_eq!(concluded(&world).0, Some(Finding::SharedByPolicy));
+    assert_eq!(world.told("soc"), "ended shared alice(closed)", "it stays closed, and nobody is told");
+    assert_eq!(world.events().len(), events.len() + 3, "fired, closed, ended");
 }
 
 #[tokio::test]

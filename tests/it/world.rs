@@ -20,7 +20,9 @@ use seatwatch::engine::elapsed::ClockReading;
 use seatwatch::engine::event::Event;
 use seatwatch::engine::outcome::Act;
 use seatwatch::engine::time::{Span, Time};
-use seatwatch::store::{NotificationRow, OutboxFilter, OutboxState, Reader, Store, StoreError};
+use seatwatch::store::{
+    EpisodeFilter, NotificationRow, OutboxFilter, OutboxState, Reader, Store, StoreError,
+};
 use serde_json::Value;
 
 use crate::support::http::{self, Posted};
@@ -402,6 +404,12 @@ impl World {
         found[0].episode.clone().unwrap()
     }
 
+    /// The last episode of a rule, open or over.
+    pub(crate) fn past(&self, rule: &str) -> String {
+        let filter = EpisodeFilter { all: true, rule: Some(rule.to_owned()), ..EpisodeFilter::default() };
+        self.reader().episodes(&filter).unwrap().pop().unwrap().episode.unwrap()
+    }
+
     /// That something is left in the outbox is part of the story.
     pub(crate) fn leaves(&self, _why: &str) {
         self.leftovers.store(true, Ordering::Relaxed);
@@ -410,7 +418,7 @@ impl World {
 
 pub(crate) fn events(database: &Path) -> Vec<Event> {
     let reader = Reader::open(database).unwrap();
-    let filter = seatwatch::store::EpisodeFilter { all: true, ..Default::default() };
+    let filter = EpisodeFilter { all: true, ..Default::default() };
     let mut events = Vec::new();
     for row in reader.episodes(&filter).unwrap() {
         if let Some(episode) = row.episode {
