@@ -72,19 +72,34 @@ impl Agent {
             |outage: &Outage| outage.install == self.live().install && outage.alert.step_no < alert.step_no;
         let outage = outage.filter(|outage| !is_over(outage));
         if outage.as_ref().is_some_and(|outage| outage.damaged) {
+            tracing::info!("the database was found damaged; all of it is read before it is used again");
             self.is_whole().await?;
         }
         self.with_storage(|storage| *storage = Storage { alert, outage });
         Ok(())
     }
 
+    /// Reads the whole database beside whoever writes it, and tells if it is damaged. Rows that somebody changed are a
+    /// matter for the log: what they say can be read.
+    pub async fn check_once(&self, now: Time) -> Result<(), StoreError> {
+        let checked = self.is_whole().await;
+        self.note_storage(checked.as_ref().err(), now).await;
+        checked
+    }
+
     /// Err with the first damage that there is in the database.
     async fn is_whole(&self) -> Result<(), StoreError> {
-        tracing::info!("the database was found damaged; all of it is read before it is used again");
         let store = self.store.clone();
         let checked = tokio::task::spawn_blocking(move || store.reader()?.check()).await;
-        match checked.unwrap_or(Err(StoreError::Stopped))?.first() {
-            None => Ok(()),
+        let checked = checked.unwrap_or(Err(StoreError::Stopped))?;
+        for doubt in checked.doubts() {
+            tracing::error!(doubt, "the database is not as it was written: see `seatwatch db check`");
+        }
+        match checked.damage() {
+            None => {
+                tracing::info!("all of the database was read, and can be");
+                Ok(())
+            }
             Some(damage) => {
                 let (path, detail) = (self.store.path().to_owned(), damage.to_owned());
                 let damage = StoreError::Corrupt { path, detail };

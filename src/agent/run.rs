@@ -29,6 +29,7 @@ const TEND_EVERY: Duration = Duration::from_secs(30);
 const ACTS_EVERY: Duration = Duration::from_secs(1);
 /// Nothing is pruned before the first polls of a start had time to find the clock wrong.
 const PRUNE_AFTER: Duration = Duration::from_secs(600);
+const CHECK_EVERY: Duration = Duration::from_hours(7 * 24);
 /// What may still be under way when the agent is told to stop gets this long, twice.
 const GRACE: Duration = Duration::from_secs(4);
 /// Every loop must have come round within this for the watchdog to be fed; a send may take as long as a channel's
@@ -87,6 +88,7 @@ pub async fn run(
     };
     tasks.running.spawn(tend_loop(Arc::clone(&agent), Arc::clone(&pulse)));
     tasks.running.spawn(prune_loop(Arc::clone(&agent)));
+    tasks.running.spawn(check_loop(Arc::clone(&agent)));
     tasks.fill();
     ready();
     tokio::pin!(stop);
@@ -140,7 +142,7 @@ enum Key {
     Channel(String),
 }
 
-/// The running loops: one per source, one per channel, tend and prune.
+/// The running loops: one per source, one per channel, tend, prune and check.
 struct Tasks {
     agent: Arc<Agent>,
     pulse: Arc<Pulse>,
@@ -325,6 +327,18 @@ async fn prune_loop(agent: Arc<Agent>) -> Ended {
             }
         };
         tokio::time::sleep(pause).await;
+    }
+}
+
+/// Reads the whole database once a week that the agent runs; a start looks at what it needs by itself.
+async fn check_loop(agent: Arc<Agent>) -> Ended {
+    loop {
+        tokio::time::sleep(CHECK_EVERY).await;
+        let now = clock::now();
+        if let Err(error) = agent.check_once(now).await {
+            tracing::error!(%error, "the weekly check of the database failed");
+            agent.outlive(now).await?;
+        }
     }
 }
 

@@ -24,13 +24,17 @@ pub struct Checked {
 
 impl Checked {
     pub fn is_ok(&self) -> bool {
-        self.first().is_none()
+        self.damage().is_none() && self.doubts().next().is_none()
     }
 
-    /// One of the faults, the gravest first.
-    pub fn first(&self) -> Option<&str> {
-        let lists = [&self.integrity, &self.polls, &self.rows, &self.chain, &self.foreign_keys];
-        lists.into_iter().flatten().map(String::as_str).next()
+    /// The first thing that cannot be read.
+    pub fn damage(&self) -> Option<&str> {
+        [&self.integrity, &self.polls, &self.rows].into_iter().flatten().map(String::as_str).next()
+    }
+
+    /// What can be read, and is not what was written.
+    pub fn doubts(&self) -> impl Iterator<Item = &str> {
+        self.chain.iter().chain(&self.foreign_keys).map(String::as_str)
     }
 }
 

@@ -174,3 +174,18 @@ async fn an_outage_of_the_database_ends_once_whoever_sees_its_end() {
     told.dedup();
     assert_eq!(told.len(), 3);
 }
+
+/// Damage that nobody came across: the weekly check does, and tells.
+#[tokio::test]
+async fn the_check_of_the_whole_database_tells_of_damage_and_logs_the_rest() {
+    let world = World::new(&(counts("alice", "1") + &counts("bob", "1")), SHARED).await;
+    world.live(0..3).await;
+    let other = rusqlite::Connection::open(world.database()).unwrap();
+    world.agent().check_once(world.now()).await.unwrap();
+    other.execute_batch("UPDATE poll SET changes = x'ffffffff' WHERE seq = 1").unwrap();
+    let found = world.agent().check_once(world.now()).await.unwrap_err();
+    assert!(found.is_damage(), "{found}");
+    assert!(world.agent().store().damage().is_some(), "nothing more is written");
+    assert_eq!(world.told("soc"), "fired agent/storage agent");
+    world.leaves("it is damaged");
+}
