@@ -7,11 +7,15 @@
 use std::collections::VecDeque;
 
 use super::needs::Kept;
-use super::tally::{BLOCK, Tally};
+use super::tally::Tally;
 
 /// The most stretches kept of one slot. Beyond, the oldest is forgotten: peaks, changes and times stay lower
 /// bounds, lows and means lose their value until enough of the window is known again.
 pub(super) const MOST_STRETCHES: usize = 2048;
+
+/// A log of so many stretches is added up: to walk through fewer takes no longer than to look a sum up. Few where short
+/// histories must have some.
+const LONG: usize = if cfg!(test) { 8 } else { 128 };
 
 /// Every so many stretches those at the other end are looked at: it need not be in the processor's cache.
 const FORGET_EVERY: usize = 8;
@@ -57,7 +61,7 @@ impl Log {
 
     /// Begins to add up a log that has become long.
     fn add_up(&mut self, next: &Stretch, kept: &Kept) {
-        if self.len() < 2 * BLOCK {
+        if self.len() < LONG {
             return;
         }
         let mut tally = Tally::new(kept);

@@ -26,21 +26,17 @@ pub(super) struct Sums {
     pub(super) over: Box<[i64]>,
 }
 
-/// Before the first stretch of a block.
-#[derive(Clone, Debug)]
-struct Mark {
-    since: i64,
-    /// Of that stretch, counted from the first one there ever was.
-    number: u64,
-    sums: Sums,
-}
-
+/// A mark stands before every so manyth stretch. Columns, because what is looked at is seldom in the processor's cache.
 #[derive(Clone, Debug)]
 pub(super) struct Tally {
-    marks: VecDeque<Mark>,
+    /// When the stretch after each mark began.
+    starts: VecDeque<i64>,
+    /// Of all stretches before each mark.
+    marks: VecDeque<Sums>,
     /// The lowest and the highest value of each mark's block.
     ends: VecDeque<(u32, u32)>,
     total: Sums,
+    /// Stretches there ever were, and those that were forgotten; there are only marks after these.
     count: u64,
     forgotten: u64,
 }
@@ -58,14 +54,15 @@ pub(super) struct Part<'a> {
 impl Tally {
     pub(super) fn new(kept: &Kept) -> Self {
         let total = Sums { over: vec![0; kept.overs.len()].into(), ..Sums::default() };
-        Self { marks: VecDeque::new(), ends: VecDeque::new(), total, count: 0, forgotten: 0 }
+        let (starts, marks, ends) = (VecDeque::new(), VecDeque::new(), VecDeque::new());
+        Self { starts, marks, ends, total, count: 0, forgotten: 0 }
     }
 
     /// The next stretch has ended, and another begins.
     pub(super) fn push(&mut self, stretch: &Stretch, next: &Stretch, kept: &Kept) {
         if self.count.is_multiple_of(BLOCK as u64) {
-            let (since, sums) = (stretch.since, self.total.clone());
-            self.marks.push_back(Mark { since, number: self.count, sums });
+            self.starts.push_back(stretch.since);
+            self.marks.push_back(self.total.clone());
             self.ends.push_back((stretch.value, stretch.value));
         } else if let Some((low, peak)) = self.ends.back_mut() {
             (*low, *peak) = (stretch.value.min(*low), stretch.value.max(*peak));
@@ -76,7 +73,8 @@ impl Tally {
 
     /// The oldest stretch is forgotten.
     pub(super) fn forget(&mut self) {
-        if self.marks.front().is_some_and(|mark| mark.number == self.forgotten) {
+        if self.forgotten.is_multiple_of(BLOCK as u64) {
+            self.starts.pop_front();
             self.marks.pop_front();
             self.ends.pop_front();
         }
@@ -87,30 +85,31 @@ impl Tally {
     /// is no such mark, or where the sums of another gap would not do.
     pub(super) fn from(&self, start: i64, gap: i64, kept: &Kept) -> Option<Part<'_>> {
         let first = self.first_after(start)?;
-        let mark = &self.marks[first];
-        let fits = gap == kept.least_gap.millis() || mark.sums.broken == self.total.broken;
+        let before = &self.marks[first];
+        let fits = gap == kept.least_gap.millis() || before.broken == self.total.broken;
         let (low, peak) = self
             .ends
             .range(first..)
             .fold((u32::MAX, 0), |(low, peak), (lower, higher)| (low.min(*lower), peak.max(*higher)));
-        let at = usize::try_from(mark.number - self.forgotten).ok()?;
-        fits.then_some(Part { at, low, peak, before: &mark.sums, total: &self.total })
+        let forgotten = usize::try_from(self.forgotten % BLOCK as u64).ok()?;
+        let at = first * BLOCK + (BLOCK - forgotten) % BLOCK;
+        fits.then_some(Part { at, low, peak, before, total: &self.total })
     }
 
     /// The first mark after `start`.
     fn first_after(&self, start: i64) -> Option<usize> {
-        let (front, back) = (self.marks.front()?.since, self.marks.back()?.since);
+        let (front, back) = (*self.starts.front()?, *self.starts.back()?);
         if back <= start {
             return None;
         }
-        // Not far from where it would be if all were equally long: every mark looked at is a miss of the cache.
+        // Not far from where it would be if all were equally long.
         let share = (start - front).max(0) as f64 / (back - front).max(1) as f64;
-        let mut at = (share * self.marks.len() as f64) as usize;
-        at = at.min(self.marks.len() - 1);
-        while at > 0 && self.marks[at - 1].since > start {
+        let mut at = (share * self.starts.len() as f64) as usize;
+        at = at.min(self.starts.len() - 1);
+        while at > 0 && self.starts[at - 1] > start {
             at -= 1;
         }
-        while self.marks[at].since <= start {
+        while self.starts[at] <= start {
             at += 1;
         }
         Some(at)
