@@ -128,6 +128,16 @@ mod tests {
     }
 
     #[test]
+    fn offsets_have_names() {
+        let name = |zone| offset_name(zone, "2026-01-01T00:00:00Z".parse().unwrap());
+        assert_eq!(name(Tz::UTC), "UTC");
+        assert_eq!(name(Tz::Asia__Shanghai), "UTC+8");
+        assert_eq!(name(Tz::Asia__Kathmandu), "UTC+5:45");
+        assert_eq!(name(Tz::America__New_York), "UTC-5");
+        assert_eq!(name(Tz::America__St_Johns), "UTC-3:30");
+    }
+
+    #[test]
     fn changes_of_the_offset_are_found() {
         let change = |zone, from: &str, until: &str| {
             next_change(zone, from.parse().unwrap(), until.parse().unwrap()).map(|at| at.to_string())

@@ -8,16 +8,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use seatwatch::engine::backtest::follow::Followed;
-use seatwatch::engine::backtest::{PastPoll, Playback};
+use seatwatch::engine::backtest::{PastPoll, Playback, run_up};
 use seatwatch::engine::event::{OnlineClient, Subject, SubjectKind};
 use seatwatch::engine::evidence::{attach, suspects};
 use seatwatch::engine::judge::judge;
 use seatwatch::engine::names::{Asked, Names};
-use seatwatch::engine::outcome::Outcome;
+use seatwatch::engine::outcome::{Outcome, SourceMemory};
 use seatwatch::engine::past::Column;
 use seatwatch::engine::reading::{Batch, Fetched, Reading};
+use seatwatch::engine::restore::replay_from;
 use seatwatch::engine::roster::{Listed, Roster};
-use seatwatch::engine::rule::{Hold, Policy, Rule};
+use seatwatch::engine::rule::{Hold, Mode, Policy, Rule};
 use seatwatch::engine::time::{Span, Time};
 use seatwatch::engine::trial::{Expected, Miss, Timeline, Trial, What};
 use seatwatch::engine::watch::{Remembered, Watch, When};
@@ -271,6 +272,7 @@ fn lists_of_connections_go_to_the_events_that_asked() {
     let sorted = [client("10.0.0.9", Some(-5)), client("10.0.0.1", Some(0)), client("10.0.0.2", Some(0))];
     let mut first = poll(&mut watch, 0, "3 3");
     attach(&mut watch, &mut first, lists(&[sorted[2].clone(), sorted[0].clone(), sorted[1].clone()]));
+    assert_eq!(first.told, [["soc"]; 4], "everybody whom the rules name");
     let told: Vec<(&str, &str, Option<&[OnlineClient]>)> = first
         .events
         .iter()
@@ -330,4 +332,67 @@ fn a_playback_takes_the_roster_of_each_time() {
     let told: Vec<_> =
         episodes.iter().map(|one| (one.subject.name.as_str(), one.fired_at, one.ended_at)).collect();
     assert_eq!(told, [("alice", START + MINUTE.times(2), Some(START + MINUTE.times(4)))]);
+}
+
+#[test]
+fn a_refused_name_is_left_out_for_a_day() {
+    let mut watch = Watch::new(setup(Vec::new(), &["alice", "bob", "carol"]), Remembered::default());
+    let hour = |n: i64| START + Span::from_hours(n);
+    let all = watch.asked(START);
+    assert_eq!(all.slots(), [0, 1, 2]);
+    watch.quarantine(&all, &[1], START);
+    assert_eq!(watch.asked(hour(23)).slots(), [0, 2]);
+    let poll = poll(&mut watch, 1, "3 ~ 1").poll.unwrap().poll;
+    assert_eq!(poll.readings, readings("3 ~ 1"));
+    // The others say nothing about it.
+    watch.quarantine(&watch.asked(hour(23)), &[], hour(23));
+    assert_eq!(watch.asked(hour(23)).slots(), [0, 2]);
+    let again = watch.asked(hour(24));
+    assert_eq!(again.slots(), [0, 1, 2], "asked again a day later");
+    watch.quarantine(&again, &[1], hour(24));
+    let held: Vec<_> =
+        watch.memory.quarantine.iter().map(|one| (one.user.as_str(), one.since, one.retry_at)).collect();
+    assert_eq!(held, [("bob", START, hour(48))], "it is refused since the first time");
+    watch.quarantine(&watch.asked(hour(48)), &[], hour(48));
+    assert_eq!((watch.memory.quarantine.len(), watch.asked(hour(48)).slots()), (0, &[0, 1, 2][..]));
+}
+
+#[test]
+fn a_poll_of_some_says_nothing_of_the_others() {
+    let mut watch = Watch::new(setup(Vec::new(), &["alice", "bob", "carol"]), Remembered::default());
+    watch.quarantine(&watch.asked(START), &[1], START);
+    let asked = watch.asked(START);
+    let fetched = Fetched { readings: readings("3 1"), batch_of: vec![0, 1], ..Fetched::default() };
+    let poll =
+        watch.poll(fetched, &asked, When { at: START, elapsed: Span::ZERO, jump: None, took: Span::ZERO });
+    assert_eq!(poll.readings, readings("3 ~ 1"));
+    assert_eq!((poll.batch_of[0], poll.batch_of[2]), (0, 1));
+    // Whoever was asked about and is not in the answer failed.
+    let fetched = Fetched { readings: readings("3"), batch_of: vec![0], ..Fetched::default() };
+    let poll =
+        watch.poll(fetched, &asked, When { at: START, elapsed: Span::ZERO, jump: None, took: Span::ZERO });
+    assert_eq!(poll.readings, readings("3 ~ _"));
+}
+
+#[test]
+fn a_rule_in_the_shadow_tells_nobody() {
+    let shadow = Rule { mode: Mode::Shadow, ..rule("shared", "online > limit") };
+    let mut watch = Watch::new(setup(vec![shadow], &["alice"]), Remembered::default());
+    let outcome = poll(&mut watch, 0, "3");
+    assert_eq!((outcome.events.len(), outcome.told), (1, vec![Vec::<String>::new()]));
+}
+
+#[test]
+fn the_run_up_fills_windows_and_holds() {
+    let policy = Policy { hold: Hold::For(Span::from_hours(2)), clear_hold: Hold::Polls { n: 2, of: 30 } };
+    let long = Rule { policy, ..rule("long", "peak(3d) > 4 and mean(1h) > 2") };
+    let rules = [Arc::new(rule("plain", "online > 2")), Arc::new(long)];
+    let day = Span::from_days(1);
+    assert_eq!(run_up(&rules, MINUTE), Span::from_days(4) + Span::from_hours(2) + MINUTE.times(30));
+    assert_eq!((run_up(&rules[..1], MINUTE), run_up(&[], MINUTE)), (day, day));
+    let memory = |seq: u64| SourceMemory { seq, ..SourceMemory::default() };
+    assert_eq!(
+        (replay_from(&memory(20_007)), replay_from(&memory(20_000)), replay_from(&memory(0))),
+        (8, 1, 1)
+    );
 }

@@ -74,6 +74,16 @@ fn events_of_one_rule_and_kind_travel_together() {
             "mail Alert(Ended) x:ended:d",
         ],
     );
+    check_plan(
+        "1:fired:a 2:fired:b 3:fired:c 4:fired:d 5:fired:e",
+        &[
+            "mail Alert(Fired) 1:fired:a",
+            "mail Alert(Fired) 2:fired:b",
+            "mail Alert(Fired) 3:fired:c",
+            "mail Alert(Fired) 4:fired:d",
+            "mail Alert(Fired) 5:fired:e",
+        ],
+    );
     check_plan("both:fired:a", &["mail Alert(Fired) both:fired:a", "hook Alert(Fired) both:fired:a"]);
     check_plan(
         "1:fired:a 2:fired:b 3:fired:c 4:fired:d 5:fired:e 5:ended:f both:fired:g",
@@ -90,6 +100,8 @@ fn the_same_events_for_the_same_channel_are_the_same_notification() {
     assert_eq!(plan_for("mail"), plan_for("mail"));
     assert_ne!(plan_for("mail"), plan_for("hook"));
     assert_ne!(Notice::test("mail", "1").id, Notice::test("mail", "2").id);
+    let all = ["x:fired:a", "y:fired:b", "x:reminded:a"].map(event);
+    assert_eq!(Notice::new("mail", NoticeKind::Digest, all.to_vec()).episodes(), ["a", "b"]);
 }
 
 /// `x:fired:a,x:fired:b` is a row; `!` before it: attempted; `~`: not due.

@@ -208,6 +208,15 @@ fn the_interval_is_the_smallest_distance_in_a_week() {
 }
 
 #[test]
+fn schedules_are_the_same_with_the_same_text_and_zone() {
+    let (text, zone) = ("*/5 * * * *", Tz::Europe__Berlin);
+    assert_eq!(schedule(text, zone).text(), text);
+    assert_eq!(schedule(text, zone), schedule(text, zone));
+    assert_ne!(schedule(text, zone), schedule(text, Tz::Asia__Shanghai));
+    assert_ne!(schedule(text, zone), schedule("*/6 * * * *", zone));
+}
+
+#[test]
 fn mistakes_are_told_with_a_place_and_a_way_out() {
     let texts = [
         "",
