@@ -5,6 +5,7 @@
 //! its own because nothing of it decides an alert, and all of it is shown as evidence.
 
 use std::collections::BTreeMap;
+use std::slice;
 use std::sync::Arc;
 
 use seatwatch::engine::backtest::follow::Followed;
@@ -153,20 +154,20 @@ fn a_test_of_rules_shows_one_subject_poll_by_poll() {
 
 /// Alice's timeline, a poll a minute, as it is stored; followed from a minute on.
 fn followed(rule: Rule, line: &str, from: i64) -> Followed {
-    let names = Names::new(&["alice", "zed"]);
+    let names = Names::new(["alice", "zed"]);
     let name = rule.name.clone();
     let from = START + MINUTE.times(from);
     let playback = Playback::new(setup(vec![rule], &["alice", "zed"]), names, None, START);
     let mut playback = playback.following(&name, user("alice"), from);
     let mut column = Column::new(Vec::new());
-    let mut last = Reading::NOT_POLLED;
+    let (mut last, alice) = (Reading::NOT_POLLED, 0..1);
     for (n, reading) in (0_i64..).zip(readings(line)) {
         let mut changes = vec![(1, Reading::online(1))];
         if reading != Reading::FAILED && reading != last {
             changes.insert(0, (0, reading));
             last = reading;
         }
-        let failed: &[_] = if reading == Reading::FAILED { &[0..1] } else { &[] };
+        let failed = if reading == Reading::FAILED { slice::from_ref(&alice) } else { &[] };
         column.turn(&changes, failed);
         let elapsed = if n == 0 { Span::ZERO } else { MINUTE };
         let past = PastPoll { seq: n.unsigned_abs() + 1, at: START + MINUTE.times(n), elapsed, usable: true };
@@ -305,7 +306,7 @@ fn lists_of_connections_go_to_the_events_that_asked() {
 #[test]
 fn a_playback_takes_the_roster_of_each_time() {
     let off = rule("off", "not enabled and online > 0");
-    let names = Names::new(&["alice", "zed"]);
+    let names = Names::new(["alice", "zed"]);
     let mut playback = Playback::new(
         setup(vec![off], &["alice", "zed"]),
         names,
