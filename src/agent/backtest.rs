@@ -45,10 +45,10 @@ pub fn play(
 ) -> Result<Coverage, StoreError> {
     let name = &source.name;
     let mut coverage = Coverage { source: name.clone(), ..Coverage::default() };
-    coverage.scheduled = scheduled(source, stretch);
+    (coverage.scheduled, coverage.interval) = (scheduled(source, stretch), source.interval);
     let last = reader.load_source(name)?.memory.seq;
     let Some(first) = reader.first_poll(name, stretch.from - stretch.run_up)? else {
-        coverage.saw(stretch.from, stretch.until, stretch.max_gap);
+        coverage.close(stretch.from, stretch.from, stretch.until, stretch.max_gap);
         return Ok(coverage);
     };
     let mut playing = Playing {
@@ -78,7 +78,7 @@ pub fn play(
     if let Some(error) = wrong {
         return Err(error);
     }
-    coverage.saw(seen, stretch.until, stretch.max_gap);
+    coverage.close(seen, stretch.from, stretch.until, stretch.max_gap);
     coverage.unknown_users = playbacks.first().map_or(0, |one| one.unknown(&known));
     Ok(coverage)
 }

@@ -3,15 +3,18 @@
 //! Neighbours: `agent::backtest` plays the past, `backtested` prints what came of it, `suggest` plays candidates the same
 //! way. A part of its own because whoever switches a rule on rests on it, and it must say what is not known.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::backtested::{self, Against, Told, ToldRule};
+use super::backtested::{self, Against, Missing, Told, ToldRule};
 use super::{Common, Exit, Failure, open, pick, print, when};
 use crate::agent::backtest::{Stretch, Watcher, play};
 use crate::agent::clock;
+use crate::config::section::suggest;
 use crate::config::{Config, Source};
 use crate::engine::backtest::compare::{Concluded, Difference, Findings};
 use crate::engine::backtest::report::{Coverage, Report};
@@ -19,7 +22,7 @@ use crate::engine::backtest::{Episode, Playback, run_up};
 use crate::engine::event::EndReason;
 use crate::engine::past::Column;
 use crate::engine::rule::Rule;
-use crate::engine::time::Time;
+use crate::engine::time::{Span, Time};
 use crate::engine::watch::Setup;
 use crate::store::{EpisodeFilter, EpisodeRow, Reader, StoreError, StoredPoll};
 
@@ -70,21 +73,22 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
     if from >= until {
         return Err(Failure::usage("--since: lies at or after the end of the time that is played"));
     }
-    let rules = chosen(&config, &args.rules)?;
     let other = args.against.as_deref().map(|path| Config::load(path, now)).transpose()?;
-    let variant = variant(&config, &rules, args, other.as_ref())?;
-    let mut versions = vec![Version { config: &config, rules: rules.clone() }];
-    versions.extend(variant);
+    let rules = match (&other, &args.against) {
+        (Some(other), Some(path)) => either(&config, other, path, &args.rules)?,
+        _ => chosen(&config, &args.rules)?,
+    };
+    let mine = rules.iter().filter(|rule| other.is_none() || named(&config, &rule.name).is_some());
+    let mut versions = vec![Version { config: &config, rules: mine.cloned().collect() }];
+    versions.extend(variant(&config, &rules, args, other.as_ref())?);
     let played = played(&reader, &versions, from, until, &mut |_, _, _| {})?;
-    let live = live(&reader, &rules, from, until)?;
     let told = Told {
         from,
         until,
         rules: rules
             .iter()
-            .enumerate()
-            .map(|(n, rule)| told(rule, n, &versions, &played, &live, (from, until)))
-            .collect(),
+            .map(|rule| Ok(told(rule, &versions, &played, &live(&reader, rule, from, until)?, from..until)))
+            .collect::<Result<_, Failure>>()?,
         coverage: played.coverage,
         listed: args.diff,
     };
@@ -105,14 +109,37 @@ pub(super) fn chosen(config: &Config, names: &[String]) -> Result<Vec<Arc<Rule>>
         return Ok(config.rules.iter().cloned().map(Arc::new).collect());
     }
     let known = || config.rules.iter().map(|rule| rule.name.as_str());
-    let find = |name: &String| {
-        let rule = config.rules.iter().find(|rule| rule.name == *name);
-        rule.cloned().map(Arc::new).ok_or_else(|| pick::unknown("rule", name, known()))
-    };
-    names.iter().map(find).collect()
+    names.iter().map(|name| named(config, name).ok_or_else(|| pick::unknown("rule", name, known()))).collect()
 }
 
-/// The rules as `--set` or `--against` would have them, rule by rule those of `rules`.
+fn named(config: &Config, name: &str) -> Option<Arc<Rule>> {
+    config.rules.iter().find(|rule| rule.name == name).cloned().map(Arc::new)
+}
+
+/// The rules meant where two files are compared: those named, or all of both. Each is in one of them at least, and
+/// stands here as the first one has it, else as the other does.
+fn either(config: &Config, other: &Config, path: &Path, names: &[String]) -> Result<Vec<Arc<Rule>>, Failure> {
+    let both = || config.rules.iter().chain(&other.rules).map(|rule| &rule.name);
+    let mut wanted: Vec<&String> = if names.is_empty() { both().collect() } else { names.iter().collect() };
+    let mut seen = BTreeSet::new();
+    wanted.retain(|name| seen.insert(*name));
+    let find = |name: &String| {
+        let found = named(config, name).or_else(|| named(other, name));
+        found.ok_or_else(|| {
+            let known = both().map(String::as_str);
+            let near = suggest(name, known).map(|near| format!("; {near}")).unwrap_or_default();
+            let against = print::name(&path.display().to_string());
+            Failure::usage(format!("there is no rule {name:?} in the rules file, nor in {against}{near}"))
+        })
+    };
+    let found = wanted.into_iter().map(find).collect::<Result<Vec<_>, _>>()?;
+    if found.is_empty() {
+        return Err(Failure::usage("neither rules file has a [[rule]]"));
+    }
+    Ok(found)
+}
+
+/// The rules as `--set` or `--against` would have them, as far as they are there.
 fn variant<'c>(
     config: &'c Config,
     rules: &[Arc<Rule>],
@@ -120,8 +147,8 @@ fn variant<'c>(
     other: Option<&'c Config>,
 ) -> Result<Option<Version<'c>>, Failure> {
     if let Some(other) = other {
-        let names: Vec<String> = rules.iter().map(|rule| rule.name.clone()).collect();
-        return Ok(Some(Version { config: other, rules: chosen(other, &names)? }));
+        let rules = rules.iter().filter_map(|rule| named(other, &rule.name)).collect();
+        return Ok(Some(Version { config: other, rules }));
     }
     if args.set.is_empty() {
         return Ok(None);
@@ -138,7 +165,8 @@ fn variant<'c>(
     Ok(Some(Version { config, rules: rules.iter().map(amended).collect::<Result<_, _>>()? }))
 }
 
-/// Plays all versions over every source that their rules cover.
+/// Plays all versions over every source that their rules cover. Among the episodes are those that fired in the run-up
+/// to `from`.
 pub(super) fn played(
     reader: &Reader,
     versions: &[Version<'_>],
@@ -159,14 +187,14 @@ pub(super) fn played(
             Err(error) => return Err(error.into()),
         };
         let longest = versions.iter().map(|version| run_up(&version.rules, source.interval)).max();
-        let gaps = versions.iter().flat_map(|version| &version.rules).filter(|rule| covers(rule));
-        let gap = gaps.map(|rule| rule.max_gap.unwrap_or_else(|| source.interval.times(3))).min();
-        let max_gap = gap.unwrap_or_default();
-        let stretch = Stretch { from, until, run_up: longest.unwrap_or_default(), max_gap };
+        let rules = versions.iter().flat_map(|version| &version.rules).map(|rule| &**rule);
+        let (run_up, max_gap) = (longest.unwrap_or_default(), source.least_gap(rules));
+        let stretch = Stretch { from, until, run_up, max_gap };
         let mut playbacks: Vec<Playback> = Vec::with_capacity(versions.len());
         for version in versions {
             let setup = setup(version, source, reader)?;
-            playbacks.push(Playback::new(setup, loaded.names.clone(), loaded.roster.clone(), from));
+            // What fired before is found too: it may be what another version raises later.
+            playbacks.push(Playback::new(setup, loaded.names.clone(), loaded.roster.clone(), from - run_up));
         }
         let mut watcher = Shown { bar: bar(&source.name), source: &source.name, looking };
         let coverage = play(reader, source, stretch, &mut playbacks, &mut watcher)?;
@@ -220,54 +248,53 @@ pub(super) fn bar(source: &str) -> ProgressBar {
     bar.with_message(source.to_owned())
 }
 
-/// What was told live of the rules' subjects: episodes that fired in the time, or went on in it.
-fn live(reader: &Reader, rules: &[Arc<Rule>], from: Time, until: Time) -> Result<Vec<EpisodeRow>, Failure> {
-    let mut all = Vec::new();
-    for rule in rules {
-        let filter = EpisodeFilter {
-            all: true,
-            rule: Some(rule.name.clone()),
-            since: Some(from),
-            ..EpisodeFilter::default()
-        };
-        all.extend(
-            reader.episodes(&filter)?.into_iter().filter(|row| row.since.is_some_and(|at| at < until)),
-        );
-    }
+/// What was told live of the rule's subjects: episodes that fired or went on in the time, or shortly before.
+fn live(reader: &Reader, rule: &Rule, from: Time, until: Time) -> Result<Vec<EpisodeRow>, Failure> {
+    let filter = EpisodeFilter {
+        all: true,
+        rule: Some(rule.name.clone()),
+        since: Some(from - Span::from_days(1)),
+        ..EpisodeFilter::default()
+    };
+    let mut all = reader.episodes(&filter)?;
+    all.retain(|row| row.since.is_some_and(|at| at < until));
     Ok(all)
 }
 
 fn told(
     rule: &Arc<Rule>,
-    number: usize,
     versions: &[Version<'_>],
     played: &Played,
     live: &[EpisodeRow],
-    (from, until): (Time, Time),
+    within: Range<Time>,
 ) -> ToldRule {
     let of_rule = |version: usize| -> Vec<Episode> {
         played.episodes[version].iter().filter(|episode| episode.rule == rule.name).cloned().collect()
     };
     let last = versions.len() - 1;
-    let shown = versions[last].rules.get(number).unwrap_or(rule);
+    let has = |version: usize| versions[version].rules.iter().find(|one| one.name == rule.name);
+    let shown = has(last).unwrap_or(rule);
     let episodes = of_rule(last);
-    let rows: Vec<&EpisodeRow> = live.iter().filter(|row| row.rule == rule.name).collect();
-    let concluded: Vec<Concluded> = rows.iter().filter_map(|row| concluded(row)).collect();
+    let concluded: Vec<Concluded> = live.iter().filter_map(concluded).collect();
     let (against, before) = match last {
-        0 => (
-            Against::Live,
-            rows.iter().filter_map(|row| told_live(row)).filter(|one| one.fired_at >= from).collect(),
-        ),
+        0 => (Against::Live, live.iter().filter_map(told_live).collect()),
         _ => (Against::File, of_rule(0)),
     };
+    let coverage: Vec<&Coverage> =
+        played.coverage.iter().filter(|one| shown.scope.covers_source(&one.source)).collect();
     ToldRule {
         when: shown.when_text.clone(),
         limit: shown.limit.filter(|_| shown.when.names_limit()),
         hold: super::rules::hold(shown.policy.hold),
-        report: Report::of(&rule.name, &shown.version, &episodes, from, until),
-        findings: Findings::of(&episodes.iter().collect::<Vec<_>>(), &concluded),
+        report: Report::of(&rule.name, &shown.version, &episodes, &within, &coverage),
+        findings: Findings::of(&episodes, &concluded, &within),
         against,
-        difference: Difference::between(&before, &episodes),
+        missing: match (has(0), has(last)) {
+            (None, _) => Some(Missing::File),
+            (_, None) => Some(Missing::Against),
+            (Some(_), Some(_)) => None,
+        },
+        difference: Difference::between(&before, &episodes, &within),
     }
 }
 
@@ -277,6 +304,7 @@ fn concluded(row: &EpisodeRow) -> Option<Concluded> {
         source: row.source.clone()?,
         subject: row.subject.clone(),
         since: row.since?,
+        fired_at: row.fired_at?,
         ended_at: row.ended_at,
         finding: row.finding?,
     })
@@ -290,6 +318,7 @@ fn told_live(row: &EpisodeRow) -> Option<Episode> {
         since: row.since?,
         fired_at: row.fired_at?,
         ended_at: row.ended_at,
+        seen_at: row.ended_at.or(row.fired_at)?,
         reason: row.reason.or(row.ended_at.map(|_| EndReason::Cleared)),
         peak: row.value.and_then(|value| value.peak),
         limit: row.limit.clone(),

@@ -39,6 +39,14 @@ pub(super) enum Against {
     File,
 }
 
+/// Which of two files has no rule of the name.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Missing {
+    File,
+    Against,
+}
+
 #[derive(Serialize)]
 pub(super) struct ToldRule {
     pub(super) when: String,
@@ -49,6 +57,8 @@ pub(super) struct ToldRule {
     pub(super) report: Report,
     pub(super) findings: Findings,
     pub(super) against: Against,
+    /// Where one of the files that are compared lacks it.
+    pub(super) missing: Option<Missing>,
     pub(super) difference: Difference,
 }
 
@@ -62,7 +72,7 @@ pub(super) fn text(told: &Told, zone: Tz) -> String {
         text += "unknown: there are no readings of any source that these rules cover\n";
     }
     for coverage in &told.coverage {
-        text += &covered(coverage, zone);
+        text += &covered(coverage, told, zone);
     }
     for rule in &told.rules {
         text.push('\n');
@@ -71,17 +81,25 @@ pub(super) fn text(told: &Told, zone: Tz) -> String {
     text
 }
 
-fn covered(coverage: &Coverage, zone: Tz) -> String {
+fn covered(coverage: &Coverage, told: &Told, zone: Tz) -> String {
     let source = print::name(&coverage.source);
     if coverage.usable == 0 {
         return format!("{source}: unknown, for there is no reading in this time\n");
     }
-    let share = coverage.share().map_or_else(String::new, |share| format!("{:.1} % of ", share * 100.0));
-    let mut text = format!("{source}: {share}{}", print::count(count(coverage.scheduled), "scheduled poll"));
+    let whole = told.until.since(told.from);
+    let percent = coverage.polled.millis() as f64 / whole.millis().max(1) as f64 * 100.0;
+    let mut text = format!(
+        "{source}: known for {} of {} ({percent:.1} %), by {}",
+        when::length(coverage.polled),
+        when::length(whole),
+        print::count(count(coverage.polls), "poll")
+    );
     let failed = coverage.polls - coverage.usable;
     if failed > 0 {
-        let _ = write!(text, ", {failed} failed");
+        let _ = write!(text, ", {failed} of them failed");
     }
+    let _ =
+        write!(text, "; the schedule as it is now, every {}, has {}", coverage.interval, coverage.scheduled);
     text.push('\n');
     if !coverage.gaps.is_empty() {
         let length = |gap: &Gap| gap.until.since(gap.from);
@@ -123,11 +141,17 @@ fn of_rule(rule: &ToldRule, told: &Told, zone: Tz) -> String {
     line("episodes", format!("{}{open}", report.episodes));
     if report.episodes > 0 {
         line("subjects", report.subjects.to_string());
-        line("per week", format!("{:.1}, at most {}", report.per_week, report.most_in_a_week));
+        let polled = when::length(report.polled);
+        let rate = match report.per_week {
+            Some(rate) => format!("{rate:.1}, by the {polled} that were polled"),
+            None => format!("- (polled for {polled}, less than a day)"),
+        };
+        line("per week", format!("{rate}; at most {}", report.most_in_a_week));
         let median = report.median_length.map(when::length).unwrap_or_default();
-        let longest = report.longest.as_ref().map(|one| {
-            format!(", the longest {}: {}", when::length(one.length(told.until)), shown(one, zone))
-        });
+        let longest = report
+            .longest
+            .as_ref()
+            .map(|one| format!(", the longest {}: {}", when::length(one.length()), shown(one, zone)));
         line("length", format!("median {median}{}", longest.unwrap_or_default()));
         let top = report.top.iter().map(|busy| {
             format!(
@@ -152,14 +176,13 @@ fn of_rule(rule: &ToldRule, told: &Told, zone: Tz) -> String {
             ),
         );
     }
-    let than = match rule.against {
-        Against::Live => "what was told live",
-        Against::File => "the rule as it is",
-    };
+    match rule.missing {
+        Some(Missing::File) => line("missing", "the rules file has no such rule".to_owned()),
+        Some(Missing::Against) => line("missing", "the file it is compared with has no such rule".to_owned()),
+        None => {}
+    }
     let difference = &rule.difference;
-    let (more, fewer) = (difference.more.len(), difference.fewer.len());
-    let hint = if told.listed || more + fewer == 0 { "" } else { "; --diff lists them" };
-    line("compared", format!("with {than}: +{more} -{fewer}, {} the same{hint}", difference.same));
+    line("compared", compared(rule.against, difference, told.listed));
     if told.listed {
         for (sign, list) in [("+", &difference.more), ("-", &difference.fewer)] {
             for episode in list.iter().take(MOST_LISTED) {
@@ -171,6 +194,24 @@ fn of_rule(rule: &ToldRule, told: &Told, zone: Tz) -> String {
         }
     }
     text
+}
+
+fn compared(against: Against, difference: &Difference, listed: bool) -> String {
+    let than = match against {
+        Against::Live => "what was told live",
+        Against::File => "the rule as it is",
+    };
+    let Difference { same, same_as, split, .. } = difference;
+    let (more, fewer) = (difference.more.len(), difference.fewer.len());
+    let same = match (same == same_as, split) {
+        (true, 0) => format!("{same} the same"),
+        (false, 0) => format!("{same} are there as {same_as}"),
+        (_, split) => format!(
+            "{same} are there as {same_as}, since {split} of them would be clear in between, end, and fire again"
+        ),
+    };
+    let hint = if listed || more + fewer == 0 { "" } else { "; --diff lists them" };
+    format!("with {than}: +{more} -{fewer}, {same}{hint}")
 }
 
 fn hold(hold: &str) -> String {
@@ -192,17 +233,19 @@ fn shown(episode: &Episode, zone: Tz) -> String {
 
 fn findings(findings: &Findings) -> String {
     let counts = format!(
-        "{} confirmed, {} refuted, {} not judged",
-        findings.confirmed, findings.refuted, findings.unjudged
+        "of episodes that were told live and judged, {} confirmed and {} refuted would be raised again; {} not judged",
+        findings.confirmed,
+        findings.refuted,
+        print::count(findings.unjudged, "episode")
     );
     let percent = |share: f64| (share * 100.0).round();
     match findings.precision {
         Some(Precision { share, low, high, n }) => format!(
-            "{counts}: precision {} % (n = {n}, 95 % interval {} to {} %)",
+            "precision {} % (n = {n}, 95 % interval {} to {} %): {counts}",
             percent(share),
             percent(low),
             percent(high)
         ),
-        None => format!("{counts}: precision unknown; close episodes with --finding to tell it"),
+        None => format!("precision unknown: {counts}; `alerts close EPISODE --finding …` judges one"),
     }
 }

@@ -72,7 +72,7 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
         print::json(&told(source, user, &history, args.changes))?;
         return Ok(Exit::Fine);
     }
-    let gap = config.sources.iter().find(|s| s.name == source).map(|s| s.interval.times(3));
+    let gap = config.sources.iter().find(|s| s.name == source).map(|s| s.least_gap(&config.rules));
     let name = print::name(&format!("{source}/{user}"));
     if history.is_empty() {
         print::line(&format!("{name}: no poll from {} on.", when::local(zone, from)));

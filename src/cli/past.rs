@@ -79,7 +79,7 @@ impl Watcher for Watching {
 impl Question<'_> {
     /// How long a value of the subject holds under the rule.
     pub(super) fn max_gap(&self) -> Span {
-        self.rule.max_gap.unwrap_or_else(|| self.source.interval.times(3))
+        self.source.max_gap(self.rule)
     }
 
     /// Plays the polls up to `until`, and keeps those from `from` on. None if the source was never polled.

@@ -8,14 +8,13 @@ use serde::Serialize;
 use super::coverage::{self, Coverage, LimitShare, scope, subjects};
 use super::{Common, Exit, Failure, backtest, open, print, suggest, trials, when};
 use crate::config::Config;
+use crate::engine::backtest::report::{Coverage as Known, per_week};
 use crate::engine::event::Severity;
 use crate::engine::lang::Signal;
 use crate::engine::outcome::{Alert, AlertKey, State};
 use crate::engine::rule::{Hold, Mode, Per, Rule};
 use crate::engine::time::{Span, Time};
 use crate::store::{EpisodeFilter, Reader, StoreError};
-
-const WEEK: Span = Span::from_days(7);
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
@@ -62,8 +61,10 @@ struct Listed {
 struct Fired {
     last_7_days: usize,
     last_28_days: usize,
-    /// Over the last 28 days, or since the first poll where that is less; none within a week of it.
+    /// Over the last 28 days by the time that was polled; none where that is less than a day.
     per_week: Option<f64>,
+    /// What `per_week` is by: the longest that a source was polled in the last 28 days.
+    polled_ms: i64,
     /// Of those that fired or went on in the last 28 days.
     last_at: Option<Time>,
 }
@@ -153,44 +154,58 @@ fn listed(config: &Config, reader: Option<&Reader>, now: Time) -> Result<Vec<Lis
     }
     let alerts = reader.map(|reader| reader.load_alerts(None)).transpose()?.unwrap_or_default();
     let list = |rule| {
-        let fired = fired(rule, reader, &first_polls, now)?;
+        let fired = fired(rule, config, reader, now)?;
         Ok(one(rule, &coverage, &first_polls, &alerts, fired))
     };
     config.rules.iter().map(list).collect()
 }
 
-/// What the rule raised over four weeks. A rate is given from a week of polls on.
-fn fired(
+/// The time that each source was polled in the last four weeks, by the rule's idea of a gap.
+fn polled(
     rule: &Rule,
+    config: &Config,
     reader: Option<&Reader>,
-    first_polls: &[Option<Time>],
     now: Time,
-) -> Result<Fired, StoreError> {
+) -> Result<Vec<(String, Span)>, StoreError> {
+    let from = now - Span::from_days(28);
+    let mut all = Vec::new();
+    for source in config.sources.iter().filter(|source| rule.scope.covers_source(&source.name)) {
+        let times = reader.map(|reader| reader.usable(&source.name, from, now)).transpose()?;
+        let gap = source.max_gap(rule);
+        all.push((source.name.clone(), Known::over(times.unwrap_or_default(), from, now, gap).polled));
+    }
+    Ok(all)
+}
+
+/// What the rule raised over four weeks.
+fn fired(rule: &Rule, config: &Config, reader: Option<&Reader>, now: Time) -> Result<Fired, StoreError> {
+    let month = now - Span::from_days(28);
     let filter = EpisodeFilter {
         all: true,
         rule: Some(rule.name.clone()),
-        since: Some(now - Span::from_days(28)),
+        since: Some(month),
         ..EpisodeFilter::default()
     };
     let rows = reader.map(|reader| reader.episodes(&filter)).transpose()?.unwrap_or_default();
-    let times: Vec<Time> = rows.iter().filter_map(|row| row.fired_at).collect();
-    let since = |days: i64| times.iter().filter(|at| **at >= now - Span::from_days(days)).count();
-    let polled = first_polls.iter().flatten().min().map(|first| now.since(*first));
-    let weeks =
-        polled.map(|polled| polled.min(Span::from_days(28))).filter(|polled| *polled >= Span::from_days(7));
-    let per_week = weeks.map(|span| since(28) as f64 * WEEK.millis() as f64 / span.millis() as f64);
+    let since = |from: Time| rows.iter().filter(move |row| row.fired_at.is_some_and(|at| at >= from));
+    let polled = polled(rule, config, reader, now)?;
+    let of = |name: &str| since(month).filter(|row| row.source.as_deref() == Some(name)).count();
+    let rate = per_week(polled.iter().map(|(source, polled)| (of(source), *polled)));
     Ok(Fired {
-        last_7_days: since(7),
-        last_28_days: since(28),
-        per_week: per_week.map(|rate| (rate * 10.0).round() / 10.0),
-        last_at: times.into_iter().max(),
+        last_7_days: since(now - Span::from_days(7)).count(),
+        last_28_days: since(month).count(),
+        per_week: rate.map(|rate| (rate * 10.0).round() / 10.0),
+        polled_ms: polled.iter().map(|(_, polled)| polled.millis()).max().unwrap_or_default(),
+        last_at: rows.iter().filter_map(|row| row.fired_at).max(),
     })
 }
 
 /// What a rule in the shadow would have told, and whom.
 fn shadowed(rule: &Listed, local: &dyn Fn(Time) -> String) -> String {
     let whom = if rule.notify.is_empty() { "nobody".to_owned() } else { rule.notify.join(", ") };
-    let rate = rule.fired.per_week.map(|rate| format!(" ({rate:.1} a week)")).unwrap_or_default();
+    let polled = when::length(Span::from_millis(rule.fired.polled_ms));
+    let rate = rule.fired.per_week.map(|rate| format!(" ({rate:.1} a week, polled for {polled})"));
+    let rate = rate.unwrap_or_default();
     let last = rule.fired.last_at.map(|at| format!("; the last fired {}", local(at))).unwrap_or_default();
     print::name(&format!(
         "{} is in the shadow: it would have told {whom} of {} in 7 days and {} in 28{rate}{last}",

@@ -13,6 +13,7 @@ use super::{Common, Exit, Failure, coverage, open, print, rules, suggested, when
 use crate::agent::clock;
 use crate::config::Config;
 use crate::engine::backtest::habits::{Habit, Habits, Peers};
+use crate::engine::backtest::report::per_week;
 use crate::engine::rule::{Hold, Per, Policy, Rule};
 use crate::engine::time::{Span, Time};
 use crate::store::{Reader, StoreError};
@@ -42,6 +43,8 @@ pub(super) struct Told {
     pub(super) rule: String,
     pub(super) from: Time,
     pub(super) until: Time,
+    /// The longest that a source was polled in this time.
+    pub(super) polled_ms: i64,
     pub(super) users: usize,
     pub(super) candidates: Vec<Candidate>,
     /// The smallest limit with at most one episode a week per 100 users.
@@ -55,10 +58,11 @@ pub(super) struct Candidate {
     pub(super) limit: u32,
     #[serde(rename = "for")]
     pub(super) hold: String,
-    pub(super) episodes_per_week: f64,
+    /// None where less than a day was polled.
+    pub(super) episodes_per_week: Option<f64>,
     pub(super) users: usize,
     /// Without the accounts that are always shared: a limit must not follow what it is to find.
-    pub(super) others_per_week: f64,
+    pub(super) others_per_week: Option<f64>,
 }
 
 /// A user whose normal is above the limit.
@@ -84,18 +88,18 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
     let until = until.unwrap_or(now);
     let from = since.max(beginning(&config, &reader, &rule)?.unwrap_or(until));
     if until.since(from) < LEAST {
-        return Err(Failure::usage(format!(
-            "the readings in this time are of {}; two weeks are the least to suggest a limit from",
-            when::length(until.since(from))
-        )));
+        return Err(too_little(until.since(from)));
     }
     let (candidates, version) = candidates(&config, &rule);
     let mut habits = HabitsBySource::default();
     let played = played(&reader, &[version], from, until, &mut |source, poll, column| {
-        let interval = config.sources.iter().find(|one| one.name == source).map(|one| one.interval);
-        let gap = rule.max_gap.or(interval.map(|interval| interval.times(3))).unwrap_or_default();
+        let gap = config.sources.iter().find(|one| one.name == source).map(|one| one.max_gap(&rule));
+        let gap = gap.unwrap_or_default();
         habits.entry(source.to_owned()).or_default().poll(column, poll.elapsed, gap);
     })?;
+    if polled(&played).times(10) < LEAST.times(9) {
+        return Err(too_little(polled(&played)));
+    }
     let told = told(&config, &reader, &rule, &candidates, &played, habits, (from, until))?;
     if common.json {
         print::json(&told)?;
@@ -103,6 +107,18 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
         print::raw(suggested::text(&told, &rule, zone).as_bytes());
     }
     Ok(Exit::Fine)
+}
+
+fn too_little(known: Span) -> Failure {
+    Failure::Other(anyhow::anyhow!(
+        "the readings in this time are of {}; two weeks are the least to suggest a limit from",
+        when::length(known)
+    ))
+}
+
+/// The longest that a source was polled.
+fn polled(played: &Played) -> Span {
+    played.coverage.iter().map(|one| one.polled).max().unwrap_or_default()
 }
 
 /// By source.
@@ -193,15 +209,18 @@ fn told(
         .iter()
         .filter_map(above)
         .partition(|one| one.others.is_some_and(|others| one.habit.usual > others));
-    let candidates = counted(pairs, played, &always_shared, until.since(from));
+    let candidates = counted(pairs, played, &always_shared, from);
     let most = standing.len() as f64 / 100.0;
     let own = rules::hold(rule.policy.hold);
-    let calm = |candidate: &&Candidate| candidate.hold == own && candidate.others_per_week <= most;
+    let calm = |candidate: &&Candidate| {
+        candidate.hold == own && candidate.others_per_week.is_some_and(|rate| rate <= most)
+    };
     let suggested = candidates.iter().find(calm).cloned();
     Ok(Told {
         rule: rule.name.clone(),
         from,
         until,
+        polled_ms: polled(played).millis(),
         users: standing.len(),
         candidates,
         suggested,
@@ -210,38 +229,44 @@ fn told(
     })
 }
 
-/// The episodes of one candidate.
+/// The episodes of one candidate in one source.
 #[derive(Default)]
 struct Tally<'e> {
     episodes: usize,
     of_others: usize,
-    /// Source and user.
-    users: BTreeSet<(&'e str, &'e str)>,
+    users: BTreeSet<&'e str>,
 }
 
-/// What each candidate would have raised in `length`.
-fn counted(pairs: &[(u32, Hold)], played: &Played, shared: &[Stands], length: Span) -> Vec<Candidate> {
-    let weeks = length.millis() as f64 / Span::from_days(7).millis() as f64;
+/// What each candidate would have raised from `from` on.
+fn counted(pairs: &[(u32, Hold)], played: &Played, shared: &[Stands], from: Time) -> Vec<Candidate> {
     let shared: BTreeSet<(&str, &str)> = shared.iter().map(|one| (&*one.source, &*one.user)).collect();
-    let mut tallies: BTreeMap<&str, Tally<'_>> = BTreeMap::new();
-    for episode in played.episodes.iter().flatten() {
-        let user = (&*episode.source, &*episode.subject.name);
-        let tally = tallies.entry(&episode.rule).or_default();
+    let mut tallies: BTreeMap<(&str, &str), Tally<'_>> = BTreeMap::new();
+    for episode in played.episodes.iter().flatten().filter(|one| one.fired_at >= from) {
+        let (source, user) = (&*episode.source, &*episode.subject.name);
+        let tally = tallies.entry((&episode.rule, source)).or_default();
         tally.episodes += 1;
-        tally.of_others += usize::from(!shared.contains(&user));
+        tally.of_others += usize::from(!shared.contains(&(source, user)));
         tally.users.insert(user);
     }
-    let mut one = |(number, (limit, hold)): (usize, &(u32, Hold))| {
-        let tally = tallies.remove(number.to_string().as_str()).unwrap_or_default();
+    let one = |(number, (limit, hold)): (usize, &(u32, Hold))| {
+        let number = number.to_string();
+        let sources: Vec<(Span, Option<&Tally<'_>>)> = played
+            .coverage
+            .iter()
+            .map(|covered| (covered.polled, tallies.get(&(number.as_str(), covered.source.as_str()))))
+            .collect();
+        let rate = |of: fn(&Tally<'_>) -> usize| {
+            per_week(sources.iter().map(|(polled, tally)| (tally.map_or(0, of), *polled)))
+        };
         Candidate {
             limit: *limit,
             hold: rules::hold(*hold),
-            episodes_per_week: tally.episodes as f64 / weeks,
-            users: tally.users.len(),
-            others_per_week: tally.of_others as f64 / weeks,
+            episodes_per_week: rate(|tally| tally.episodes),
+            users: sources.iter().filter_map(|(_, tally)| *tally).map(|tally| tally.users.len()).sum(),
+            others_per_week: rate(|tally| tally.of_others),
         }
     };
-    pairs.iter().enumerate().map(&mut one).collect()
+    pairs.iter().enumerate().map(one).collect()
 }
 
 /// The rule's users with their limits and habits.

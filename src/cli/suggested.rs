@@ -16,11 +16,12 @@ const MOST_LISTED: usize = 20;
 
 pub(super) fn text(told: &Told, rule: &Rule, zone: Tz) -> String {
     let mut text = format!(
-        "{}, {}, by readings from {} to {}; nothing is sent or changed\n\n",
+        "{}, {}, by readings from {} to {}, polled for {}; nothing is sent or changed\n\n",
         print::name(&told.rule),
         print::count(told.users, "user"),
         when::local(zone, told.from),
-        when::local(zone, told.until)
+        when::local(zone, told.until),
+        when::length(Span::from_millis(told.polled_ms))
     );
     let own = (rule.limit, rules::hold(rule.policy.hold));
     let mark = |candidate: &Candidate| {
@@ -39,7 +40,8 @@ pub(super) fn text(told: &Told, rule: &Rule, zone: Tz) -> String {
         .iter()
         .filter(quiet)
         .map(|one| {
-            let per_week = |count: f64| format!("{count:.1}");
+            let per_week =
+                |count: Option<f64>| count.map_or_else(|| "-".to_owned(), |count| format!("{count:.1}"));
             vec![
                 one.limit.to_string(),
                 one.hold.clone(),
@@ -51,6 +53,9 @@ pub(super) fn text(told: &Told, rule: &Rule, zone: Tz) -> String {
         })
         .collect();
     text += &print::table(&["limit", "for", "episodes a week", "users", "of others", ""], &rows);
+    if rises(&told.candidates) {
+        text += "A higher limit can raise more episodes: one that goes on is clear of it in between, ends, and fires again.\n";
+    }
     match &told.suggested {
         Some(found) => {
             let _ = writeln!(
@@ -68,6 +73,14 @@ pub(super) fn text(told: &Told, rule: &Rule, zone: Tz) -> String {
     text += &exceptions(told);
     text += &shared(told);
     text
+}
+
+/// Whether a limit raises more than a lower one with the same hold.
+fn rises(candidates: &[Candidate]) -> bool {
+    candidates.iter().any(|one| {
+        let higher = |other: &&Candidate| other.hold == one.hold && other.limit > one.limit;
+        candidates.iter().filter(higher).any(|other| other.episodes_per_week > one.episodes_per_week)
+    })
 }
 
 /// Whom the suggestion leaves out.

@@ -12,6 +12,7 @@ use super::names::Names;
 use super::section::Section;
 use super::users;
 use crate::engine;
+use crate::engine::rule::Rule;
 use crate::engine::schedule::Schedule;
 use crate::engine::time::{Span, Time};
 use crate::source;
@@ -36,6 +37,19 @@ pub struct Source {
     pub roster: Option<Span>,
     /// What its kind needs to know. Its own `account`, `schedule`, `users`… are the texts these fields came from.
     pub settings: source::Settings,
+}
+
+impl Source {
+    /// How long a value holds under `rule` while readings are missing.
+    pub fn max_gap(&self, rule: &Rule) -> Span {
+        rule.max_gap.unwrap_or_else(|| self.interval.times(3))
+    }
+
+    /// What is blind time in this source whatever rule is meant: as under the rule that bears least.
+    pub fn least_gap<'r>(&self, rules: impl IntoIterator<Item = &'r Rule>) -> Span {
+        let here = rules.into_iter().filter(|rule| rule.scope.covers_source(&self.name));
+        here.map(|rule| self.max_gap(rule)).min().unwrap_or_else(|| self.interval.times(3))
+    }
 }
 
 /// Reads a source: the keys of its kind first, then what all kinds have in common.

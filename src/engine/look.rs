@@ -63,6 +63,12 @@ impl Watch {
         })
     }
 
+    /// The alert of `rule` about `subject`, where one is kept.
+    pub(super) fn alert(&self, rule: &str, subject: &Subject) -> Option<&Alert> {
+        let plan = self.plan(rule)?;
+        plan.alerts.get(&plan.index_of(subject, &self.names)?)
+    }
+
     pub(super) fn plan(&self, rule: &str) -> Option<&Plan> {
         self.plans.iter().find(|plan| plan.rule.name == rule)
     }

@@ -96,7 +96,7 @@ pub(super) fn insert(c: &Connection, row: &PollRow) -> Result<(), StoreError> {
         poll.jump.map(Span::millis),
         poll.skew.map(Span::millis),
         poll.requests,
-        OUTCOMES.iter().position(|outcome| *outcome == poll.outcome()).unwrap_or(2) as i64,
+        number(poll.outcome()),
         column::asked(&poll.readings) as i64,
         row.changes.len() as i64,
         fault,
@@ -117,6 +117,11 @@ pub(super) fn insert(c: &Connection, row: &PollRow) -> Result<(), StoreError> {
 const COLUMNS: &str = "seq, at, elapsed, took, jump, skew, requests, outcome, fault, failed, changes";
 
 const OUTCOMES: [PollOutcome; 3] = [PollOutcome::Complete, PollOutcome::Partial, PollOutcome::Failed];
+
+/// Its number in the table.
+pub(super) fn number(outcome: PollOutcome) -> i64 {
+    OUTCOMES.iter().position(|one| *one == outcome).unwrap_or(2) as i64
+}
 
 /// By its number in the table; whatever else is there knows nothing.
 fn outcome(number: i64) -> PollOutcome {

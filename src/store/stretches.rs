@@ -8,7 +8,8 @@ use std::ops::{Range, RangeInclusive};
 use rusqlite::{Connection, params};
 
 use super::error::StoreError;
-use super::{Reader, source};
+use super::{Reader, polls, source};
+use crate::engine::reading::PollOutcome;
 use crate::engine::time::{Span, Time};
 
 /// The first poll whose reading may still hold at poll `seq`: no more than `reach` before it.
@@ -58,6 +59,22 @@ fn stretches(
 }
 
 impl Reader {
+    /// Instants of the usable polls of a source with `from <= at < until`, ascending; none if it was never polled.
+    pub fn usable(&self, source: &str, from: Time, until: Time) -> Result<Vec<Time>, StoreError> {
+        self.run(|c| {
+            let source = match source::expect(c, source) {
+                Ok(source) => source,
+                Err(StoreError::NotFound { .. }) => return Ok(Vec::new()),
+                Err(error) => return Err(error),
+            };
+            let query = "SELECT at FROM poll WHERE source = ?1 AND at >= ?2 AND at < ?3 AND outcome != ?4 ORDER BY at";
+            let failed = polls::number(PollOutcome::Failed);
+            let values = params![source.id, from.millis(), until.millis(), failed];
+            let times = c.prepare_cached(query)?.query_map(values, |row| row.get(0))?.collect::<Result<Vec<i64>, _>>()?;
+            Ok(times.into_iter().map(Time::from_millis).collect())
+        })
+    }
+
     /// Numbers of the polls up to `last` with an instant in `time` or no more than `reach` before it, in stretches
     /// without gaps; each begins with what may still hold at its first poll, and ends with the poll after its last.
     pub fn stretches(

@@ -4,6 +4,7 @@
 //! same when they are of one subject and meet in time, and that is decided here alone.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use serde::Serialize;
 
@@ -18,6 +19,7 @@ pub struct Concluded {
     pub source: String,
     pub subject: Subject,
     pub since: Time,
+    pub fired_at: Time,
     pub ended_at: Option<Time>,
     pub finding: Finding,
 }
@@ -90,16 +92,17 @@ impl<'a> Stretches<'a> {
     }
 }
 
-/// How a rule's episodes stand to what was concluded.
+/// How a rule's episodes stand to what was concluded. What is counted are the episodes of the past that somebody judged,
+/// each once, however many the rule raises in their stead.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Findings {
-    /// Episodes that meet one that was confirmed.
+    /// Confirmed ones of the past that the rule raises again.
     pub confirmed: usize,
-    /// Episodes that meet only ones that were refuted.
+    /// Refuted ones of the past that the rule raises again.
     pub refuted: usize,
-    /// Nobody concluded anything about them.
+    /// Episodes of the rule that meet none that was judged.
     pub unjudged: usize,
-    /// Confirmed of those that were judged; none without any.
+    /// Confirmed of those that were judged and are raised again; none without any.
     pub precision: Option<Precision>,
     /// Confirmed ones of the past that the rule would not have raised.
     pub missed: Vec<Concluded>,
@@ -115,25 +118,27 @@ pub struct Precision {
 }
 
 impl Findings {
-    pub fn of(episodes: &[&Episode], concluded: &[Concluded]) -> Self {
-        let (mut confirmed, mut refuted, mut unjudged) = (0, 0, 0);
-        let judged = Stretches::new(
-            concluded.iter().map(|one| (one.source.as_str(), &one.subject, one.since, one.ended_at)),
-        );
-        for episode in episodes {
-            let those = judged.meet_episode(episode).filter_map(|index| concluded[index].is_confirmed());
-            match those.max() {
-                Some(true) => confirmed += 1,
-                Some(false) => refuted += 1,
-                None => unjudged += 1,
+    /// Of what fired `within` a time; `episodes` and `concluded` may reach beyond it, so that what fired on the other
+    /// side of an edge is met too.
+    pub fn of(episodes: &[Episode], concluded: &[Concluded], within: &Range<Time>) -> Self {
+        let raised = Stretches::of_episodes(episodes.iter());
+        let raised_again = |one: &Concluded| {
+            raised.meeting(&one.source, &one.subject, one.since, one.ended_at).next().is_some()
+        };
+        let (mut confirmed, mut refuted, mut missed) = (0, 0, Vec::new());
+        for one in concluded.iter().filter(|one| within.contains(&one.fired_at)) {
+            match (one.is_confirmed(), raised_again(one)) {
+                (Some(true), true) => confirmed += 1,
+                (Some(true), false) => missed.push(one.clone()),
+                (Some(false), true) => refuted += 1,
+                (Some(false), false) | (None, _) => {}
             }
         }
-        let raised = Stretches::of_episodes(episodes.iter().copied());
-        let missed = |one: &&Concluded| {
-            let mut met = raised.meeting(&one.source, &one.subject, one.since, one.ended_at);
-            one.is_confirmed() == Some(true) && met.next().is_none()
-        };
-        let missed = concluded.iter().filter(missed).cloned().collect();
+        let judged = concluded.iter().filter(|one| one.is_confirmed().is_some());
+        let judged =
+            Stretches::new(judged.map(|one| (one.source.as_str(), &one.subject, one.since, one.ended_at)));
+        let own = episodes.iter().filter(|one| within.contains(&one.fired_at));
+        let unjudged = own.filter(|one| judged.meet_episode(one).next().is_none()).count();
         Self { confirmed, refuted, unjudged, precision: wilson(confirmed, confirmed + refuted), missed }
     }
 }
@@ -156,17 +161,36 @@ fn wilson(hits: usize, n: usize) -> Option<Precision> {
 pub struct Difference {
     pub more: Vec<Episode>,
     pub fewer: Vec<Episode>,
+    /// Episodes of the one that the other raises too.
     pub same: usize,
+    /// Episodes of the other that these are there.
+    pub same_as: usize,
+    /// Of `same`, those that are several there: one that goes on here ends and fires again there.
+    pub split: usize,
 }
 
 impl Difference {
-    /// From `before` to `after`; episodes of one subject that meet are the same.
-    pub fn between(before: &[Episode], after: &[Episode]) -> Self {
-        let without = |these: &[Episode], those: &[Episode]| -> Vec<Episode> {
-            let those = Stretches::of_episodes(those.iter());
-            these.iter().filter(|one| those.meet_episode(one).next().is_none()).cloned().collect()
-        };
-        let (more, fewer) = (without(after, before), without(before, after));
-        Self { same: after.len() - more.len(), more, fewer }
+    /// From `before` to `after`, of what fired `within` a time; what fired outside of it is met, and not counted.
+    /// Episodes of one subject that meet are the same.
+    pub fn between(before: &[Episode], after: &[Episode], within: &Range<Time>) -> Self {
+        let (here, there) = (Stretches::of_episodes(before.iter()), Stretches::of_episodes(after.iter()));
+        let counted = |one: &&Episode| within.contains(&one.fired_at);
+        let mut found = Self::default();
+        for one in after.iter().filter(counted) {
+            match here.meet_episode(one).next() {
+                Some(_) => found.same_as += 1,
+                None => found.more.push(one.clone()),
+            }
+        }
+        for one in before.iter().filter(counted) {
+            match there.meet_episode(one).take(2).count() {
+                0 => found.fewer.push(one.clone()),
+                parts => {
+                    found.same += 1;
+                    found.split += usize::from(parts > 1);
+                }
+            }
+        }
+        found
     }
 }

@@ -40,8 +40,10 @@ pub struct Episode {
     pub fired_at: Time,
     /// None while it goes on at the last poll.
     pub ended_at: Option<Time>,
+    /// Its end, or the last poll that told something while it went on.
+    pub seen_at: Time,
     pub reason: Option<EndReason>,
-    /// The highest value, where any is known.
+    /// The highest value so far, where any is known.
     pub peak: Option<u32>,
     pub limit: Option<Limit>,
     /// Time in holes.
@@ -50,9 +52,9 @@ pub struct Episode {
 }
 
 impl Episode {
-    /// From firing to its end, or to `now` where it goes on.
-    pub fn length(&self, now: Time) -> Span {
-        self.ended_at.unwrap_or(now).since(self.fired_at).max(Span::ZERO)
+    /// From firing to its end; of one that goes on, to where it was seen last: beyond that it is not known to.
+    pub fn length(&self) -> Span {
+        self.seen_at.since(self.fired_at).max(Span::ZERO)
     }
 
     /// Whether two stretches, from first breach to end, have a moment in common; an open one goes on for ever.
@@ -81,6 +83,8 @@ pub struct Playback {
     from: Time,
     open: BTreeMap<(String, Subject), Episode>,
     done: Vec<Episode>,
+    /// The last poll that told something.
+    seen: Time,
     followed: Option<Followed>,
 }
 
@@ -108,6 +112,7 @@ impl Playback {
             from,
             open: BTreeMap::new(),
             done: Vec::new(),
+            seen: Time::from_millis(i64::MIN),
             followed: None,
         }
     }
@@ -154,6 +159,9 @@ impl Playback {
     /// Plays the next poll, to which `column` has come; the first one it is shown must be the column's first.
     pub fn poll(&mut self, past: PastPoll, column: &Column) {
         (self.poll.seq, self.poll.at, self.poll.elapsed) = (past.seq, past.at, past.elapsed);
+        if past.usable {
+            self.seen = self.seen.max(past.at);
+        }
         let events = judge_past(&mut self.watch, &self.poll, column, past.usable);
         if let Some(followed) = &mut self.followed {
             followed.take(&self.watch, &self.poll, &events);
@@ -182,6 +190,7 @@ impl Playback {
                     since: event.since,
                     fired_at: event.at,
                     ended_at: None,
+                    seen_at: event.at,
                     reason: None,
                     peak: event.value.and_then(|value| value.peak),
                     limit: event.limit,
@@ -191,7 +200,7 @@ impl Playback {
             }
             EventKind::Ended => {
                 if let Some(mut episode) = self.open.remove(&key) {
-                    episode.ended_at = Some(event.at);
+                    (episode.ended_at, episode.seen_at) = (Some(event.at), event.at);
                     episode.reason = event.reason;
                     episode.peak = event.value.and_then(|value| value.peak).max(episode.peak);
                     episode.blind = event.blind;
@@ -208,8 +217,16 @@ impl Playback {
 
     /// The episodes that fired in the time that is asked about, in the order in which they fired.
     pub fn finish(self) -> Vec<Episode> {
-        let mut all = self.done;
-        all.extend(self.open.into_values());
+        let (mut all, seen) = (self.done, self.seen);
+        for ((rule, subject), mut episode) in self.open {
+            // No event has told yet how far it got.
+            if let Some(alert) = self.watch.alert(&rule, &subject) {
+                episode.peak = alert.value.and_then(|value| value.peak).max(episode.peak);
+                episode.blind = alert.blind;
+            }
+            episode.seen_at = episode.seen_at.max(seen);
+            all.push(episode);
+        }
         all.retain(|episode| episode.fired_at >= self.from);
         all.sort_by(|a, b| {
             (a.fired_at, &a.rule, &a.source, &a.subject).cmp(&(b.fired_at, &b.rule, &b.source, &b.subject))

@@ -4,6 +4,7 @@
 //! episodes alone, and can be counted by hand.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use serde::Serialize;
 
@@ -20,8 +21,11 @@ const MOST_LISTED: usize = 10;
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct Coverage {
     pub source: String,
-    /// Instants of the schedule.
+    /// Instants of the schedule as it is now, which polls of the past need not have gone by.
     pub scheduled: u64,
+    /// Of the schedule as it is now.
+    #[serde(rename = "interval_ms")]
+    pub interval: Span,
     /// Polls that are kept.
     pub polls: u64,
     /// Those that say something.
@@ -30,6 +34,9 @@ pub struct Coverage {
     pub gaps: Vec<Gap>,
     #[serde(rename = "blind_ms")]
     pub blind: Span,
+    /// The time that is asked about without the blind.
+    #[serde(rename = "polled_ms")]
+    pub polled: Span,
     /// Users that the rules watch of whom no reading is known in all this time.
     pub unknown_users: usize,
 }
@@ -49,10 +56,42 @@ impl Coverage {
         }
     }
 
-    /// Of the scheduled polls, how many say something: 0 to 1.
-    pub fn share(&self) -> Option<f64> {
-        (self.scheduled > 0).then(|| (self.usable as f64 / self.scheduled as f64).min(1.0))
+    /// The time from `from` to `until` of a source that has usable polls at `times` alone, ascending.
+    pub fn over(times: impl IntoIterator<Item = Time>, from: Time, until: Time, longest: Span) -> Self {
+        let (mut coverage, mut last) = (Self::default(), from);
+        for at in times {
+            coverage.saw(last, at, longest);
+            last = at;
+        }
+        coverage.close(last, from, until, longest);
+        coverage
     }
+
+    /// The time ends at `until`; `last` is the last usable poll in it, or `from` again.
+    pub fn close(&mut self, last: Time, from: Time, until: Time, longest: Span) {
+        self.saw(last, until, longest);
+        self.polled = (until.since(from) - self.blind).max(Span::ZERO);
+    }
+}
+
+/// Less time says nothing about a week.
+const LEAST: Span = Span::from_days(1);
+
+/// Episodes a week, by the episodes of each source and the time it was polled: blind time counts for nothing. None
+/// where a source that has episodes, or every source, was polled for less than a day.
+pub fn per_week(sources: impl IntoIterator<Item = (usize, Span)>) -> Option<f64> {
+    let mut rate = None;
+    for (episodes, polled) in sources {
+        match polled >= LEAST {
+            true => {
+                let weeks = polled.millis() as f64 / WEEK.millis() as f64;
+                *rate.get_or_insert(0.0) += episodes as f64 / weeks;
+            }
+            false if episodes > 0 => return None,
+            false => {}
+        }
+    }
+    rate
 }
 
 /// A subject with its episodes.
@@ -75,7 +114,11 @@ pub struct Report {
     pub subjects: usize,
     /// Those that go on at the end.
     pub open: usize,
-    pub per_week: f64,
+    /// None where too little was polled; see [`per_week`].
+    pub per_week: Option<f64>,
+    /// What `per_week` is by: the longest that a source was polled.
+    #[serde(rename = "polled_ms")]
+    pub polled: Span,
     /// In the week, counted from the beginning, that has most.
     pub most_in_a_week: usize,
     #[serde(rename = "median_length_ms")]
@@ -85,17 +128,24 @@ pub struct Report {
 }
 
 impl Report {
-    /// Counts the episodes of `rule` that fired from `from` on; `until` is where the past that was played ends.
-    pub fn of(rule: &str, version: &str, episodes: &[Episode], from: Time, until: Time) -> Self {
-        let own: Vec<&Episode> = episodes.iter().filter(|episode| episode.rule == rule).collect();
-        let mut lengths: Vec<Span> = own.iter().map(|episode| episode.length(until)).collect();
+    /// Counts the episodes of `rule` that fired `within` a time; `coverage` is of the sources that it covers.
+    pub fn of(
+        rule: &str,
+        version: &str,
+        episodes: &[Episode],
+        within: &Range<Time>,
+        coverage: &[&Coverage],
+    ) -> Self {
+        let counted = |one: &&Episode| one.rule == rule && within.contains(&one.fired_at);
+        let own: Vec<&Episode> = episodes.iter().filter(counted).collect();
+        let mut lengths: Vec<Span> = own.iter().map(|episode| episode.length()).collect();
         lengths.sort_unstable();
         let mut weeks: BTreeMap<i64, usize> = BTreeMap::new();
         let mut busy: BTreeMap<(&str, &Subject), (usize, Span)> = BTreeMap::new();
         for episode in &own {
-            *weeks.entry(episode.fired_at.since(from).millis() / WEEK.millis()).or_default() += 1;
+            *weeks.entry(episode.fired_at.since(within.start).millis() / WEEK.millis()).or_default() += 1;
             let (count, firing) = busy.entry((&episode.source, &episode.subject)).or_default();
-            (*count, *firing) = (*count + 1, *firing + episode.length(until));
+            (*count, *firing) = (*count + 1, *firing + episode.length());
         }
         let subjects: BTreeSet<_> = own.iter().map(|episode| (&episode.source, &episode.subject)).collect();
         let mut top: Vec<Busy> = busy
@@ -109,17 +159,19 @@ impl Report {
             .collect();
         top.sort_by_key(|busy| (std::cmp::Reverse((busy.episodes, busy.firing)), busy.subject.clone()));
         top.truncate(MOST_LISTED);
-        let length = until.since(from).millis().max(1) as f64 / WEEK.millis() as f64;
+        let of = |name: &str| own.iter().filter(|episode| episode.source == name).count();
+        let sources = coverage.iter().map(|one| (of(&one.source), one.polled));
         Self {
             rule: rule.to_owned(),
             rule_version: version.to_owned(),
             episodes: own.len(),
             subjects: subjects.len(),
             open: own.iter().filter(|episode| episode.ended_at.is_none()).count(),
-            per_week: own.len() as f64 / length,
+            per_week: per_week(sources),
+            polled: coverage.iter().map(|one| one.polled).max().unwrap_or_default(),
             most_in_a_week: weeks.into_values().max().unwrap_or_default(),
             median_length: lengths.get(lengths.len() / 2).copied(),
-            longest: own.iter().max_by_key(|episode| episode.length(until)).map(|one| (*one).clone()),
+            longest: own.iter().max_by_key(|episode| episode.length()).map(|one| (*one).clone()),
             top,
         }
     }

@@ -126,9 +126,98 @@ fn a_rule_is_played_over_the_past() {
         RULES.replace("limit = 2", "limit = 1").replace("online > limit", "online > limit and peak(4h) > 3");
     std::fs::write(world.path("other.toml"), other).unwrap();
     insta::assert_snapshot!("backtest_against", play(&["shared-account", "--against", "other.toml"]).all());
+    // Rules that only one of the two files has are compared with nothing.
+    let renamed = RULES.replace("name = \"seats\"", "name = \"seats-used\"");
+    std::fs::write(world.path("renamed.toml"), renamed).unwrap();
+    let ran = play(&["--against", "renamed.toml"]);
+    let told: Vec<&str> =
+        ran.out.lines().filter(|line| line.contains("compared") || line.contains("such rule")).collect();
+    assert_eq!(
+        told.iter().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>(),
+        [
+            "compared with the rule as it is: +0 -0, 17 the same",
+            "missing the file it is compared with has no such rule",
+            "compared with the rule as it is: +0 -2, 0 the same; --diff lists them",
+            "missing the rules file has no such rule",
+            "compared with the rule as it is: +2 -0, 0 the same; --diff lists them",
+        ],
+        "{}",
+        ran.all()
+    );
     let before = ["--since", "2024-10-01T00:00:00Z", "--until", "2024-10-08T00:00:00Z"];
     let nothing = world.run(&[&["rules", "backtest", "shared-account"][..], &before].concat());
     insta::assert_snapshot!("backtest_unknown", nothing.all());
+}
+
+/// The first rule of a backtest.
+fn first(world: &World, words: &[&str]) -> serde_json::Value {
+    let ran = world.run(&[&["rules", "backtest", "shared-account", "--json"], words].concat());
+    let value: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    value["rules"][0].clone()
+}
+
+#[test]
+fn what_lies_at_the_edges_is_neither_more_nor_fewer() {
+    let world = past();
+    // Carol's fires daily at 18:00 on the wall, an hour after the first breach.
+    let day = |until: &'static str| first(&world, &["--since", "2024-11-24T00:00:00Z", "--until", until]);
+    let counts = |rule: &serde_json::Value| {
+        let difference = &rule["difference"];
+        let many = |key: &str| difference[key].as_array().unwrap().len() as u64;
+        (
+            many("more"),
+            many("fewer"),
+            difference["same"].as_u64().unwrap(),
+            rule["episodes"].as_u64().unwrap(),
+        )
+    };
+    let pending = day("2024-11-24T09:30:00Z");
+    assert_eq!(counts(&pending), (0, 0, 0, 0), "it began before the end, and fired after it: {pending}");
+    let fires = day("2024-11-24T10:30:00Z");
+    assert_eq!(counts(&fires), (0, 0, 1, 1), "{fires}");
+    assert_eq!(
+        (&fires["open"], &fires["per_week"]),
+        (&1.into(), &serde_json::Value::Null),
+        "half a day: {fires}"
+    );
+    let from = first(
+        &world,
+        &["--since", "2024-11-24T10:30:00Z", "--until", "2024-11-24T23:00:00Z", "--set", "for=1h"],
+    );
+    assert_eq!(counts(&from), (0, 0, 0, 0), "it fired before: {from}");
+}
+
+#[test]
+fn one_that_goes_on_has_its_peak_and_length_so_far() {
+    let world = past();
+    // Alice has one client from 08:00 on, four from 10:00 on; with the rule as it is she fires at 12:00.
+    let time = ["--since", "2024-11-25T06:00:00Z", "--until", "2024-11-25T12:00:00Z"];
+    let words = [&time[..], &["--set", "limit=0", "--set", "for=1h"]].concat();
+    let rule = first(&world, &words);
+    let more = rule["difference"]["more"].as_array().unwrap();
+    let alice = more.iter().find(|one| one["subject"]["name"] == "alice").unwrap();
+    assert_eq!((&alice["ended_at"], &alice["peak"]), (&serde_json::Value::Null, &4.into()), "{alice}");
+    assert_eq!(alice["seen_at"], "2024-11-25T11:00:00Z");
+    // Three days after the last poll it was not seen for any longer.
+    let calm = "2024-12-07T18:00:00Z";
+    let rules = RULES.replace("online > limit", "online >= 0");
+    std::fs::write(world.path("rules.toml"), rules).unwrap();
+    let rule = first(&world, &["--since", calm, "--until", "2024-12-11T00:00:00Z"]);
+    assert_eq!(rule["episodes"], 0, "{rule}");
+    let rule = first(&world, &["--since", "2024-11-22T00:00:00Z", "--until", "2024-12-18T00:00:00Z"]);
+    assert_eq!(rule["open"], 5, "{rule}");
+    assert!(rule["longest"]["seen_at"].as_str().unwrap() <= "2024-12-08T00:00:00Z", "{rule}");
+    assert_eq!(rule["polled_ms"].as_i64().unwrap() / 86_400_000, 14, "{rule}");
+}
+
+#[test]
+fn a_limit_that_splits_an_episode_is_told() {
+    let world = past();
+    let rules = RULES.replace("limit = 2", "limit = 0\nclear_for = \"20h\"");
+    std::fs::write(world.path("rules.toml"), rules).unwrap();
+    let words = ["rules", "backtest", "shared-account", "--set", "clear_for=1h"];
+    let ran = world.run(&[&words[..], &TIME].concat());
+    assert!(ran.out.contains("would be clear in between, end, and fire again"), "{}", ran.all());
 }
 
 #[test]
@@ -148,9 +237,9 @@ fn what_cannot_be_played_is_refused() {
     std::fs::write(world.path("other.toml"), RULES.replace("shared-account", "sharing")).unwrap();
     refused(
         &world,
-        &["rules", "backtest", "shared-account", "--against", "other.toml"],
+        &["rules", "backtest", "shared-acount", "--against", "other.toml"],
         2,
-        "no rule \"shared-account\"",
+        "in the rules file, nor in other.toml; did you mean \"shared-account\"?",
     );
 }
 
@@ -179,7 +268,7 @@ fn a_limit_is_suggested_from_two_weeks_on() {
     refused(
         &world,
         &[&["rules", "suggest", "shared-account"][..], &short].concat(),
-        2,
+        1,
         "two weeks are the least",
     );
     refused(&world, &["rules", "suggest", "seats"], 2, "compare with `limit`");
