@@ -150,8 +150,11 @@ pub(super) struct ToldPart {
 #[derive(Serialize)]
 pub(super) struct ToldRound {
     at: Time,
-    reading: &'static str,
+    /// None of a total that has no value.
+    reading: Option<&'static str>,
     online: Option<u32>,
+    /// Of a total that has none: members without a reading that counts.
+    members_missing: Option<usize>,
     when: Vec<ToldPart>,
     clear_when: Vec<ToldPart>,
     limit: Option<Limit>,
@@ -181,8 +184,9 @@ pub(super) fn told(round: &Round) -> ToldRound {
     let look = &round.look;
     ToldRound {
         at: round.at,
-        reading: look.reading.word(),
+        reading: look.missing.is_none().then(|| look.reading.word()),
         online: look.reading.count(),
+        members_missing: look.missing,
         when: parts(&look.when),
         clear_when: parts(&look.clear_when),
         limit: look.limit.clone(),
@@ -190,6 +194,16 @@ pub(super) fn told(round: &Round) -> ToldRound {
         state: local::word(&look.alert.state),
         events: round.events.clone(),
     }
+}
+
+/// What a poll said; of a total without a value, why it has none.
+pub(super) fn said(look: &Look) -> String {
+    no_total(look).unwrap_or_else(|| users::shown(look.reading))
+}
+
+/// `no total (1 member without a reading)`, where that is so.
+pub(super) fn no_total(look: &Look) -> Option<String> {
+    look.missing.map(|missing| format!("no total ({} without a reading)", print::count(missing, "member")))
 }
 
 /// `online: 3; limit: 2; online > limit: true`.
@@ -221,7 +235,7 @@ pub(super) fn table(rounds: &[Round], noted: &[(Time, String)], zone: Tz) -> Str
     };
     let same = |a: &Round, b: &Round| {
         let key = |round: &Round| {
-            (round.look.reading, round.look.judged, round.look.alert.state, values(&round.look))
+            (said(&round.look), round.look.judged, round.look.alert.state, values(&round.look))
         };
         words(a.at, b.at).is_empty() && key(a) == key(b)
     };
@@ -235,7 +249,7 @@ pub(super) fn table(rounds: &[Round], noted: &[(Time, String)], zone: Tz) -> Str
                 when::local(zone, first.at),
                 to,
                 run.len().to_string(),
-                users::shown(first.look.reading),
+                said(&first.look),
                 values(&first.look),
                 first.look.judged.word().to_owned(),
                 local::word(&first.look.alert.state),

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::past::{self, Past, Question};
 use super::subject::Meant;
-use super::{coverage, local, print, rules, users, when};
+use super::{coverage, local, print, rules, when};
 use crate::config::Source;
 use crate::engine::alert::Verdict;
 use crate::engine::event::SubjectKind;
@@ -148,6 +148,11 @@ pub(super) fn told_of<'p>(
     if look.judged == Judged::LeftScope {
         return fail(format!("the poll of {when} did not ask about {name}"));
     }
+    if let (Some(none), false) = (past::no_total(look), look.tells) {
+        return fail(format!(
+            "the poll of {when} told nothing of {name}: {none}; `absent = \"zero\"` counts names that are gone as nobody"
+        ));
+    }
     if !look.tells && !look.absent_breach {
         return fail(match look.reading.kind() {
             Kind::Absent if question.rule.absent == AbsentMeans::Hold => format!(
@@ -158,7 +163,7 @@ pub(super) fn told_of<'p>(
             Kind::Absent | Kind::Online(_) => format!("the poll of {when} told the rule nothing of {name}"),
         });
     }
-    chain.holds("poll", format!("the poll of {when} told of {name}: {}", users::shown(look.reading)));
+    chain.holds("poll", format!("the poll of {when} told of {name}: {}", past::said(look)));
     Some(round)
 }
 

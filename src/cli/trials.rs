@@ -11,7 +11,7 @@ use std::sync::Arc;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use serde::Serialize;
 
-use super::{Common, Exit, Failure, open, print, when};
+use super::{Common, Exit, Failure, open, past, print, when};
 use crate::config::{Config, Test};
 use crate::engine::event::{Subject, SubjectKind};
 use crate::engine::fleet::Fleet;
@@ -208,7 +208,8 @@ fn traced(config: &Config, played: &Played<'_>, rule: &str, name: &str, marks: &
     let mark = |at: Time| marks.iter().filter(move |(when, _)| *when == at).map(|(_, what)| what.as_str());
     let quiet = |round: &Round| round.events.is_empty() && mark(round.at).next().is_none();
     let same = |a: &Round, b: &Round| {
-        let shown = |round: &Round| (round.look.reading, round.look.judged.word(), round.look.alert.state);
+        let shown =
+            |round: &Round| (past::said(&round.look), round.look.judged.word(), round.look.alert.state);
         quiet(a) && quiet(b) && shown(a) == shown(b)
     };
     let row = |run: &[Round]| {
@@ -223,7 +224,10 @@ fn traced(config: &Config, played: &Played<'_>, rule: &str, name: &str, marks: &
                 after(first.at).to_string()
             },
             when::local(played.test.zone, first.at),
-            format!("{:?}{}", first.look.reading, times(run.len())),
+            match past::no_total(&first.look) {
+                Some(none) => none,
+                None => format!("{:?}{}", first.look.reading, times(run.len())),
+            },
             first.look.judged.word().to_owned(),
             word(first.look.alert.state),
             events.chain(expected).collect::<Vec<_>>().join(" "),

@@ -101,8 +101,8 @@ impl Finding {
     }
 }
 
-/// `now` at the event, `first` at the first breach, `peak` the highest in the episode. A value that is not known
-/// at the event is `null`, never zero.
+/// `now` at the event, `first` at the first breach, `peak` the highest in the episode. What no reply stated is `null`,
+/// never zero: also where the rule counts an absent name as zero.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct Value {
     pub now: Option<u32>,
@@ -181,6 +181,28 @@ pub struct OnlineClient {
     pub online_since: Option<Time>,
 }
 
+/// What a signal of the rule's condition was worth when the event was built.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct SignalValue {
+    /// As a condition writes it: `time_over(2, 7d)`.
+    pub signal: String,
+    /// `null` where it had no value, and for a duration.
+    pub value: Option<Plain>,
+    #[serde(rename = "value_ms")]
+    pub length: Option<Span>,
+    /// Whether a comparison that it is in made the condition what it was.
+    pub decides: bool,
+}
+
+/// A number (to three decimals) or a truth.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Plain {
+    Truth(bool),
+    Whole(i64),
+    Number(f64),
+}
+
 /// An event with all its evidence; the shape of `data.events[]` in a webhook body and of `alerts show`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Event {
@@ -219,6 +241,10 @@ pub struct Event {
     /// The rule's condition as written; own alerts: none.
     #[serde(default)]
     pub when: Option<String>,
+    /// Signals of the condition that decided (`clear_when` for *ended*, where the rule has one), those that did first;
+    /// at most 20. Own alerts, events of rules that are gone, and breaches by `absent = "breach"`: none.
+    #[serde(default)]
+    pub signals: Vec<SignalValue>,
     /// What an own alert is about: the fault, in one line.
     #[serde(default)]
     pub detail: Option<String>,
@@ -390,6 +416,20 @@ mod tests {
             request_ids: vec!["4F1A".into()],
             clients: None,
             when: Some("online > limit".to_owned()),
+            signals: [
+                ("online", Some(Plain::Whole(5)), None),
+                ("mean(1h)", Some(Plain::Number(2.125)), None),
+                ("known", Some(Plain::Truth(false)), None),
+                ("online_time", None, Some(Span::from_secs(90))),
+                ("low(1h)", None, None),
+            ]
+            .map(|(signal, value, length)| SignalValue {
+                signal: signal.to_owned(),
+                value,
+                length,
+                decides: true,
+            })
+            .to_vec(),
             detail: None,
             users: Vec::new(),
             by: None,

@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use super::alert::{self, Facts, Happening, Moment, Move, Outline, Step};
 use super::event::{Event, EventReading};
+use super::grounds;
 use super::outcome::{Alert, Outcome, PollRow, State, WRITTEN_WITHIN};
 use super::own::{self, SourceFacts};
 use super::own_alerts::{self, told};
@@ -270,8 +271,11 @@ impl<'a> Pass<'a> {
 
     /// Values, the trail of deciding readings and what evidence must be kept.
     fn gather(&mut self, plan: &Plan, index: u32, reading: Reading, before: &Outline, alert: &mut Alert) {
-        let value = plan.value(reading);
-        let changed = alert.state != before.state || before.value.is_none_or(|was| was.now != value);
+        let value = reading.count();
+        let same = |last: &EventReading| last.reading == reading;
+        let changed = alert.state != before.state
+            || before.value.is_none_or(|was| was.now != value)
+            || !alert.trail.last().is_some_and(same);
         alert::note_value(alert, value);
         let counting = matches!(alert.state, State::Ok | State::Pending | State::Recovering);
         if alert.since.is_none() || !(counting || changed) {
@@ -340,7 +344,10 @@ fn unmoved(plan: &Plan, alert: &Alert, reading: Reading, judged: Judged, moment:
         Judged::Outside(verdict) if plan.rule.on_leave == OnLeave::Hold => verdict,
         Judged::Outside(_) | Judged::LeftScope => return false,
     };
-    let same = || alert.since.is_none() || alert.value.is_some_and(|was| was.now == plan.value(reading));
+    let value = || alert.value.is_some_and(|was| was.now == reading.count());
+    // After the clock was set back nothing is added to a trail for a while.
+    let read = || alert.trail.last().is_some_and(|last| last.reading == reading);
+    let same = || alert.since.is_none() || value() && read();
     alert::goes_on(alert, verdict, moment, &plan.rule.policy) && !alert.rule_version.is_empty() && same()
 }
 
@@ -367,7 +374,7 @@ pub(super) fn tell(
     if let Some(hole) = hole_under_way(watch, plan, index) {
         alert::note_blind(alert, hole, watch.memory.clock);
     }
-    let event = alert::build_event(
+    let mut event = alert::build_event(
         alert,
         happening,
         at,
@@ -387,6 +394,7 @@ pub(super) fn tell(
     if alert.since.is_some() {
         alert.blind = blind;
     }
+    grounds::add(watch, plan, index, &mut event);
     event
 }
 

@@ -16,6 +16,8 @@ use super::watch::Watch;
 pub struct Look {
     /// What the poll said; for a group or a source its total, or *failed* where it has none.
     pub reading: Reading,
+    /// Of a total without a value: how many members have no reading that counts.
+    pub missing: Option<usize>,
     pub judged: Judged,
     /// Where the rule names a limit.
     pub limit: Option<Limit>,
@@ -49,6 +51,7 @@ impl Watch {
         let inside = plan.inside(poll.at);
         Some(Look {
             reading: plan.reading(index, &self.signals),
+            missing: plan.missing(index, &self.signals),
             judged: verdict::one(self, plan, index, inside),
             limit: self.limit(plan, index),
             alert: plan.alerts.get(&index).cloned().unwrap_or_default(),

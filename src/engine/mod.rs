@@ -13,6 +13,7 @@ pub mod elapsed;
 pub mod event;
 pub mod evidence;
 pub mod fleet;
+mod grounds;
 mod hour;
 pub mod judge;
 pub mod lang;

@@ -134,7 +134,7 @@ impl Plan {
             Subjects::Groups(Groups { members, totals, .. }) => totals.observe(users, members, usable),
             Subjects::Users(_) if self.peers.are_asked() => {
                 let slots = 0..u32::try_from(users.len()).unwrap_or(u32::MAX);
-                let of = |slot| self.value(users.reading(slot));
+                let of = |slot| self.counted(users.reading(slot));
                 let counts = slots.filter(|slot| self.covers(*slot)).filter_map(of).collect();
                 let before = self.peers.clone();
                 self.peers.observe(counts);
@@ -156,6 +156,13 @@ impl Plan {
         }
     }
 
+    /// Of a group or source without a total: how many members keep it from having one.
+    pub(super) fn missing(&self, index: u32, users: &Signals) -> Option<usize> {
+        let Subjects::Groups(Groups { members, totals, .. }) = &self.subjects else { return None };
+        let slots = members.get(index as usize)?;
+        totals.missing(users, index, slots, track(self.rule.absent), self.max_gap)
+    }
+
     /// Whether a reading tells this rule something.
     pub(super) fn known(&self, reading: Reading) -> bool {
         match reading.kind() {
@@ -170,8 +177,8 @@ impl Plan {
         self.signals.iter().any(kind)
     }
 
-    /// A subject's value for people: absent is zero where the rule says so.
-    pub(super) fn value(&self, reading: Reading) -> Option<u32> {
+    /// A user's count among peers: absent is zero where the rule says so.
+    fn counted(&self, reading: Reading) -> Option<u32> {
         match reading.kind() {
             Kind::Online(count) => Some(count),
             Kind::Absent => (self.rule.absent == AbsentMeans::Zero).then_some(0),

@@ -156,6 +156,11 @@ pub(super) fn explain(watch: &Watch, plan: &Plan, program: &Program, index: u32)
     program.explain(&mut |signal, out| draw(watch, plan, &[index], signal, out))
 }
 
+/// The signals of a condition of `plan` with their values for one subject.
+pub(super) fn told(watch: &Watch, plan: &Plan, program: &Program, index: u32) -> Vec<Part> {
+    program.told(&mut |signal, out| draw(watch, plan, &[index], signal, out))
+}
+
 /// Where a signal goes for subjects of `plan`.
 fn draw(watch: &Watch, plan: &Plan, indices: &[u32], signal: &Signal, out: &mut [Line]) {
     let (track, max_gap) = (track(plan.rule.absent), plan.max_gap);

@@ -462,6 +462,7 @@ fn event(kind: EventKind, user: &str, episode: &str, minute: i64) -> Event {
         request_ids: vec!["9B7A-1".into()],
         clients: None,
         when: Some("online > limit".to_owned()),
+        signals: Vec::new(),
         detail: None,
         users: Vec::new(),
         by: None,

@@ -105,3 +105,68 @@ async fn a_list_that_did_not_change_is_kept_once() {
     assert_eq!(kept, [1, 4]);
     world.inboxes["soc"].take();
 }
+
+/// Nobody is accused by the number of now where the rule measured something else.
+#[tokio::test]
+async fn what_a_window_measured_is_told_with_the_readings_in_it() {
+    let rules = "source shanghai 'alice'\n[[rule]]\nname = 'over'\nwhen = 'time_over(2, 10m) > 3m'\n\
+        clear_when = 'time_over(2, 10m) <= 1m'\n";
+    let mut world = World::new(&counts("alice", "1 3 3 1 3 3 1"), rules).await;
+    world.live(0..3).await;
+    // What was read before a start counts as well.
+    world.restart().await;
+    world.live(3..20).await;
+    let posted = world.inboxes["soc"].take();
+    assert_eq!(crate::world::story(&posted), "fired over alice\nended over alice");
+    let data = &body(&posted[0])["data"];
+    let fired = &data["events"][0];
+    assert_eq!(fired["at"], minute(6).to_string());
+    assert_eq!(fired["value"]["now"], 1);
+    let measured = |length: i64| serde_json::json!([{ "signal": "time_over(2, 10m)", "value": null, "value_ms": length, "decides": true }]);
+    assert_eq!(fired["signals"], measured(4 * 60_000));
+    let readings: Vec<(String, i64)> = fired["readings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (one["at"].as_str().unwrap().to_owned(), one["online"].as_i64().unwrap()))
+        .collect();
+    let expect = [(0, 1), (1, 3), (3, 1), (4, 3), (6, 1)].map(|(n, online)| (minute(n).to_string(), online));
+    assert_eq!(readings, expect);
+    let text = data["text"].as_str().unwrap();
+    let says = "shanghai/alice: time_over(2, 10m) was 4 min (rule over: time_over(2, 10m) > 3m), at ";
+    assert!(text.starts_with(says), "{text}");
+    let ended = &body(&posted[1])["data"];
+    assert_eq!(ended["events"][0]["signals"], measured(60_000));
+    assert!(ended["text"].as_str().unwrap().contains("time_over(2, 10m) was 1 min"), "{ended}");
+}
+
+/// A rule may count what is absent as zero; nobody is told that it was zero.
+#[tokio::test]
+async fn what_is_absent_is_not_told_as_zero() {
+    let rules = "source shanghai 'gw'\n[[rule]]\nname = 'offline'\nwhen = 'online == 0'\nabsent = 'zero'\n\
+        for = '1m'\n[[rule]]\nname = 'must-be-there'\nwhen = 'online > 9'\nabsent = 'breach'\n";
+    let world = World::new(&counts("gw", "1 0 - - 1"), rules).await;
+    world.live(0..5).await;
+    let posted = world.inboxes["soc"].take();
+    let of = |rule: &str| {
+        let data = posted.iter().map(|one| body(one)["data"].clone()).find(|data| data["rule"] == rule);
+        let data = data.unwrap();
+        let (event, text) = (&data["events"][0], data["text"].as_str().unwrap().to_owned());
+        let kinds: Vec<String> =
+            event["readings"].as_array().unwrap().iter().map(|one| one["reading"].to_string()).collect();
+        (event["value"].clone(), kinds.join(" "), text)
+    };
+    let (value, readings, text) = of("offline");
+    assert_eq!(value, serde_json::json!({ "now": null, "first": 0, "peak": 0 }));
+    assert_eq!(readings, r#""online" "absent""#);
+    assert!(
+        text.starts_with("shanghai/gw is not in the replies (absent counts as zero for this rule)"),
+        "{text}"
+    );
+    let (value, _, text) = of("must-be-there");
+    assert_eq!(value["now"], serde_json::Value::Null);
+    assert!(
+        text.starts_with("shanghai/gw is not in the replies (absent is a breach for this rule)"),
+        "{text}"
+    );
+}

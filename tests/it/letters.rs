@@ -54,6 +54,7 @@ fn event(kind: EventKind, user: &str) -> Event {
         request_ids: (1..=3).map(|n| format!("AF8D431E-D74B-4B07-84B4-00000000000{n}").into()).collect(),
         clients: None,
         when: Some("online > limit".to_owned()),
+        signals: Vec::new(),
         detail: None,
         users: Vec::new(),
         by: None,
@@ -180,6 +181,7 @@ fn own_events(language: Language) -> Vec<(String, Notice)> {
                 readings: Vec::new(),
                 request_ids: Vec::new(),
                 when: None,
+                signals: Vec::new(),
                 detail: opinion.detail.clone(),
                 users: opinion.users.clone(),
                 ..event(kind, "own")

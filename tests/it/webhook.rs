@@ -69,6 +69,7 @@ fn event(user: &str, kind: EventKind) -> Event {
         request_ids: vec!["9B7A-1".into(), "9B7A-2".into()],
         clients: None,
         when: Some("online > limit".to_owned()),
+        signals: Vec::new(),
         detail: None,
         users: Vec::new(),
         by: None,

@@ -13,6 +13,7 @@ mod record;
 pub use change::{close, left_scope, reminder_due, rule_changed, rule_removed, window_left};
 pub use moved::Move;
 pub(super) use outline::{Outline, outline};
+pub(super) use record::TRAIL;
 pub use record::{Facts, Happening, build_event, note_blind, note_value, push_trail};
 
 use super::event::EndReason;

@@ -183,6 +183,7 @@ fn fill(
         request_ids: alert.trail_requests.clone(),
         clients: facts.clients.map(<[OnlineClient]>::to_vec),
         when: facts.when.map(str::to_owned),
+        signals: Vec::new(),
         detail: facts.detail.map(str::to_owned).or_else(|| episode.detail.clone()),
         users: if facts.users.is_empty() { episode.users.clone() } else { facts.users.to_vec() },
         by: operator.then(|| episode.acked_by.clone()).flatten(),

@@ -56,9 +56,7 @@ impl Parts {
 
     /// `values` has what stood on top of the stack after each operation.
     pub(super) fn explained(&self, values: &[f64]) -> Vec<Part> {
-        let value =
-            |end: &usize| end.checked_sub(1).and_then(|at| values.get(at)).copied().unwrap_or(f64::NAN);
-        let values: Vec<f64> = self.ends.iter().map(value).collect();
+        let values = self.values(values);
         let deciding = self.deciding(&values);
         let texts = print::parts(&self.nodes, &self.signals);
         let mut parts: Vec<Part> = Vec::new();
@@ -73,6 +71,34 @@ impl Parts {
             }
         }
         parts
+    }
+
+    /// The signals alone, each once; one decides if it is in a comparison that does.
+    pub(super) fn told(&self, values: &[f64]) -> Vec<Part> {
+        let (values, operands) = (self.values(values), self.operands());
+        let mut within = vec![false; self.nodes.len()];
+        let mut open = self.deciding(&values);
+        while let Some(at) = open.pop() {
+            within[at] = true;
+            open.extend(&operands[at]);
+        }
+        let named = (0..self.nodes.len()).filter(|at| matches!(self.nodes[*at].kind, Kind::Name { .. }));
+        let mut parts: Vec<Part> = Vec::new();
+        for (at, signal) in named.zip(&self.signals) {
+            let (text, decides) = (signal.to_string(), within[at]);
+            match parts.iter_mut().find(|part| part.text == text) {
+                Some(part) => part.decides |= decides,
+                None => parts.push(Part { text, worth: Worth::new(self.types[at], values[at]), decides }),
+            }
+        }
+        parts
+    }
+
+    /// Of each node, from what stood on the stack after each operation.
+    fn values(&self, stack: &[f64]) -> Vec<f64> {
+        let value =
+            |end: &usize| end.checked_sub(1).and_then(|at| stack.get(at)).copied().unwrap_or(f64::NAN);
+        self.ends.iter().map(value).collect()
     }
 
     /// The comparisons that make the whole what it is: those alone would make it so.

@@ -119,4 +119,10 @@ impl Program {
         let values = evaluate::trace(&self.0.operations, &self.0.signals, self.0.depth, fill);
         self.0.parts.explained(&values)
     }
+
+    /// As [`Self::explain`], of the signals alone; one decides if it is in a comparison that does.
+    pub fn told(&self, fill: &mut dyn FnMut(&Signal, &mut [Line])) -> Vec<Part> {
+        let values = evaluate::trace(&self.0.operations, &self.0.signals, self.0.depth, fill);
+        self.0.parts.told(&values)
+    }
 }

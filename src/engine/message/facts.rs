@@ -3,6 +3,7 @@
 //! Neighbours: `words` has the phrases, `mod` chooses the sections, `lists` is for many events. A part of its own
 //! because evidence is complete or it is none, and here one can see that it is.
 
+use super::grounds;
 use super::headline::{about, happened};
 use super::words::{NAME, SENTENCE, Words};
 use super::{Entry, Language, MOST_SHOWN, Section, Table, clean};
@@ -42,7 +43,9 @@ pub(super) fn of_event(words: Words, entry: &Entry<'_>, alone: bool) -> Vec<Sect
 
 fn numbers(words: Words, event: &Event, facts: &mut Facts) {
     if let Some(value) = event.value {
-        let [now, first, peak] = [value.now, value.first, value.peak].map(|value| words.count(value));
+        let now = grounds::count(words, event, value.now, None);
+        let first = grounds::count(words, event, value.first, Some(event.since));
+        let peak = words.count(value.peak);
         let text = match words.language {
             Language::En => format!("{now} now, {first} at first, {peak} at most"),
             Language::ZhCn => format!("当前 {now}，首次 {first}，最多 {peak}"),
@@ -59,6 +62,9 @@ fn numbers(words: Words, event: &Event, facts: &mut Facts) {
         if let Some(exception) = &limit.exception {
             add(facts, words.say("Exception", "例外"), deviation(words, exception));
         }
+    }
+    if let Some(signals) = grounds::all(words, event) {
+        add(facts, words.say("Signals", "信号"), signals);
     }
     if let Some(detail) = &event.detail {
         add(facts, words.say("Detail", "详情"), clean(detail, SENTENCE));

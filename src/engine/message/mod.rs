@@ -6,6 +6,7 @@
 mod clean;
 mod facts;
 mod fit;
+mod grounds;
 mod headline;
 mod lists;
 pub(in crate::engine) mod own;

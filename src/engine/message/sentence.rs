@@ -4,7 +4,7 @@
 //! own because these sentences accuse or reassure, and are read (in a chat, on a phone) where nothing else is.
 
 use super::words::{NAME, SENTENCE, Words};
-use super::{Entry, Language, clean, own};
+use super::{Entry, Language, clean, grounds, own};
 use crate::engine::event::{Event, EventKind};
 use crate::engine::own::Own;
 use Language::{En, ZhCn};
@@ -56,9 +56,34 @@ fn prefix(words: Words, event: &Event) -> Option<String> {
     })
 }
 
-/// `demo/alice has 5 clients online, 2 allowed by the rule, since 09:45 UTC+8 (10 min)`.
+/// `demo/alice has 5 clients online, 2 allowed by the rule, since 09:45 UTC+8 (10 min)`; of a rule that is not about
+/// how many are online now, what it is about: `demo/alice: time_over(2, 7d) was 10 h (rule over: …)`.
 fn case(words: Words, event: &Event) -> String {
+    let decided = grounds::decided(words, event);
+    let (has, more) = match decided {
+        Some(decided) if !grounds::counts(event) => {
+            (format!("{}{}{decided}", words.subject(event), words.say(": ", "：")), String::new())
+        }
+        Some(decided) => (has(words, event), format!("{}{decided}", words.say("; ", "；"))),
+        None => (has(words, event), String::new()),
+    };
+    let measure = measure(words, event);
+    let (since, offset) = (words.clock(event.since, event.at), words.offset(event.since));
+    let lasted = words.span(event.at.since(event.since));
+    match (words.language, event.since == event.at) {
+        (En, true) => format!("{has}{measure}, at {since} {offset}{more}"),
+        (En, false) => format!("{has}{measure}, since {since} {offset} ({lasted}){more}"),
+        (ZhCn, true) => format!("{has}{measure}，时间 {since}（{offset}）{more}"),
+        (ZhCn, false) => format!("{has}{measure}，自 {since}（{offset}）起，已持续 {lasted}{more}"),
+    }
+}
+
+/// How many clients are online, or why that cannot be said.
+fn has(words: Words, event: &Event) -> String {
     let subject = words.subject(event);
+    if grounds::is_absent(event) {
+        return format!("{subject} {}", grounds::absent(words, event));
+    }
     let now = event.value.and_then(|value| value.now);
     let has = match (words.language, now) {
         (En, Some(1)) => format!("{subject} has 1 client online"),
@@ -67,13 +92,7 @@ fn case(words: Words, event: &Event) -> String {
         (ZhCn, Some(now)) => format!("{subject} 当前有 {now} 个客户端在线"),
         (ZhCn, None) => format!("{subject} 当前在线客户端数未知"),
     };
-    let has = if now.is_none() && prefix(words, event).is_none() { capital(&has) } else { has };
-    let (since, offset) = (words.clock(event.since, event.at), words.offset(event.since));
-    let lasted = words.span(event.at.since(event.since));
-    match words.language {
-        En => format!("{has}{}, since {since} {offset} ({lasted})", measure(words, event)),
-        ZhCn => format!("{has}{}，自 {since}（{offset}）起，已持续 {lasted}", measure(words, event)),
-    }
+    if now.is_none() && prefix(words, event).is_none() { capital(&has) } else { has }
 }
 
 /// What the number is measured by: who allows how many, or the condition where there is no limit.
@@ -100,19 +119,26 @@ fn over(words: Words, entry: &Entry<'_>) -> String {
     let (from, to, lasted) = stretch(words, event);
     let reason = event.reason.map(|reason| words.reason(reason));
     let value = event.value.unwrap_or_default();
-    let (peak, now) = (words.count(value.peak), words.count(value.now));
+    let (peak, now) = (words.count(value.peak), grounds::count(words, event, value.now, None));
     let measure = measure(words, event);
+    let decided = grounds::decided(words, event).filter(|_| !grounds::counts(event));
     // Without a limit the highest number may say nothing: the rule may be about too few.
-    let (had, now) = match (words.language, event.limit.is_some()) {
-        (En, true) => {
-            let clients = if value.peak == Some(1) { "client" } else { "clients" };
-            (format!("{subject} had up to {peak} {clients} online{measure}"), format!(" Online now: {now}."))
-        }
-        (En, false) => (format!("Online now: {subject} {now}{measure}"), String::new()),
-        (ZhCn, true) => {
-            (format!("{subject} 最多有 {peak} 个客户端在线{measure}"), format!("当前在线：{now}。"))
-        }
-        (ZhCn, false) => (format!("{subject} 当前在线：{now}{measure}"), String::new()),
+    let (had, now) = match decided {
+        Some(decided) => (format!("{subject}{}{decided}{measure}", words.say(": ", "：")), String::new()),
+        None => match (words.language, event.limit.is_some()) {
+            (En, true) => {
+                let clients = if value.peak == Some(1) { "client" } else { "clients" };
+                (
+                    format!("{subject} had up to {peak} {clients} online{measure}"),
+                    format!(" Online now: {now}."),
+                )
+            }
+            (En, false) => (format!("Online now: {subject} {now}{measure}"), String::new()),
+            (ZhCn, true) => {
+                (format!("{subject} 最多有 {peak} 个客户端在线{measure}"), format!("当前在线：{now}。"))
+            }
+            (ZhCn, false) => (format!("{subject} 当前在线：{now}{measure}"), String::new()),
+        },
     };
     match words.language {
         En => {

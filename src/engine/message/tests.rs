@@ -5,7 +5,8 @@ use chrono_tz::Tz;
 use super::*;
 use crate::engine::backoff::Answer;
 use crate::engine::event::{
-    Deviation, EndReason, EventReading, Finding, Limit, OnlineClient, Severity, Subject, SubjectKind, Value,
+    Deviation, EndReason, EventReading, Finding, Limit, OnlineClient, Plain, Severity, SignalValue, Subject,
+    SubjectKind, Value,
 };
 use crate::engine::own::{self, ChannelFacts, SourceFacts};
 use crate::engine::reading::{Fault, FaultClass, Reading};
@@ -49,6 +50,7 @@ fn event(kind: EventKind, user: &str, episode: &str) -> Event {
         request_ids: vec!["4F1A".into(), "5B2C".into()],
         clients: None,
         when: Some("online > limit".to_owned()),
+        signals: Vec::new(),
         detail: None,
         users: Vec::new(),
         by: None,
@@ -74,6 +76,7 @@ fn own_event(own: Own, detail: Option<String>, users: Vec<String>) -> Event {
         readings: Vec::new(),
         request_ids: Vec::new(),
         when: None,
+        signals: Vec::new(),
         detail,
         users,
         ..event(EventKind::Fired, name, "own")
@@ -178,6 +181,69 @@ fn a_group_without_a_limit() {
     check("group", &notice(NoticeKind::Alert(EventKind::Fired), vec![group]));
 }
 
+fn signal(name: &str, value: Option<Plain>, length: Option<Span>, decides: bool) -> SignalValue {
+    SignalValue { signal: name.to_owned(), value, length, decides }
+}
+
+/// A rule that looks back accuses by what it measured, not by how many are online now.
+#[test]
+fn a_rule_that_looks_back() {
+    let mut event = event(EventKind::Fired, "alice", "one");
+    event.rule = "shared-for-weeks".to_owned();
+    (event.limit, event.at, event.since) = (None, at(10), at(10));
+    event.value = Some(Value { now: Some(1), first: Some(1), peak: Some(1) });
+    event.when = Some("time_over(2, 7d) > 10h and online > 0".to_owned());
+    event.signals = vec![
+        signal("time_over(2, 7d)", None, Some(Span::from_mins(602)), true),
+        signal("online", Some(Plain::Whole(1)), None, false),
+    ];
+    check("looks_back", &notice(NoticeKind::Alert(EventKind::Fired), vec![event.clone()]));
+    (event.kind, event.ended_at, event.reason) = (EventKind::Ended, Some(at(75)), Some(EndReason::Cleared));
+    event.signals[0].length = Some(Span::from_mins(299));
+    check("looks_back_ended", &notice(NoticeKind::Alert(EventKind::Ended), vec![event]));
+}
+
+/// A count comes first where the condition is about it; beside it stands what else decided.
+#[test]
+fn a_rule_about_now_and_others() {
+    let mut event = event(EventKind::Fired, "alice", "one");
+    event.limit = None;
+    event.when = Some("online > peers(0.95) + 1 and not known".to_owned());
+    event.signals = vec![
+        signal("online", Some(Plain::Whole(5)), None, true),
+        signal("peers(0.95)", Some(Plain::Number(2.5)), None, true),
+        signal("known", Some(Plain::Truth(false)), None, true),
+        signal("mean(1h)", None, None, false),
+    ];
+    check("now_and_others", &notice(NoticeKind::Alert(EventKind::Fired), vec![event]));
+}
+
+/// What is absent is never said to be zero.
+#[test]
+fn a_name_that_is_not_in_the_replies() {
+    let mut event = event(EventKind::Fired, "gateway-1", "one");
+    event.rule = "gateway-offline".to_owned();
+    event.limit = None;
+    event.value = Some(Value { now: None, first: None, peak: None });
+    event.when = Some("online == 0".to_owned());
+    event.readings.truncate(3);
+    event.readings[0].reading = Reading::ABSENT;
+    event.signals = vec![signal("online", Some(Plain::Whole(0)), None, true)];
+    check("absent_as_zero", &notice(NoticeKind::Alert(EventKind::Fired), vec![event.clone()]));
+    let summary = |event: &Event, language| {
+        let notice = notice(NoticeKind::Alert(event.kind), vec![event.clone()]);
+        compose(&notice, language, Tz::UTC).summary
+    };
+    event.signals.clear();
+    assert!(summary(&event, Language::En).contains("(absent is a breach for this rule)"));
+    event.signals = vec![signal("online", None, None, true)];
+    let found = summary(&event, Language::En);
+    assert!(found.starts_with("shanghai/gateway-1 is not in the replies (rule gateway-offline"), "{found}");
+    (event.kind, event.ended_at) = (EventKind::Ended, Some(at(75)));
+    let found = summary(&event, Language::En);
+    assert!(found.contains("Online now: shanghai/gateway-1 absent"), "{found}");
+}
+
 #[test]
 fn hostile_names_are_harmless() {
     for (index, name) in
@@ -193,6 +259,7 @@ fn hostile_names_are_harmless() {
         event.clients = Some(vec![OnlineClient { address: (*name).to_owned(), online_since: None }]);
         (event.by, event.note) = (Some((*name).to_owned()), Some((*name).to_owned()));
         (event.when, event.detail) = (Some((*name).to_owned()), Some((*name).to_owned()));
+        event.signals = vec![signal(name, Some(Plain::Whole(1)), None, true)];
         event.users = vec![(*name).to_owned()];
         let message = both_languages(&notice(NoticeKind::Alert(EventKind::Closed), vec![event]));
         let acts = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');

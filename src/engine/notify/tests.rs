@@ -37,6 +37,7 @@ fn event(text: &str) -> Event {
         request_ids: Vec::new(),
         clients: None,
         when: None,
+        signals: Vec::new(),
         detail: None,
         users: Vec::new(),
         by: None,

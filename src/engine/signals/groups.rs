@@ -113,6 +113,25 @@ impl Totals {
         view.totals.known_before(group, Track::AbsentHeld)
     }
 
+    /// How many of a group's members, by slot, keep its total from having a value; None where it has one.
+    pub fn missing(
+        &self,
+        users: &Signals,
+        group: u32,
+        slots: &[u32],
+        track: Track,
+        max_gap: Span,
+    ) -> Option<usize> {
+        let view = self.views.iter().find(|view| (view.track, view.max_gap) == (track, max_gap))?;
+        view.totals.reading(group).count().is_none().then(|| view.missing(users, slots))
+    }
+
+    /// As [`Signals::stood`], of totals.
+    pub fn stood(&self, group: u32, track: Track, max_gap: Span, window: Span) -> Vec<(Span, u32)> {
+        let view = self.views.iter().find(|view| (view.track, view.max_gap) == (track, max_gap));
+        view.map(|view| view.totals.stood(group, Track::AbsentHeld, window)).unwrap_or_default()
+    }
+
     /// The total at the last poll observed, where it is known.
     pub fn total(&self, group: u32, track: Track, max_gap: Span) -> Option<u32> {
         let view = self.views.iter().find(|view| (view.track, view.max_gap) == (track, max_gap))?;
@@ -168,9 +187,8 @@ impl View {
         let mut sum = Sum::default();
         // Whom nobody asks about (a name the vendor refuses) cannot be waited for.
         for slot in slots.iter().filter(|slot| users.reading(**slot).kind() != Kind::NotPolled) {
-            let last = users.last_on(*slot, self.track);
-            match last.filter(|(_, clock)| users.clock() - *clock <= self.max_gap) {
-                Some((count, _)) => {
+            match self.held(users, *slot) {
+                Some(count) => {
                     sum.total += u64::from(count);
                     sum.online += u32::from(count > 0);
                 }
@@ -179,5 +197,22 @@ impl View {
             }
         }
         Some(sum)
+    }
+
+    /// What a member counts with: the last known value, not older than `max_gap`.
+    fn held(&self, users: &Signals, slot: u32) -> Option<u32> {
+        let last = users.last_on(slot, self.track);
+        last.filter(|(_, clock)| users.clock() - *clock <= self.max_gap).map(|(count, _)| count)
+    }
+
+    /// How many members keep the total from having a value.
+    fn missing(&self, users: &Signals, slots: &[u32]) -> usize {
+        let answered = Asked::count(users, slots).answered > 0;
+        let unknown = |slot: &&u32| {
+            let never = || users.never_there(**slot as usize, self.max_gap.millis());
+            !answered || self.held(users, **slot).is_none() && !never()
+        };
+        let asked = slots.iter().filter(|slot| users.reading(**slot).kind() != Kind::NotPolled);
+        asked.filter(unknown).count()
     }
 }

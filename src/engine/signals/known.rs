@@ -189,6 +189,25 @@ impl Known {
         }
     }
 
+    /// The values that stood between `start` and now, oldest first, each with the clock of its first reading.
+    pub(super) fn stood_from(&self, slot: usize, start: i64) -> Vec<(i64, u32)> {
+        let Some((since, value)) = self.since.get(slot).copied().zip(self.value.get(slot).copied()) else {
+            return Vec::new();
+        };
+        let mut found = Vec::new();
+        if value != NONE {
+            found.push((since, value));
+        }
+        for stretch in self.logs[slot].iter().flat_map(|log| log.stretches().rev()) {
+            if found.last().is_none_or(|(next, _)| *next <= start) {
+                break;
+            }
+            found.push((stretch.since, stretch.value));
+        }
+        found.reverse();
+        found
+    }
+
     /// The column of runs that start over after `gap`.
     pub(super) fn run(&self, gap: i64) -> Option<&[i64]> {
         let at = self.kept.run_gaps.iter().position(|g| g.millis() == gap)?;

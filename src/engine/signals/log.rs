@@ -100,7 +100,7 @@ impl Log {
         self.tally.as_deref()
     }
 
-    pub(super) fn stretches(&self) -> impl Iterator<Item = &Stretch> {
+    pub(super) fn stretches(&self) -> impl DoubleEndedIterator<Item = &Stretch> {
         self.stretches.iter()
     }
 }

@@ -135,6 +135,7 @@ fn event(user: &str, step: u32, fired: u32, kind: EventKind) -> Event {
         request_ids: Vec::new(),
         clients: None,
         when: None,
+        signals: Vec::new(),
         detail: None,
         users: Vec::new(),
         by: None,

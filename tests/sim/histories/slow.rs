@@ -431,7 +431,7 @@ impl Slow {
         }
         match self.said(self.now(), members[0]) {
             Said::Online(n) => (true, Some(n), false),
-            Said::Absent => (rule.absent != Absent::Hold, (rule.absent == Absent::Zero).then_some(0), true),
+            Said::Absent => (rule.absent != Absent::Hold, None, true),
             Said::Failed | Said::NotPolled => (false, None, false),
         }
     }
