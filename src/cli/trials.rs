@@ -12,6 +12,7 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use serde::Serialize;
 
 use super::{Common, Exit, Failure, open, past, print, when};
+use crate::config::section::suggest;
 use crate::config::{Config, Test};
 use crate::engine::event::{Subject, SubjectKind};
 use crate::engine::fleet::Fleet;
@@ -79,6 +80,10 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
     if !wrong.is_empty() {
         return Err(wrong.into());
     }
+    if let Some(part) = args.only.as_ref().filter(|part| !tests.iter().any(|test| test.name.contains(*part)))
+    {
+        return Err(no_such(part, &tests));
+    }
     let wanted = |test: &&Test| args.only.as_ref().is_none_or(|part| test.name.contains(part));
     let fleet = Arc::new(config.fleet.clone());
     let played: Vec<Played<'_>> =
@@ -97,6 +102,18 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
         print::error("seatwatch: no test was played: write [[test]] tables, as rules.example.toml does\n");
     }
     Ok(if played.iter().all(|one| one.misses.is_empty()) { Exit::Fine } else { Exit::Problem })
+}
+
+/// Nothing would be played, and a build server would take that for a success.
+fn no_such(part: &str, tests: &[Test]) -> Failure {
+    let near = suggest(part, tests.iter().map(|test| test.name.as_str()));
+    let way_out = match tests.len() {
+        0 => "there are no [[test]] tables at all".to_owned(),
+        some => near.unwrap_or_else(|| {
+            format!("leave --only out to play all {}, which lists their names", print::count(some, "test"))
+        }),
+    };
+    Failure::usage(format!("--only: no test's name holds {part:?}; {way_out}"))
 }
 
 fn play<'t>(config: &Config, fleet: &Arc<Fleet>, test: &'t Test) -> Option<Played<'t>> {

@@ -5,14 +5,18 @@
 
 use super::section::Section;
 use super::sources::Source;
-use crate::engine::lang::{self, Signal};
-use crate::engine::rule::{AbsentMeans, Hold, Rule};
+use crate::engine::calendar::Calendar;
+use crate::engine::lang::{self, Certain, Given, Signal};
+use crate::engine::rule::{AbsentMeans, Hold, Per, Rule};
 use crate::engine::time::{Span, Time};
 
 /// `usual` says nothing before it knows so much: the same hour of two weeks, with the oldest one's begin.
 const USUAL_NEEDS: Span = Span::from_days(14);
 /// The hour four weeks ago is all there, whenever in its hour the poll is.
 const USUAL_COMPARES: Span = Span::from_days(29);
+
+/// How often a calendar opens and closes before it is said that no poll comes while it is open: a year of every day.
+const MOST_CHANGES: usize = 732;
 
 /// What a rule is held against.
 pub(super) struct Around<'a> {
@@ -21,9 +25,17 @@ pub(super) struct Around<'a> {
     /// How long readings are kept.
     pub(super) readings: Span,
     pub(super) now: Time,
+    /// The lowest and the highest limit of those it covers, where it names one.
+    pub(super) limits: Option<(u32, u32)>,
 }
 
 impl Around<'_> {
+    /// What is known whatever is read. A guard such as `limit > 0` is no mistake because all have one.
+    fn given(&self, rule: &Rule) -> Given {
+        let interval = self.sources.iter().map(|source| source.interval).min();
+        Given { per: rule.per, limits: None, interval }
+    }
+
     /// The source that is polled least often.
     fn slowest(&self) -> Option<&Source> {
         self.sources.iter().copied().max_by_key(|source| source.interval)
@@ -32,12 +44,12 @@ impl Around<'_> {
 
 /// Warns of everything doubtful about `rule`.
 pub(super) fn check(section: &Section<'_>, rule: &Rule, around: &Around<'_>) {
-    let sure = certain(section, "when", rule, &rule.when_text);
+    let sure = certain(section, "when", rule, &rule.when_text, around);
     if let Some(clear) = &rule.clear_when_text
-        && !certain(section, "clear_when", rule, clear)
+        && !certain(section, "clear_when", rule, clear, around)
         && !sure
     {
-        together(section, rule, clear);
+        together(section, rule, clear, around);
     }
     for (key, text) in [("when", Some(&rule.when_text)), ("clear_when", rule.clear_when_text.as_ref())] {
         for (signal, span) in text.into_iter().flat_map(|text| lang::mentions(text, rule.per)) {
@@ -55,11 +67,20 @@ pub(super) fn check(section: &Section<'_>, rule: &Rule, around: &Around<'_>) {
     short_repeat(section, rule, around);
     short_gap(section, rule, around);
     never_open(section, rule, around);
+    idle_limit(section, rule);
 }
 
 /// Parts of a condition that never or always hold; whether the whole does.
-fn certain(section: &Section<'_>, key: &str, rule: &Rule, text: &str) -> bool {
-    let found = lang::certain(text, rule.per);
+fn certain(section: &Section<'_>, key: &str, rule: &Rule, text: &str, around: &Around<'_>) -> bool {
+    let given = around.given(rule);
+    let mut found = lang::certain(text, given);
+    let whole = |found: &[Certain]| found.iter().any(|part| part.whole);
+    if !whole(&found) && around.limits.is_some() {
+        let limited = lang::certain(text, Given { limits: around.limits, ..given });
+        if whole(&limited) {
+            found = limited;
+        }
+    }
     for part in &found {
         // Then names that are missing are what it fires for.
         if part.whole && !part.holds && key == "when" && rule.absent == AbsentMeans::Breach {
@@ -74,18 +95,20 @@ fn certain(section: &Section<'_>, key: &str, rule: &Rule, text: &str) -> bool {
             (false, ..) => format!("this part {how} holds"),
         };
         let hint = "see what its signals can be, and how `and`, `or` and `not` join them";
+        let hint = part.why.as_deref().unwrap_or(hint);
         let place = section.place_within(key, part.span.clone());
         section.notes.warning(section.text, &place, message, Some(hint));
     }
-    found.iter().any(|part| part.whole)
+    whole(&found)
 }
 
 /// What `clear_when` says counts only where `when` does not hold; outside of `during` it counts alone.
-fn together(section: &Section<'_>, rule: &Rule, clear: &str) {
+fn together(section: &Section<'_>, rule: &Rule, clear: &str, around: &Around<'_>) {
     if rule.during.is_some() {
         return;
     }
-    let found = lang::together(&rule.when_text, clear, rule.per);
+    let given = Given { limits: around.limits, ..around.given(rule) };
+    let found = lang::together(&rule.when_text, clear, given);
     if found.never_alone {
         let hint = "it counts only where `when` does not hold: turn the comparison around";
         section.warning_at(
@@ -168,5 +191,44 @@ fn never_open(section: &Section<'_>, rule: &Rule, around: &Around<'_>) {
     if !calendar.contains(around.now) && calendar.next_change(around.now).is_none() {
         let message = format!("the calendar {:?} never opens: the rule never fires", calendar.name());
         section.warning_at("during", &message, Some("see its days, hours and outside"));
+    } else if !around.sources.is_empty()
+        && !around.sources.iter().any(|source| meets(source, calendar, around.now))
+    {
+        let message =
+            format!("no poll comes while the calendar {:?} is open: the rule never fires", calendar.name());
+        section.warning_at(
+            "during",
+            &message,
+            Some("make its hours longer than the schedule's interval, or poll then"),
+        );
+    }
+}
+
+/// Whether a source is polled in one of the calendar's next times.
+fn meets(source: &Source, calendar: &Calendar, now: Time) -> bool {
+    let mut at = now;
+    for _ in 0..MOST_CHANGES {
+        let end = calendar.next_change(at);
+        if calendar.contains(at) {
+            // The first moment counts.
+            let poll = source.schedule.next_after(at - Span::from_millis(1));
+            if poll.is_some_and(|poll| end.is_none_or(|end| poll < end)) {
+                return true;
+            }
+        }
+        let Some(end) = end else { return false };
+        at = end;
+    }
+    false
+}
+
+/// A number that nobody looks at.
+fn idle_limit(section: &Section<'_>, rule: &Rule) {
+    if section.states("limit") && rule.per == Per::User && !rule.signals().contains(&Signal::Limit) {
+        section.warning_at(
+            "limit",
+            "is not used: no condition names `limit`",
+            Some("write `online > limit`, or remove it"),
+        );
     }
 }

@@ -136,7 +136,14 @@ impl<'c> Crowd<'c> {
             .map(|(source, user, _, limited)| (source, user, limited))
     }
 
-    pub(super) fn check_rule(&self, section: &Section<'_>, rule: &Rule, readings: Span, now: Time) {
+    pub(super) fn check_rule(
+        &self,
+        section: &Section<'_>,
+        rule: &Rule,
+        fleet: &Fleet,
+        readings: Span,
+        now: Time,
+    ) {
         let covered = || self.sources.iter().filter(|source| rule.scope.covers_source(&source.name));
         let anyone = self.reached(rule).next().is_some();
         let unlisted = self.unlisted(|source| rule.scope.covers_source(&source.name));
@@ -145,11 +152,29 @@ impl<'c> Crowd<'c> {
             let hint = "see its users, groups, sources and except";
             section.notes.warning(section.text, &place, "its scope matches nobody", Some(hint));
         }
+        if !unlisted {
+            self.check_except(section, rule);
+        }
         self.check_limit(section, rule, unlisted);
         self.check_roster(section, rule);
         self.check_peers(section, rule);
         let sources: Vec<&Source> = covered().collect();
-        lint::check(section, rule, &Around { sources: &sources, readings, now });
+        let named = rule.per == Per::User && rule.signals().contains(&Signal::Limit);
+        let limits = if named { limits(rule, fleet) } else { None };
+        lint::check(section, rule, &Around { sources: &sources, readings, now, limits });
+    }
+
+    /// A pattern that leaves nobody out.
+    fn check_except(&self, section: &Section<'_>, rule: &Rule) {
+        for glob in &rule.scope.except {
+            let of_source = |(source, names): (&Source, &HashSet<&str>)| {
+                rule.scope.covers_source(&source.name) && matches_any(glob, names)
+            };
+            if !self.sources.iter().zip(&self.names).any(of_source) {
+                let message = format!("{:?} matches no user of the rule's sources", glob.glob().glob());
+                section.warning_at("except", &message, Some("see how the name is written, or remove it"));
+            }
+        }
     }
 
     /// `peers` of one are that one.
@@ -206,6 +231,16 @@ impl<'c> Crowd<'c> {
             }
         }
     }
+}
+
+/// The lowest and the highest limit that a rule may go by: its own, those of groups, of exceptions for its users. Which
+/// groups its users are in is not asked: with very many users and rules that takes long.
+fn limits(rule: &Rule, fleet: &Fleet) -> Option<(u32, u32)> {
+    let groups: Vec<String> = fleet.groups.iter().map(|group| group.name.clone()).collect();
+    let of_users = fleet.exceptions.iter().filter(|one| rule.scope.covers_user(&one.user, &groups));
+    let all = fleet.groups.iter().map(|group| group.limit).chain(of_users.map(|one| one.limit));
+    let all: Vec<u32> = all.chain([rule.limit]).flatten().collect();
+    Some((*all.iter().min()?, *all.iter().max()?))
 }
 
 fn matches_any(glob: &GlobMatcher, names: &HashSet<&str>) -> bool {

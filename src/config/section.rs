@@ -284,6 +284,11 @@ impl<'d> Section<'d> {
         }
     }
 
+    /// Whether it is written here, without having asked for it.
+    pub(super) fn states(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
     /// The place of a key's value; of the table's own line if the key is not there.
     pub fn place(&self, key: &str) -> Place {
         let span = self.table.get(key).map_or_else(|| self.span.clone(), Spanned::span);

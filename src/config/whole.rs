@@ -206,7 +206,7 @@ fn reach(
     for mut section in tables.rules {
         let rule = rules::read(&mut section, &known, &of_all);
         if let Some(rule) = &rule {
-            crowd.check_rule(&section, rule, config.agent.retention.readings, now);
+            crowd.check_rule(&section, rule, &config.fleet, config.agent.retention.readings, now);
         }
         config.rules.extend(rule);
         section.finish();

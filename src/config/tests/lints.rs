@@ -15,7 +15,8 @@ fn doubts(lines: &str, expect: &[&str]) {
 /// One condition and the places of what is certain in it, as `never@column..` or `always@column`.
 #[track_caller]
 fn certain(when: &str, per: &str, expect: &str) {
-    let told = problems(&format!("[[rule]]\nname = \"x\"\nper = \"{per}\"\nwhen = '{when}'\nlimit = 2\n"));
+    let limit = if when.contains("limit") { "limit = 2\n" } else { "" };
+    let told = problems(&format!("[[rule]]\nname = \"x\"\nper = \"{per}\"\nwhen = '{when}'\n{limit}"));
     let short = |line: &str| {
         let column: usize = line.split([':', ' ']).nth(2).unwrap().parse().unwrap();
         let how = ["can never hold: the rule", "always holds: it fires", "part never", "part always"];
@@ -59,11 +60,59 @@ fn conditions_that_are_certain_are_told() {
         ("online + 1 > 0", "always@0"),
         ("online + 1 > 1", ""),
         ("-online > 0", "never@0"),
-        ("online - previous > 2 and online - previous < 1", ""),
+        ("online - previous > 2 and online - previous < 1", "never@0"),
+        ("online - previous > 2 and previous - online < 1", ""),
         ("online / previous > 2", ""),
         ("online > 2 * usual(0.95)", ""),
         ("online > 200000", "never@0"),
-        ("online > peak(1h)", ""),
+        ("online / 0 > 3", "never@0"),
+        ("not (online / 0 > 3)", "never@0"),
+        ("online > 2 or online / (2 - 2) > 3", "part never@14"),
+        ("online / previous > 3", ""),
+        // Windows end with the present reading, and a user is one of its peers.
+        ("online > peak(1h)", "never@0"),
+        ("peak(1h) >= online", "always@0"),
+        ("online >= peak(1h)", ""),
+        ("online - peak(1h) > 0", "never@0"),
+        ("online > previous and previous > peak(1h)", "never@0"),
+        ("previous > peak(1h)", ""),
+        ("online < low(1h)", "never@0"),
+        ("low(1h) > mean(1h)", "never@0"),
+        ("mean(1h) > peak(1h)", "never@0"),
+        ("mean(1h) > mean(2h)", ""),
+        ("mean(2h) > peak(1h)", ""),
+        ("low(2h) > low(1h)", "never@0"),
+        ("low(1h) > low(2h)", ""),
+        ("peak(1h) > 3 and peak(2h) < 3", "never@0"),
+        ("peak(2h) > 3 and peak(1h) < 3", ""),
+        ("low(1h) > 3 and mean(1h) < 3.5", "never@0"),
+        ("low(1h) >= 3 and mean(1h) < 3.5", ""),
+        ("low(1h) > 3 and mean(1h) < 3", "never@0"),
+        ("low(1h) > 3 and mean(1h) < 4 and peak(1h) < 5", "never@0"),
+        ("low(1h) > 3 and mean(1h) < 4.5 and peak(1h) < 6", ""),
+        ("online > peers(1)", "never@0"),
+        ("online > peers(0.99)", ""),
+        ("online < peers(0)", "never@0"),
+        ("peers(0.9) < peers(0.5)", "never@0"),
+        ("usual(0.9) < usual(0.5)", "never@0"),
+        ("online > usual(0.9) and usual(0.9) > peers(0.5) and peers(0.5) > online", "never@0"),
+        ("online > 3 and offline_time > 1h", "never@0"),
+        ("online == 0 and online_time > 1h", "never@0"),
+        ("offline_time > 1h and peak(2h) > 3", ""),
+        ("time_over(3, 1h) > 30m and time_over(2, 1h) < 30m", "never@0"),
+        ("time_over(2, 1h) > 30m and time_over(3, 1h) < 30m", ""),
+        ("time_over(100000, 1h) > 0s", "never@0"),
+        ("mean(1h) > 100000", "never@0"),
+        ("previous >= 100000", ""),
+        // BASE is polled every 5 minutes.
+        ("changes(1h) >= 13", "never@0"),
+        ("changes(1h) >= 12", ""),
+        ("changes(6m) > 2", "never@0"),
+        ("changes(6m) > 1", ""),
+        // The limit of everybody is 2.
+        ("limit > 0 and online > limit", ""),
+        ("online > limit and online < 2", "never@0"),
+        ("online > limit and online > 5", ""),
         ("(online > 1) == (online > 1)", "always@0"),
         ("(online > 1) != (online > 2)", ""),
     ] {
@@ -73,6 +122,10 @@ fn conditions_that_are_certain_are_told() {
     certain("failed_share * 100 > 200", "source", "never@0");
     certain("failed_share > 0.5", "source", "");
     certain("total > 5 and users_online > 6", "source", "");
+    certain("total < 5 and users_online > 6", "source", "never@0");
+    certain("users_online > members", "source", "never@0");
+    certain("mean(1h) > 100000 and time_over(200000, 1h) > 0s", "source", "");
+    certain("total > peak(1h) or changes(1h) > 20", "source", "never@0");
 }
 
 #[test]
@@ -112,13 +165,23 @@ fn what_ends_an_alert_fits_to_what_begins_it() {
     both(
         "offline_time > 10m",
         "offline_time < 15m",
-        &["clear_when: holds together with `when` where offline_time is 600001ms; `when` counts there"],
+        &["clear_when: holds together with `when` where offline_time is just over 10m; `when` counts there"],
     );
     doubts(
         "limit = 2\nwhen = \"online > limit\"\nclear_when = \"limit <= online\"",
-        &["clear_when: holds together with `when` where limit is below online; `when` counts there"],
+        &["clear_when: holds together with `when` where online is 3 and limit is 2; `when` counts there"],
     );
     doubts("limit = 2\nwhen = \"online > limit\"\nclear_when = \"online <= limit\"", &[]);
+    let never = "clear_when: never holds without `when`: alerts never end by themselves";
+    doubts("limit = 2\nwhen = \"online > limit\"\nclear_when = \"online > 2\"", &[never]);
+    doubts("limit = 2\nwhen = \"online > limit\"\nclear_when = \"online < 2\"", &[]);
+    let one_more = "[[group]]\nname = \"g\"\nusers = [\"alice\"]\nlimit = 4";
+    doubts(
+        &format!(
+            "limit = 2\nwhen = \"online > limit\"\nclear_when = \"online > 2 and online < 5\"\n{one_more}"
+        ),
+        &["clear_when: holds together with `when` where online is 3 and limit is 2; `when` counts there"],
+    );
     // Outside of the calendar `clear_when` counts alone.
     doubts(
         "when = \"online == 0\"\nclear_when = \"online == 0\"\nduring = \"o\"\n\
@@ -164,6 +227,21 @@ fn spans_are_held_against_the_schedule() {
 }
 
 #[test]
+fn what_makes_a_condition_certain_is_the_hint() {
+    let hint = |when: &str, expect: &str| {
+        let rule = format!("{BASE}[[rule]]\nname = \"x\"\nwhen = \"{when}\"");
+        let warnings = parse(&rule).unwrap().warnings;
+        let hints: Vec<&str> = warnings.iter().filter_map(|warning| warning.hint.as_deref()).collect();
+        assert_eq!(hints, [expect], "{when}");
+    };
+    hint("online / 0 > 3", "a division by zero has no value");
+    hint("online > peak(1h)", "online is never above peak(1h), which counts it");
+    hint("online > peers(1)", "online is never above peers(1), which counts it");
+    hint("changes(1h) >= 13", "changes(1h) is from 0 to 12");
+    hint("time_over(2, 90m) > 2h", "time_over(2, 90m) is from 0s to 90m");
+}
+
+#[test]
 fn peers_calendars_and_exceptions_that_do_nothing_are_told() {
     doubts("when = \"online > peers(0.9)\"", &[]);
     doubts(
@@ -176,6 +254,25 @@ fn peers_calendars_and_exceptions_that_do_nothing_are_told() {
         &["during: the calendar \"never\" never opens: the rule never fires"],
     );
     doubts("when = \"online > 1\"\nduring = \"always\"\n[[calendar]]\nname = \"always\"", &[]);
+    let hours = |hours: &str| {
+        format!("when = \"online > 1\"\nduring = \"c\"\n[[calendar]]\nname = \"c\"\nhours = [\"{hours}\"]")
+    };
+    doubts(
+        &hours("09:01-09:04"),
+        &["during: no poll comes while the calendar \"c\" is open: the rule never fires"],
+    );
+    doubts(
+        &hours("09:01-09:05"),
+        &["during: no poll comes while the calendar \"c\" is open: the rule never fires"],
+    );
+    doubts(&hours("09:05-09:06"), &[]);
+    doubts("when = \"online > 1\"\nlimit = 2", &["limit: is not used: no condition names `limit`"]);
+    doubts("when = \"online > 3\"\nclear_when = \"online < limit\"\nlimit = 2", &[]);
+    doubts("when = \"online > 3\"\n[defaults]\nlimit = 2", &[]);
+    doubts(
+        "when = \"online > 1\"\nexcept = [\"alice\", \"carol-*\"]",
+        &["except: \"carol-*\" matches no user of the rule's sources"],
+    );
     let exception = |limit: u32, more: &str| {
         format!(
             "[[rule]]\nname = \"x\"\nwhen = \"online > limit\"\nlimit = 2\n[[exception]]\nuser = \"alice\"\n\

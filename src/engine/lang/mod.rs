@@ -13,8 +13,10 @@ mod lex;
 mod line;
 mod parse;
 mod print;
+mod relation;
 mod sense;
 mod signal;
+mod term;
 #[cfg(test)]
 mod tests;
 mod variable;
@@ -28,6 +30,7 @@ pub use explain::{Part, Worth};
 pub use line::{Line, ROUNDING};
 pub use sense::{Certain, Together, certain, mentions, together};
 pub use signal::{Quantile, Signal, Type};
+pub use variable::Given;
 
 use super::rule::Per;
 

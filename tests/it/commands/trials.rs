@@ -63,6 +63,22 @@ fn tests_that_hold() {
 }
 
 #[test]
+fn an_only_that_fits_no_test_is_refused() {
+    let check = |world: &World, part: &str, expect: &str| {
+        let ran = world.run(&["rules", "test", "--only", part, "--junit", "out.xml"]);
+        assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{part}: {}", ran.err);
+        let expect = format!("--only: no test's name holds {expect}");
+        assert!(ran.err.contains(&expect), "{part}: {}", ran.err);
+        assert!(!world.path("out.xml").exists(), "a build server would take no results for good ones");
+    };
+    let world = World::new(&format!("{RULES}{GOOD}"));
+    check(&world, "silnet", "\"silnet\"; leave --only out to play all 2 tests");
+    let near = "\"a silent source is told, and ends nobdy\"; did you mean \"a silent source";
+    check(&world, "a silent source is told, and ends nobdy", near);
+    check(&World::new(RULES), "x", "\"x\"; there are no [[test]] tables at all");
+}
+
+#[test]
 fn a_test_that_fails_shows_every_poll() {
     let failing = r#"
 [[test]]
