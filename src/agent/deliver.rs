@@ -105,7 +105,7 @@ impl Agent {
     /// Every channel once, side by side: one that hangs delays no other. Returns the attempts made.
     pub async fn deliver_once(&self, now: Time) -> Result<usize, StoreError> {
         let live = self.live();
-        let passes = live.channels.keys().map(|channel| self.pass(&live, channel, now)).collect();
+        let passes = live.to_deliver().map(|(channel, _)| self.pass(&live, channel, now)).collect();
         let mut attempts = 0;
         for pass in all(passes).await {
             attempts += pass?;
@@ -123,7 +123,7 @@ impl Agent {
     }
 
     async fn pass(&self, live: &Live, name: &str, now: Time) -> Result<usize, StoreError> {
-        let Some(channel) = live.channels.get(name) else { return Ok(0) };
+        let Some(channel) = live.channel(name) else { return Ok(0) };
         self.write_ends(name).await?;
         let allowed = self.breaker(name).allows(now);
         if allowed == 0 {

@@ -23,6 +23,9 @@ pub struct Live {
     /// The installation's id.
     pub install: String,
     pub channels: BTreeMap<String, Arc<Channel>>,
+    /// Those that left the file since this process started, with their last settings: whoever was told through one of
+    /// them that an alert fired is told its end.
+    parted: BTreeMap<String, Arc<Channel>>,
     sources: BTreeMap<String, Opened>,
 }
 
@@ -86,7 +89,7 @@ impl Live {
             for (source, opened) in &sources {
                 tracing::info!(source, keys = opened.source.origin(), "signs with");
             }
-            Ok(Self { config, install: install.to_owned(), channels, sources })
+            Ok(Self { config, install: install.to_owned(), channels, parted: BTreeMap::new(), sources })
         } else {
             Err(LiveError(problems))
         }
@@ -106,7 +109,23 @@ impl Live {
             Some((settings.name.clone(), Opened { source, setup }))
         };
         let sources = config.sources.iter().filter_map(open).collect();
-        Self { config, install: install.to_owned(), channels, sources }
+        Self { config, install: install.to_owned(), channels, parted: BTreeMap::new(), sources }
+    }
+
+    /// Keeps the channels that `before` has, and this file no more.
+    pub(super) fn part_from(&mut self, before: &Self) {
+        let parted = before.to_deliver().filter(|(name, _)| !self.channels.contains_key(*name));
+        self.parted = parted.map(|(name, channel)| (name.clone(), Arc::clone(channel))).collect();
+    }
+
+    /// Every channel that may have something to send, in the file or parted from.
+    pub fn to_deliver(&self) -> impl Iterator<Item = (&String, &Arc<Channel>)> {
+        self.channels.iter().chain(&self.parted)
+    }
+
+    /// One of [`Live::to_deliver`].
+    pub fn channel(&self, name: &str) -> Option<&Arc<Channel>> {
+        self.channels.get(name).or_else(|| self.parted.get(name))
     }
 
     pub fn source_names(&self) -> impl Iterator<Item = &String> {
@@ -146,10 +165,10 @@ impl Live {
         plan(&outcome.events, &channels).iter().map(|notice| self.notification(notice, now)).collect()
     }
 
-    /// One notice rendered for its channel. A channel that left the rules file still gets its row, so that it is
-    /// listed that somebody was not told; the store never sends it.
+    /// One notice rendered for its channel. A channel that left the rules file before this process started still gets
+    /// its row, so that it is listed that somebody was not told; the store never sends it.
     pub fn notification(&self, notice: &Notice, now: Time) -> NewNotification {
-        let payload = match self.channels.get(&notice.channel) {
+        let payload = match self.channel(&notice.channel) {
             Some(channel) => {
                 let message = compose(notice, self.config.agent.language, self.config.agent.timezone);
                 channel.payload(notice, &message, now)

@@ -14,6 +14,7 @@ mod hazard;
 mod live;
 mod outage;
 mod own;
+mod reload;
 mod roster;
 mod run;
 mod story;
@@ -28,6 +29,7 @@ use tokio::sync::{Mutex, watch};
 pub use collect::Collected;
 pub use hazard::Hazard;
 pub use live::{Live, LiveError, setup};
+pub use reload::warn_of;
 pub use run::{Stopped, run};
 
 use crate::engine::time::Time;
@@ -156,15 +158,5 @@ impl Agent {
             self.loaded(&mut held, &live, source).await.ok()?;
         }
         held.as_ref()?.memory.last_at
-    }
-
-    /// Puts another rules file in force. Waits for nobody: a poll under way finishes on the old one, whoever comes
-    /// next lays its source out anew. A channel that was disabled gets another chance.
-    pub async fn swap(&self, live: Live, now: Time) -> Result<(), StoreError> {
-        *self.live.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(live);
-        self.forget_breakers();
-        let refreshed = self.store.refresh_channels(now).await;
-        self.wake_deliver();
-        refreshed
     }
 }

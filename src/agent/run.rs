@@ -13,13 +13,12 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::channel::LONGEST_TIMEOUT;
-use crate::config::Config;
 use crate::engine::elapsed::{ClockReading, elapsed};
 use crate::engine::schedule::{Due, Run, Schedule};
 use crate::engine::time::{Span, Time};
 use crate::store::StoreError;
 
-use super::{Agent, Live, clock};
+use super::{Agent, clock};
 
 /// No sleep is longer, so that a clock that was set is noticed.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
@@ -156,8 +155,8 @@ impl Tasks {
     fn fill(&mut self) {
         let live = self.agent.live();
         let sources = live.source_names().map(|name| Key::Source(name.clone()));
-        let wanted: Vec<Key> =
-            sources.chain(live.channels.keys().map(|name| Key::Channel(name.clone()))).collect();
+        let channels = live.to_deliver().map(|(name, _)| Key::Channel(name.clone()));
+        let wanted: Vec<Key> = sources.chain(channels).collect();
         for key in wanted {
             if self.keys.contains(&key) {
                 continue;
@@ -250,7 +249,7 @@ async fn collect_loop(
     }
 }
 
-/// Sends what is due for `channel` until it leaves the rules file.
+/// Sends what is due for `channel`, also after it left the rules file.
 async fn deliver_loop(
     agent: Arc<Agent>,
     channel: String,
@@ -262,7 +261,7 @@ async fn deliver_loop(
     loop {
         pulse.mark(&key, clock::boot_time(), LONGEST_TIMEOUT);
         news.mark_unchanged();
-        if !agent.live().channels.contains_key(&channel) {
+        if agent.live().channel(&channel).is_none() {
             return Ok(key);
         }
         let wait = match agent.deliver_to(&channel, clock::now()).await {
@@ -342,62 +341,11 @@ async fn check_loop(agent: Arc<Agent>) -> Ended {
     }
 }
 
-impl Agent {
-    /// Reads the rules file again and takes it over whole, or not at all.
-    pub async fn reload(&self, rules: &std::path::Path, now: Time) -> bool {
-        let path = rules.to_owned();
-        let read = tokio::task::spawn_blocking(move || Config::load(&path, now)).await;
-        let mut config = match read {
-            Ok(Ok(config)) => config,
-            Ok(Err(problems)) => {
-                for problem in &problems.errors {
-                    let (line, column, key) = (problem.line, problem.column, &problem.key);
-                    let (message, hint) = (&problem.message, problem.hint.as_deref());
-                    tracing::error!(
-                        line,
-                        column,
-                        key,
-                        message,
-                        hint,
-                        "the rules file is refused; the one in force stays"
-                    );
-                }
-                return false;
-            }
-            Err(error) => {
-                tracing::error!(%error, "reading the rules file failed; the one in force stays");
-                return false;
-            }
-        };
-        let live = self.live();
-        if config.agent.database != live.config.agent.database {
-            tracing::error!(
-                database = %config.agent.database.display(),
-                "another database needs a restart; the one in use stays, the rest of the file is taken over"
-            );
-            config.agent.database.clone_from(&live.config.agent.database);
-        }
-        match Live::open(config, &live.install) {
-            Ok(new) => {
-                if let Err(error) = self.swap(new, now).await {
-                    tracing::warn!(%error, "what waits for a channel goes on waiting");
-                }
-                tracing::info!("the rules file is in force");
-                true
-            }
-            Err(error) => {
-                for line in error.0 {
-                    tracing::error!(problem = line, "the rules file is refused; the one in force stays");
-                }
-                false
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::Live;
+    use crate::config::Config;
     use crate::engine::elapsed::EARLIEST;
 
     #[test]

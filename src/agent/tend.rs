@@ -204,11 +204,12 @@ impl Agent {
         Ok(())
     }
 
-    /// `agent/channel` for each channel by its last attempts; rows of channels that are gone are given up.
+    /// `agent/channel` for each channel by its last attempts; rows of channels that no
+    /// process knows any more are given up.
     async fn tend_channels(&self, live: &Live, now: Time) -> Result<(), StoreError> {
         let mut own = self.own.lock().await;
         let alerts = self.own_loaded(&mut own).await?;
-        let known = live.channels.keys().cloned().collect();
+        let known = live.to_deliver().map(|(name, _)| name.clone()).collect();
         let given_up = self.store.give_up_channels_but(known, "channel removed", now).await?;
         if given_up > 0 {
             tracing::warn!(given_up, "notifications for channels that left the rules file are given up");

@@ -119,7 +119,7 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
     }
     let common = &named(common, args)?;
     let now = clock::now();
-    let config = match Config::load(&common.config, now) {
+    let config = match Config::load(&common.config, now).and_then(Config::watching) {
         Ok(config) => config,
         Err(problems) if common.json => {
             let Problems { errors, warnings } = problems;

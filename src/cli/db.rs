@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::busy::Busy;
 use super::{Common, Exit, Failure, open, print, when};
-use crate::store::{Checked, Reader, Stats};
+use crate::store::{Checked, Reader, RulesFile, Stats};
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
@@ -120,6 +120,10 @@ fn per_reading(stats: &Stats) -> Option<String> {
     Some(format!("{bytes:.3}"))
 }
 
+fn refused(of: &RulesFile, at: impl std::fmt::Display) -> String {
+    format!("{}, at {at}: {}", of.file, of.refused.as_deref().unwrap_or_default())
+}
+
 fn stats(common: &Common, stats: &Stats) -> Result<Exit, Failure> {
     if common.json {
         print::json(stats)?;
@@ -142,6 +146,11 @@ fn stats(common: &Common, stats: &Stats) -> Result<Exit, Failure> {
         ("notifications", HumanCount(stats.notifications).to_string()),
         ("SQLite", stats.sqlite_version.clone()),
         ("schema", stats.schema.to_string()),
+        (
+            "rules in force",
+            print::or_dash(stats.rules.as_ref().map(|of| format!("{}, since {}", of.file, utc(of.at)))),
+        ),
+        ("rules refused", print::or_dash(stats.refused_rules.as_ref().map(|of| refused(of, utc(of.at))))),
     ];
     for (what, value) in rows {
         print::line(&format!("{what:<18} {}", print::name(&value)));

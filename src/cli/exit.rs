@@ -6,7 +6,7 @@
 use std::process::ExitCode;
 
 use super::print;
-use crate::config::Problems;
+use crate::config::{Problem, Problems};
 use crate::store::StoreError;
 
 /// Exit codes, as documented for scripts.
@@ -59,13 +59,35 @@ impl Failure {
         }
     }
 
+    /// To stderr, for a person.
     pub fn print(&self) {
-        print::error(&match self {
-            Self::Rules(problems) => summary(problems),
-            Self::Store(error) => format!("seatwatch: {error}\n"),
-            Self::Usage(message) => format!("seatwatch: {message}\n"),
-            Self::Other(error) => format!("seatwatch: {error:#}\n"),
-        });
+        match self {
+            Self::Rules(problems) => print::error(&summary(problems)),
+            Self::Store(_) | Self::Usage(_) | Self::Other(_) => {
+                print::error(&format!("seatwatch: {}\n", self.line()));
+            }
+        }
+    }
+
+    /// To the log, one event a problem, for a log that other programs read.
+    pub fn log(&self) {
+        let Self::Rules(problems) = self else {
+            tracing::error!("{}", self.line());
+            return;
+        };
+        for Problem { file, line, column, key, message, hint, .. } in &problems.errors {
+            let (problem, hint) = (message, hint.as_deref());
+            tracing::error!(file, line, column, key, problem, hint, "the rules file is refused");
+        }
+    }
+
+    fn line(&self) -> String {
+        match self {
+            Self::Rules(problems) => problems.to_string(),
+            Self::Store(error) => error.to_string(),
+            Self::Usage(message) => message.clone(),
+            Self::Other(error) => format!("{error:#}"),
+        }
     }
 }
 

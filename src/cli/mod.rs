@@ -138,13 +138,19 @@ pub fn main() -> ExitCode {
     };
     // The demo tells its story on stdout; the log would tell it twice.
     let least = if matches!(arguments.command, Command::Demo(_)) { "error" } else { "warn,seatwatch=info" };
-    log::start(arguments.common.log, least);
+    let format = arguments.common.log;
+    log::start(format, least);
     let done = dispatch(arguments);
+    if let (Err(failure), log::Format::Json) = (&done, format) {
+        failure.log();
+    }
     log::finish();
     match done {
         Ok(exit) => exit.into(),
         Err(failure) => {
-            failure.print();
+            if format == log::Format::Text {
+                failure.print();
+            }
             failure.exit().into()
         }
     }

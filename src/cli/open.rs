@@ -6,9 +6,9 @@ use std::future::Future;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::{Common, Exit, Failure, roster};
+use super::{Common, Exit, Failure, print, roster, when};
 use crate::config::Config;
-use crate::store::{Reader, StoreError};
+use crate::store::{Reader, RulesFile, StoreError};
 
 /// Runs `work` on a runtime of its own; panics in it are bugs and end the process.
 pub(super) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
@@ -51,7 +51,18 @@ pub(super) fn reader(common: &Common) -> Result<(Config, Reader), Failure> {
     let mut config = config(common)?;
     let reader = database(&config.agent.database)?;
     roster::remembered(&mut config, &reader)?;
+    note_refused(&reader)?;
     Ok((config, reader))
+}
+
+/// Says on stderr that the agent goes by another rules file than the one that was just read.
+fn note_refused(reader: &Reader) -> Result<(), Failure> {
+    if let Some(RulesFile { file, at, refused }) = reader.refused_rules()? {
+        let (file, why) = (print::name(&file), print::name(&refused.unwrap_or_default()));
+        let at = when::local(chrono_tz::UTC, at);
+        print::error(&format!("note: the agent refused {file} at {at} and goes by the one before: {why}\n"));
+    }
+    Ok(())
 }
 
 /// A database, for reading.
@@ -66,6 +77,7 @@ pub(super) fn reader_if_any(common: &Common) -> Result<(Config, Option<Reader>),
     match database(&config.agent.database) {
         Ok(reader) => {
             roster::remembered(&mut config, &reader)?;
+            note_refused(&reader)?;
             Ok((config, Some(reader)))
         }
         Err(Failure::Store(StoreError::Missing { .. })) => Ok((config, None)),

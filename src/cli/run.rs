@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::{Common, Exit, Failure, open};
-use crate::agent::{Agent, Live, LiveError, Stopped, clock};
+use crate::agent::{Agent, Live, LiveError, Stopped, clock, warn_of};
 use crate::config::{Config, Problem, Problems};
 use crate::store::Store;
 
@@ -31,6 +31,7 @@ pub(super) fn run(common: &Common, _: &Args) -> Result<Exit, Failure> {
         let live = Live::open(config, store.install_id()).map_err(|error| unusable(&common.config, error))?;
         let agent = Arc::new(Agent::new(store, live));
         agent.begin(now).await?;
+        agent.note_rules(&common.config, now, None).await;
         let stopped = crate::agent::run(agent, common.config.clone(), reloads, stop).await;
         Ok(ending(stopped))
     })
@@ -53,11 +54,8 @@ fn ending(stopped: Result<(), Stopped>) -> Exit {
 
 /// The rules file, with every secret it refers to within reach.
 fn checked(path: &Path) -> Result<Config, Failure> {
-    let config = Config::load(path, clock::now())?;
-    for warning in &config.warnings {
-        let (line, key, message) = (warning.line, &warning.key, &warning.message);
-        tracing::warn!(line, key, message, "in the rules file");
-    }
+    let config = Config::load(path, clock::now())?.watching()?;
+    warn_of(&config);
     let errors = config.unresolved();
     if errors.is_empty() {
         return Ok(config);

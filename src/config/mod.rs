@@ -91,6 +91,21 @@ impl Config {
         }
     }
 
+    /// The same, if it watches anything. An agent on a file without sources would end every alert there is, and a file
+    /// that is just being written is empty.
+    ///
+    /// # Errors
+    /// That there is no `[[source]]`.
+    pub fn watching(self) -> Result<Self, Problems> {
+        if !self.sources.is_empty() {
+            return Ok(self);
+        }
+        let hint = "add one; to watch nothing any more, stop the agent; if the file was just being written, put it in \
+                    place whole with `mv`";
+        let error = Problem::of_file(self.file, "there is no [[source]]: every alert would end", Some(hint));
+        Err(Problems { errors: vec![error], warnings: self.warnings })
+    }
+
     /// As [`Self::load`], for a text that is already there. `base` is what relative paths start from.
     ///
     /// # Errors

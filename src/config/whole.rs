@@ -226,7 +226,8 @@ fn reach(
 
 /// What a file lacks, and what nobody uses.
 fn leftovers(root: &Section<'_>, defined: &Defined, agent: &Agent) {
-    let lacks = [("rule", &defined.rules), ("channel", &defined.channels), ("source", &defined.sources)];
+    // A file without sources is what `Config::watching` refuses.
+    let lacks = [("rule", &defined.rules), ("channel", &defined.channels)];
     for (kind, names) in lacks {
         if names.is_empty() {
             let message = format!("there is no [[{kind}]]");

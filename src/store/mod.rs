@@ -31,6 +31,7 @@ mod outbox;
 mod polls;
 mod retention;
 mod roster;
+mod rules_file;
 mod source;
 mod stats;
 mod stretches;
@@ -59,6 +60,7 @@ pub use fate::{Fate, Fates};
 pub use outbox::{AttemptRow, NotificationRow, OutboxFilter, OutboxSize, OutboxState};
 pub use polls::{History, HistoryReading, PollSummary, Polls, StoredPoll};
 pub use retention::{Pruned, Retention};
+pub use rules_file::RulesFile;
 pub use source::{Checkpoint, LoadedSource};
 pub use stats::Stats;
 

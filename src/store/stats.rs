@@ -4,7 +4,7 @@
 
 use super::error::StoreError;
 use super::lock::beside;
-use super::{Reader, migrate};
+use super::{Reader, RulesFile, migrate, rules_file};
 use crate::engine::time::Time;
 
 /// Serialises as `db stats --json`.
@@ -26,6 +26,10 @@ pub struct Stats {
     pub notifications: u64,
     pub sqlite_version: String,
     pub schema: i64,
+    /// The rules file that the agent went over to last.
+    pub rules: Option<RulesFile>,
+    /// The one that it refused since then.
+    pub refused_rules: Option<RulesFile>,
 }
 
 impl Reader {
@@ -61,6 +65,8 @@ impl Reader {
                 notifications: count("notification")?,
                 sqlite_version: rusqlite::version().to_owned(),
                 schema: migrate::version(c)?,
+                rules: rules_file::in_force(c)?,
+                refused_rules: rules_file::refused(c)?,
             })
         })
     }

@@ -439,11 +439,28 @@ async fn a_source_that_left_the_file_ends_its_alerts() {
 }
 
 #[tokio::test]
-async fn rows_of_a_channel_that_left_the_file_are_given_up() {
-    let world = World::with_channels(&people("3"), SHARED, &["soc", "war"]).await;
+async fn a_channel_that_left_the_file_is_told_the_end_with_its_old_settings() {
+    let world = World::with_channels(&people("3 3 3 1"), SHARED, &["soc", "war"]).await;
+    world.live(0..2).await;
+    assert_eq!(world.told("soc"), "fired shared alice");
+    assert!(world.reload(&format!("without soc\n{SHARED}")).await);
+    world.tend().await;
+    world.deliver().await;
+    assert_eq!(world.told("soc"), "changed shared alice", "who tells whom is part of the rule");
+    assert!(world.reload(&format!("without soc\n{SHARED}")).await);
+    world.live(2..4).await;
+    assert_eq!(world.told("soc"), "ended shared alice");
+    assert!(world.outbox(true).iter().all(|row| row.state == OutboxState::Sent));
+}
+
+/// Nobody knows its settings any more.
+#[tokio::test]
+async fn rows_of_a_channel_that_left_the_file_before_a_start_are_given_up() {
+    let mut world = World::with_channels(&people("3"), SHARED, &["soc", "war"]).await;
     world.inboxes["soc"].answers(500);
     world.live(0..2).await;
-    assert!(world.reload(&format!("without soc\n{SHARED}")).await);
+    world.write(&format!("without soc\n{SHARED}"));
+    world.restart().await;
     world.tend().await;
     let row = world.outbox(true).into_iter().find(|row| row.channel == "soc").unwrap();
     assert_eq!((row.state, row.last_error.as_deref()), (OutboxState::Dead, Some("channel removed")));

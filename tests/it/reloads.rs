@@ -44,6 +44,66 @@ async fn a_file_half_written_changes_nothing_or_is_whole() {
     }
 }
 
+#[tokio::test]
+async fn a_file_that_watches_nothing_is_refused_and_ends_nothing() {
+    let world = World::new(&(counts("alice", "3 3 3 1") + &counts("bob", "1")), SHARED).await;
+    world.agent().note_rules(&world.rules_file(), world.now(), None).await;
+    world.live(0..2).await;
+    assert_eq!(world.told("soc"), "fired shared alice");
+    for text in ["", "# nothing yet\n", "[agent]\nlanguage = 'en'\n"] {
+        std::fs::write(world.rules_file(), text).unwrap();
+        assert!(!world.agent().reload(&world.rules_file(), world.now()).await, "{text:?}");
+        world.tend().await;
+        world.deliver().await;
+        assert_eq!(world.told("soc"), "");
+    }
+    let stats = world.reader().stats().unwrap();
+    let refused = stats.refused_rules.unwrap();
+    assert!(refused.refused.unwrap().contains("there is no [[source]]"));
+    assert_eq!((&refused.file, refused.at), (&world.rules_file().display().to_string(), world.now()));
+    assert!(world.reload(SHARED).await);
+    assert_eq!(world.reader().refused_rules().unwrap(), None, "the next one that is taken over ends it");
+    world.live(2..4).await;
+    assert_eq!(world.told("soc"), "ended shared alice");
+}
+
+/// Also what keeps the agent from starting, and each key once.
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_log_as_json_every_line_is_one_object() {
+    let world = world(&(counts("alice", "3") + &counts("bob", "1")));
+    let json = |command: &mut std::process::Command| {
+        command.args(["--log", "json"]);
+    };
+    let check = |log: &str, code: Option<i32>, wanted: Option<i32>, said: &str| {
+        assert_eq!(code, wanted, "{log}");
+        assert!(log.contains(said), "{log}");
+        for line in log.lines() {
+            let value: serde_json::Value =
+                serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
+            assert!(value["message"].is_string(), "{line}");
+            assert_eq!(line.matches("\"message\":").count(), 1, "{line}");
+        }
+    };
+    rules(&world, "onlin = 3\n");
+    let (code, log) = Agent::start(&world, json).ends(STOP);
+    check(&log, code, Some(78), "onlin");
+    std::fs::write(world.rules_file(), "").unwrap();
+    let (code, log) = Agent::start(&world, json).ends(STOP);
+    check(&log, code, Some(78), "there is no [[source]]");
+    rules(&world, "");
+    let mut agent = Agent::start(&world, json);
+    agent.says("\"running\"");
+    let (code, log) = Agent::start(&world, json).ends(STOP);
+    check(&log, code, Some(75), "in use by process");
+    rules(&world, "onlin = 3\n");
+    agent.signal(Signal::HUP);
+    let refused = agent.says("onlin");
+    check(&refused, None, None, "the one in force stays");
+    agent.signal(Signal::TERM);
+    let (code, log) = agent.ends(STOP);
+    check(&log, code, Some(0), "stopped");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn another_database_needs_a_restart_and_the_rest_is_taken_over() {
     let world = world(&(counts("alice", "3") + &counts("bob", "1")));
