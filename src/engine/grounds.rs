@@ -9,6 +9,7 @@ use super::lang::{Part, Truth, Worth};
 use super::plan::{Plan, Subjects, track};
 use super::reading::Reading;
 use super::signals::Track;
+use super::time::Span;
 use super::verdict;
 use super::watch::Watch;
 
@@ -37,7 +38,10 @@ pub(super) fn add(watch: &Watch, plan: &Plan, index: u32, event: &mut Event) {
         // On this track a zero may be an absent name: what it was is not known any more.
         let told = |count: u32| count > 0 || !plan.per_user() || track(plan.rule.absent) == Track::AbsentHeld;
         let (clock, last) = (watch.memory.clock, watch.memory.last_at.unwrap_or(event.at));
-        let seen = stood.into_iter().filter(|(_, count)| told(*count)).map(|(since, count)| EventReading {
+        // Before the wall clock was set, it showed something else than counting back says: nobody was asked then.
+        let even = |since: Span| watch.memory.even_since.is_some_and(|even| since >= even);
+        let seen = stood.into_iter().filter(|(since, count)| even(*since) && told(*count));
+        let seen = seen.map(|(since, count)| EventReading {
             at: last - (clock - since),
             reading: Reading::online(count),
             fetched_at: None,
@@ -79,7 +83,7 @@ fn put_before(trail: &mut Vec<EventReading>, mut earlier: Vec<EventReading>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::time::{Span, Time};
+    use crate::engine::time::Time;
 
     fn readings(counts: &[(i64, u32)]) -> Vec<EventReading> {
         let start: Time = "2026-11-22T03:00:00Z".parse().unwrap();

@@ -93,8 +93,9 @@ fn count(watch: &mut Watch, poll: &Poll, usable: bool) {
     let memory = &mut watch.memory;
     memory.seq = poll.seq;
     memory.first_at.get_or_insert(poll.at);
-    memory.last_at = Some(poll.at);
+    let even = memory.last_at.replace(poll.at).is_some_and(|last| poll.at.since(last) == poll.elapsed);
     memory.clock = memory.clock + poll.elapsed;
+    memory.even_since = memory.even_since.filter(|_| even).or(Some(memory.clock));
     memory.unusable = if usable { 0 } else { memory.unusable.saturating_add(1) };
     if usable {
         memory.usable_clock = Some(memory.clock);

@@ -136,6 +136,10 @@ pub struct SourceMemory {
     /// When the last whole roster came.
     #[serde(default)]
     pub roster_at: Option<Time>,
+    /// `clock` at the first poll since which the wall clock moved on by `elapsed` alone: an instant before it cannot be
+    /// told from `clock`.
+    #[serde(default)]
+    pub even_since: Option<Span>,
 }
 
 /// Everything one pass decided.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use seatwatch::engine::backtest::follow::Followed;
 use seatwatch::engine::backtest::{PastPoll, Playback, run_up};
-use seatwatch::engine::event::{OnlineClient, Subject, SubjectKind};
+use seatwatch::engine::event::{EventReading, OnlineClient, Subject, SubjectKind};
 use seatwatch::engine::evidence::{attach, suspects};
 use seatwatch::engine::judge::judge;
 use seatwatch::engine::names::{Asked, Names};
@@ -206,7 +206,12 @@ fn a_subject_is_followed_with_its_holes() {
 
 /// What a watch makes of one more poll; users in the order of the readings.
 fn poll(watch: &mut Watch, minute: i64, line: &str) -> Outcome {
-    let at = START + MINUTE.times(minute);
+    let elapsed = if minute == 0 { Span::ZERO } else { MINUTE };
+    poll_after(watch, elapsed, START + MINUTE.times(minute), line)
+}
+
+/// The same, with a wall clock that need not have moved by what passed.
+fn poll_after(watch: &mut Watch, elapsed: Span, at: Time, line: &str) -> Outcome {
     let readings = readings(line);
     let fetched = Fetched {
         batch_of: vec![0; readings.len()],
@@ -214,12 +219,53 @@ fn poll(watch: &mut Watch, minute: i64, line: &str) -> Outcome {
         batches: vec![Batch { fetched_at: at, request_id: None }],
         ..Fetched::default()
     };
-    let elapsed = if minute == 0 { Span::ZERO } else { MINUTE };
     let asked = Asked::all(Arc::clone(&watch.names));
     let poll = watch.poll(fetched, &asked, When { at, elapsed, jump: None, took: Span::ZERO });
     let outcome = judge(watch, poll, at);
     watch.names_saved();
     outcome
+}
+
+/// The wall clock is set by `jump` before the third of five polls a minute apart. An event shows, of what its window
+/// looked back over, only instants at which somebody was asked; a watch that is started again after each poll too.
+#[track_caller]
+fn check_evidence_over_a_jump(jump: Span, expect: &[(i64, u32)]) {
+    let users = setup(vec![rule("busy", "changes(10m) >= 4")], &["alice", "zed"]);
+    for restarts in [false, true] {
+        let mut watch = Watch::new(Arc::clone(&users), Remembered::default());
+        let mut found = Vec::new();
+        let mut at = START;
+        for (n, count) in (0..).zip(["1 1", "3 1", "2 1", "4 1", "1 1"]) {
+            let elapsed = if n == 0 { Span::ZERO } else { MINUTE };
+            at = at + elapsed + if n == 2 { jump } else { Span::ZERO };
+            found.extend(poll_after(&mut watch, elapsed, at, count).events);
+            if restarts {
+                let checkpoint = watch.checkpoint();
+                let memory = serde_json::to_string(&watch.memory).unwrap();
+                let remembered = Remembered {
+                    names: Names::clone(&watch.names),
+                    last: readings(count),
+                    memory: serde_json::from_str(&memory).unwrap(),
+                    ..Remembered::default()
+                };
+                watch = Watch::new(Arc::clone(&users), remembered);
+                assert!(watch.restore(&checkpoint));
+            }
+        }
+        let [fired] = &found[..] else { panic!("it fired once: {found:?}") };
+        let of = |reading: &EventReading| {
+            (reading.at.since(START).millis() / 60_000, reading.reading.count().unwrap())
+        };
+        let told: Vec<(i64, u32)> = fired.readings.iter().map(of).collect();
+        assert_eq!(told, expect, "restarts: {restarts}");
+    }
+}
+
+#[test]
+fn evidence_names_no_instant_at_which_nobody_was_asked() {
+    check_evidence_over_a_jump(Span::ZERO, &[(0, 1), (1, 3), (2, 2), (3, 4), (4, 1)]);
+    check_evidence_over_a_jump(Span::from_hours(1), &[(62, 2), (63, 4), (64, 1)]);
+    check_evidence_over_a_jump(Span::from_mins(-30), &[(-28, 2), (-27, 4), (-26, 1)]);
 }
 
 #[test]
