@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::alert::{self, Facts, Happening, Moment, Move, Outline, Step};
+use super::alert::{self, Facts, Happening, Moment, Move, Outline, RuleMoves, Step, Turn};
 use super::event::{Event, EventReading};
 use super::grounds;
 use super::outcome::{Alert, Outcome, PollRow, State, WRITTEN_WITHIN};
@@ -150,7 +150,7 @@ struct Pass<'a> {
     poll: &'a Poll,
     outcome: Outcome,
     evidence: Vec<u32>,
-    moves: Vec<(String, Vec<Move>)>,
+    moves: Vec<RuleMoves>,
 }
 
 /// What a poll made of an alert.
@@ -172,7 +172,8 @@ impl<'a> Pass<'a> {
         let mut plans = std::mem::take(&mut self.watch.plans);
         for plan in &mut plans {
             if self.watch.recorded {
-                self.moves.push((plan.rule.name.clone(), Vec::new()));
+                let (rule, version) = (plan.rule.name.clone(), plan.rule.version.clone());
+                self.moves.push(RuleMoves { rule, version, moves: Vec::new() });
             }
             let found = verdict::of(self.watch, plan, self.poll, turned);
             // Out of the plan while they are stepped where they lie, because a step asks the plan.
@@ -181,7 +182,7 @@ impl<'a> Pass<'a> {
                 self.advance(plan, &mut alerts, index, judged);
             }
             plan.alerts = alerts;
-            self.moves.pop_if(|(_, moves)| moves.is_empty());
+            self.moves.pop_if(|rule| rule.moves.is_empty());
             self.write_stale(plan);
         }
         self.watch.plans = plans;
@@ -193,8 +194,10 @@ impl<'a> Pass<'a> {
             return;
         }
         let due = u32::try_from(self.poll.seq % WRITTEN_WITHIN).unwrap_or(0);
-        for index in plan.stale.take(due) {
-            if let Some(alert) = plan.alerts.get(&index) {
+        for index in plan.stale.due(due) {
+            let alert = plan.alerts.get(&index);
+            plan.stale.written(index, alert.is_some());
+            if let Some(alert) = alert {
                 self.outcome.alerts.push((self.watch.key(plan, index), alert.clone()));
             }
         }
@@ -208,25 +211,29 @@ impl<'a> Pass<'a> {
             None => (&mut fresh, false),
         };
         let change = self.take(plan, index, judged, alert, kept);
-        if matches!(change, Change::Whole) {
+        let goes_on = matches!(change, Change::Moved(Move { turn: Turn::GoesOn, .. }));
+        if !(goes_on || matches!(change, Change::Settled | Change::None)) {
             plan.follow(index, alert);
         }
         if !matches!(change, Change::Settled) && plan.open.contains(index) {
             plan.due.again(index, judged);
         }
+        let blank = alert::is_blank(alert);
         match change {
             Change::Settled | Change::None => return,
             Change::Moved(one) => {
-                plan.stale.insert(index);
-                return self.moves.last_mut().into_iter().for_each(|(_, moves)| moves.push(one));
+                match one.turn {
+                    Turn::GoesOn | Turn::Begins => plan.stale.moved(index),
+                    Turn::Gone => plan.stale.written(index, false),
+                }
+                self.moves.last_mut().into_iter().for_each(|rule| rule.moves.push(one));
+            }
+            Change::Whole if self.watch.recorded => {
+                plan.stale.written(index, !blank);
+                self.outcome.alerts.push((self.watch.key(plan, index), alert.clone()));
             }
             Change::Whole => {}
         }
-        plan.stale.remove(index);
-        if self.watch.recorded {
-            self.outcome.alerts.push((self.watch.key(plan, index), alert.clone()));
-        }
-        let blank = alert::is_blank(alert);
         if kept && blank {
             alerts.remove(&index);
         } else if !kept && !blank {
@@ -264,9 +271,18 @@ impl<'a> Pass<'a> {
         if after == before {
             return Change::None;
         }
-        // What comes to rest is written whole, so that what rests needs no moves.
-        let goes_on = kept && self.watch.recorded && plan.per_user() && !alert::rests(alert);
-        let moved = goes_on.then(|| Move::between(&before, &after, alert, index, &moment)).flatten();
+        if !self.watch.recorded || !plan.per_user() {
+            return Change::Whole;
+        }
+        let row = plan.stale.has_row(index);
+        let moved = match (kept, alert::is_blank(alert)) {
+            // What comes to rest and is not forgotten is written whole, so that what rests needs no moves.
+            (true, false) if alert::rests(alert) => None,
+            (true, false) => Move::between(&before, &after, alert, index, &moment),
+            (false, false) if !row => Move::between(&before, &after, alert, index, &moment),
+            (true, true) if !row => Some(Move::gone(index)),
+            (_, _) => None,
+        };
         moved.map_or(Change::Whole, Change::Moved)
     }
 

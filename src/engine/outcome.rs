@@ -3,9 +3,11 @@
 //! Neighbours: `judge` and `alert` make it, channels add payloads, the store writes it. A part of its own because
 //! it is the only thing that passes from deciding to remembering: computed before the transaction, written in it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use super::alert::Move;
+use super::alert::{MovedAt, RuleMoves, Turn};
 use super::event::{
     Event, EventReading, Finding, Limit, OnlineClient, Severity, Subject, SubjectKind, Value,
 };
@@ -213,9 +215,9 @@ pub struct PollRow {
     pub keyframe: Option<Vec<Reading>>,
     /// Slots a breach rests on: the `RequestId` of their batch is kept as long as events are.
     pub evidence: Vec<u32>,
-    /// By rule, the alerts of users that go on though something of them changed, ascending by slot. Each of them is
-    /// written whole within [`WRITTEN_WITHIN`] polls; until then these are needed.
-    pub moves: Vec<(String, Vec<Move>)>,
+    /// What changed of users' alerts without an event. Each alert is written whole within [`WRITTEN_WITHIN`] polls; until
+    /// then these are needed.
+    pub moves: Vec<RuleMoves>,
     pub memory: SourceMemory,
     /// Encoded signals, now and then, so that a restart need not read all history.
     pub checkpoint: Option<Vec<u8>>,
@@ -226,17 +228,37 @@ pub struct PollRow {
 }
 
 impl PollRow {
-    /// Moves an alert, as it was before the poll, if the poll moved it. An alert that is written whole with the poll has
-    /// been moved already.
-    pub fn move_on(&self, key: &AlertKey, alert: &mut Alert) {
-        let of_rule = self.moves.iter().find(|(rule, _)| *rule == key.rule);
-        let Some((_, moves)) = of_rule.filter(|_| key.source.as_ref() == Some(&self.poll.source)) else {
-            return;
-        };
+    fn moved_at<'a>(&'a self, rule: &'a RuleMoves, slot: u32) -> MovedAt<'a> {
+        let Poll { seq, at, .. } = self.poll;
+        MovedAt { seq, at, clock: self.memory.clock, version: &rule.version, batch: self.poll.batch(slot) }
+    }
+
+    /// Moves an alert that is remembered, if the poll moved it.
+    fn move_on(&self, key: &AlertKey, alert: &mut Alert) {
+        let of_rule = self.moves.iter().find(|one| one.rule == key.rule);
+        let Some(rule) = of_rule.filter(|_| key.source.as_ref() == Some(&self.poll.source)) else { return };
         let slot = self.new_names.names.slot(&key.subject.name);
         let Some(slot) = slot.filter(|_| key.subject.kind == SubjectKind::User) else { return };
-        if let Ok(at) = moves.binary_search_by_key(&slot, |one| one.slot) {
-            moves[at].apply(alert, self.poll.seq, self.poll.at, self.poll.batch(slot));
+        if let Ok(at) = rule.moves.binary_search_by_key(&slot, |one| one.slot) {
+            rule.moves[at].apply(alert, &self.moved_at(rule, slot));
+        }
+    }
+
+    /// Lays the poll's moves over all alerts that are remembered. Those that the same outcome writes whole come after.
+    pub fn lay_moves(&self, alerts: &mut BTreeMap<AlertKey, Alert>) {
+        for rule in &self.moves {
+            for one in &rule.moves {
+                let name = self.new_names.names.name(one.slot).to_owned();
+                let subject = Subject { kind: SubjectKind::User, name };
+                let key =
+                    AlertKey { rule: rule.rule.clone(), source: Some(self.poll.source.clone()), subject };
+                match one.turn {
+                    Turn::Gone => drop(alerts.remove(&key)),
+                    Turn::GoesOn | Turn::Begins => {
+                        one.apply(alerts.entry(key).or_default(), &self.moved_at(rule, one.slot));
+                    }
+                }
+            }
         }
     }
 }

@@ -36,7 +36,7 @@ pub struct Plan {
     pub(super) due: Due,
     /// Subjects whose alert is under way.
     pub(super) open: Bits,
-    /// Subjects whose alert moved since it was written whole.
+    /// What the store has of them.
     pub(super) stale: Stale,
     /// By subject index: the slot of a user, or the number of a group.
     pub(super) alerts: BTreeMap<u32, Alert>,
@@ -210,8 +210,7 @@ impl Plan {
     pub(super) fn put(&mut self, index: u32, alert: Alert) {
         self.follow(index, &alert);
         self.due.soon(index);
-        // What the store has of it may be older.
-        self.stale.insert(index);
+        self.stale.unsure(index);
         if alert::is_blank(&alert) {
             self.alerts.remove(&index);
         } else {

@@ -1,7 +1,7 @@
 //! Alerts: the state of each rule × subject as it was left.
 //!
-//! Neighbours: `commit` replaces rows, `moves` has what changed since, the agent loads them, `episodes` keeps what outlives them. A part of
-//! its own because a restart must find every state, and a quiet fleet must not keep a row for everybody.
+//! Neighbours: `commit` replaces rows, `moves` has what changed since, the agent loads them, `episodes` keeps what
+//! outlives them. A part of its own because a restart must find every state, and a quiet fleet must not keep a row for everybody.
 
 use rusqlite::{Connection, params};
 
@@ -18,7 +18,7 @@ pub(super) fn put(c: &Connection, key: &AlertKey, alert: &Alert) -> Result<(), S
     if alert.state == State::Ok && alert.step_no == 0 && alert.marks == 0 {
         let delete = "DELETE FROM alert WHERE rule = ?1 AND source = ?2 AND kind = ?3 AND subject = ?4";
         c.prepare_cached(delete)?.execute(params![key.rule, source, kind, key.subject.name])?;
-        return Ok(());
+        return moves::forget(c, key);
     }
     let episode = alert.episode.as_ref().map(|e| &e.id);
     // A poll's own number is there before its alerts.
@@ -33,12 +33,32 @@ pub(super) fn put(c: &Connection, key: &AlertKey, alert: &Alert) -> Result<(), S
     Ok(())
 }
 
-/// The alerts that `filter` chooses, as the last poll left them.
-pub(super) fn load(
-    c: &Connection,
-    filter: &str,
-    value: &[&str],
-) -> Result<Vec<(AlertKey, Alert)>, StoreError> {
+/// Which alerts.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Which<'a> {
+    All,
+    Source(&'a str),
+    /// Those with an open episode.
+    Open,
+    /// That of an open episode.
+    One {
+        rule: &'a str,
+        source: &'a str,
+        kind: &'a str,
+        subject: &'a str,
+    },
+}
+
+/// Alerts as the last poll left them.
+pub(super) fn load(c: &Connection, which: Which<'_>) -> Result<Vec<(AlertKey, Alert)>, StoreError> {
+    let (filter, value): (_, &[&str]) = match &which {
+        Which::All => ("", &[]),
+        Which::Source(source) => ("WHERE source = ?1", &[*source]),
+        Which::Open => ("WHERE state IN ('firing', 'recovering')", &[]),
+        Which::One { rule, source, kind, subject } => {
+            ("WHERE rule = ?1 AND source = ?2 AND kind = ?3 AND subject = ?4", &[rule, source, kind, subject])
+        }
+    };
     let query = format!(
         "SELECT rule, source, kind, subject, alert, seq FROM alert {filter} ORDER BY rule, source, id"
     );
@@ -60,28 +80,27 @@ pub(super) fn load(
         )?;
         alerts.push(Written { key, alert, seq: row.get::<_, i64>(5)?.cast_unsigned() });
     }
-    moves::go_on(c, &mut alerts)?;
+    let (source, whole) = match which {
+        Which::All => (None, true),
+        Which::Source(source) => (Some(source), true),
+        Which::Open => (None, false),
+        Which::One { source, .. } => (Some(source), false),
+    };
+    let alerts = moves::lay(c, source, whole, alerts)?;
     Ok(alerts.into_iter().map(|Written { key, alert, .. }| (key, alert)).collect())
-}
-
-fn of(c: &Connection, source: Option<&str>) -> Result<Vec<(AlertKey, Alert)>, StoreError> {
-    match source {
-        None => load(c, "", &[]),
-        Some(source) => load(c, "WHERE source = ?1", &[source]),
-    }
 }
 
 impl Store {
     /// All kept states, or those of one source.
     pub fn load_alerts(&self, source: Option<&str>) -> Pending<Vec<(AlertKey, Alert)>> {
         let source = source.map(str::to_owned);
-        self.read(move |c| of(c, source.as_deref()))
+        self.read(move |c| load(c, source.as_deref().map_or(Which::All, Which::Source)))
     }
 }
 
 impl Reader {
     /// As [`Store::load_alerts`].
     pub fn load_alerts(&self, source: Option<&str>) -> Result<Vec<(AlertKey, Alert)>, StoreError> {
-        self.run(|c| of(c, source))
+        self.run(|c| load(c, source.map_or(Which::All, Which::Source)))
     }
 }

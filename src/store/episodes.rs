@@ -9,9 +9,10 @@ use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, Row, params};
 use serde::Serialize;
 
+use super::alerts::{self, Which};
 use super::error::StoreError;
 use super::events::word;
-use super::{Pending, Reader, Store, alerts};
+use super::{Pending, Reader, Store};
 use crate::engine::event::{
     EndReason, Event, EventKind, Finding, Limit, Severity, Subject, SubjectKind, Value,
 };
@@ -211,11 +212,11 @@ fn go_on(c: &Connection, rows: &mut [EpisodeRow]) -> Result<(), StoreError> {
     let alerts = match &open[..] {
         [] => return Ok(()),
         [one] => {
-            let filter = "WHERE rule = ?1 AND source = ?2 AND kind = ?3 AND subject = ?4";
             let (source, kind) = (one.source.as_deref().unwrap_or(""), word(&one.subject.kind)?);
-            alerts::load(c, filter, &[&one.rule, source, &kind, &one.subject.name])?
+            let (rule, subject) = (&one.rule, &one.subject.name);
+            alerts::load(c, Which::One { rule, source, kind: &kind, subject })?
         }
-        _ => alerts::load(c, "WHERE state IN ('firing', 'recovering')", &[])?,
+        _ => alerts::load(c, Which::Open)?,
     };
     let alerts =
         alerts.into_iter().filter_map(|(_, alert)| Some((alert.episode?.id, (alert.value, alert.blind))));
@@ -261,16 +262,17 @@ fn list(c: &Connection, filter: &EpisodeFilter) -> Result<Vec<EpisodeRow>, Store
 }
 
 fn pending(c: &Connection, filter: &EpisodeFilter) -> Result<Vec<EpisodeRow>, StoreError> {
-    let loaded = alerts::load(c, "WHERE state = 'pending'", &[])?;
-    let wanted = |key: &AlertKey| {
+    let loaded = alerts::load(c, Which::All)?;
+    let wanted = |key: &AlertKey, alert: &Alert| {
         let user = |u: &String| key.subject.kind == SubjectKind::User && key.subject.name == *u;
-        filter.rule.as_ref().is_none_or(|r| *r == key.rule)
+        alert.state == State::Pending
+            && filter.rule.as_ref().is_none_or(|r| *r == key.rule)
             && filter.source.as_ref().is_none_or(|s| Some(s) == key.source.as_ref())
             && filter.user.as_ref().is_none_or(user)
     };
     Ok(loaded
         .into_iter()
-        .filter(|(key, _)| wanted(key))
+        .filter(|(key, alert)| wanted(key, alert))
         .map(|(key, alert)| pending_row(key, alert))
         .collect())
 }

@@ -96,6 +96,11 @@ pub(super) fn slot(c: &Connection, source: i64, user: &str) -> Result<Option<u32
     Ok(c.prepare_cached(query)?.query_row(params![source, user], |row| row.get(0)).optional()?)
 }
 
+pub(super) fn name(c: &Connection, source: i64, slot: u32) -> Result<String, StoreError> {
+    let query = "SELECT name FROM user WHERE source = ?1 AND slot = ?2";
+    Ok(c.prepare_cached(query)?.query_row(params![source, slot], |row| row.get(0))?)
+}
+
 fn names(c: &Connection, source: i64) -> Result<Names, StoreError> {
     let mut query = c.prepare_cached("SELECT name FROM user WHERE source = ?1 ORDER BY slot")?;
     let (mut rows, mut names) = (query.query([source])?, Names::default());

@@ -167,11 +167,14 @@ impl Kept {
         past: (u64, Span, Vec<Reading>, bool),
     ) {
         let row = outcome.poll.take().unwrap();
-        for (key, kept) in &mut self.alerts {
-            let mut alert = serde_json::from_str(kept).unwrap();
-            row.move_on(&serde_json::from_str(key).unwrap(), &mut alert);
-            *kept = serde_json::to_string(&alert).unwrap();
-        }
+        let read = |(key, alert): (&String, &String)| {
+            (serde_json::from_str(key).unwrap(), serde_json::from_str(alert).unwrap())
+        };
+        let mut alerts = self.alerts.iter().map(read).collect();
+        row.lay_moves(&mut alerts);
+        let written =
+            |(key, alert)| (serde_json::to_string(&key).unwrap(), serde_json::to_string(&alert).unwrap());
+        self.alerts = alerts.into_iter().map(written).collect();
         self.names.extend(row.new_names.iter().map(str::to_owned));
         self.last.resize(self.names.len(), Reading::NOT_POLLED);
         for (slot, reading) in row.changes {

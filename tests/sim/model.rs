@@ -72,7 +72,7 @@ impl Model {
             twin.commit(outcome.clone()).wait().unwrap();
         }
         if let Some(row) = outcome.poll {
-            self.alerts.iter_mut().for_each(|(key, alert)| row.move_on(key, alert));
+            row.lay_moves(&mut self.alerts);
             self.names.extend(row.new_names.iter().map(str::to_owned));
             self.last.resize(self.names.len(), Reading::NOT_POLLED);
             for (slot, reading) in row.changes {

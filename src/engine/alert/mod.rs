@@ -11,7 +11,7 @@ mod outline;
 mod record;
 
 pub use change::{close, left_scope, reminder_due, rule_changed, rule_removed, window_left};
-pub use moved::Move;
+pub use moved::{Move, MovedAt, RuleMoves, Turn};
 pub(super) use outline::{Outline, outline};
 pub(super) use record::TRAIL;
 pub use record::{Facts, Happening, build_event, note_blind, note_value, push_trail};

@@ -346,11 +346,14 @@ impl Told {
     fn take(&mut self, outcome: Outcome, usable: PollOutcome) {
         self.events.extend(outcome.events.iter().cloned());
         if let Some(row) = &outcome.poll {
-            for (key, kept) in &mut self.alerts {
-                let mut alert = serde_json::from_str(kept).unwrap();
-                row.move_on(&serde_json::from_str(key).unwrap(), &mut alert);
-                *kept = serde_json::to_string(&alert).unwrap();
-            }
+            let read = |(key, alert): (&String, &String)| {
+                (serde_json::from_str(key).unwrap(), serde_json::from_str(alert).unwrap())
+            };
+            let mut alerts = self.alerts.iter().map(read).collect();
+            row.lay_moves(&mut alerts);
+            let written =
+                |(key, alert)| (serde_json::to_string(&key).unwrap(), serde_json::to_string(&alert).unwrap());
+            self.alerts = alerts.into_iter().map(written).collect();
         }
         for (key, alert) in &outcome.alerts {
             self.alerts.insert(serde_json::to_string(key).unwrap(), serde_json::to_string(alert).unwrap());
