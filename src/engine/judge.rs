@@ -4,9 +4,9 @@
 //! judges the source itself. A part of its own because everything a poll decides is decided here, in this order.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use super::alert::{self, Facts, Happening, Moment, Move, Outline, RuleMoves, Step, Turn};
+use super::changes::take_readings;
 use super::event::{Event, EventReading};
 use super::grounds;
 use super::outcome::{Alert, Outcome, PollRow, State, WRITTEN_WITHIN};
@@ -102,48 +102,6 @@ fn count(watch: &mut Watch, poll: &Poll, usable: bool) {
     }
 }
 
-/// Moves the column of last readings on; returns what changed and what failed.
-fn take_readings(
-    watch: &mut Watch,
-    readings: &[Reading],
-    turned: &[(u32, Reading)],
-) -> (Vec<(u32, Reading)>, Vec<Range<u32>>) {
-    let last = &mut watch.last;
-    last.resize(last.len().max(readings.len()), Reading::NOT_POLLED);
-    let mut changes = Vec::new();
-    let mut take = |slot: u32, reading: Reading| {
-        let Some(last) = last.get_mut(slot as usize) else { return };
-        if reading != Reading::FAILED && reading != *last {
-            changes.push((slot, reading));
-            *last = reading;
-        }
-    };
-    let before = watch.failed.take();
-    match before {
-        Some(_) => turned.iter().for_each(|(slot, reading)| take(*slot, *reading)),
-        // What this watch remembers of readings need not be what its signals do.
-        None => (0..).zip(readings).for_each(|(slot, reading)| take(slot, *reading)),
-    }
-    let failed = match before {
-        Some(none) if none.is_empty() && turned.iter().all(|(_, r)| *r != Reading::FAILED) => none,
-        Some(_) | None => failed(readings),
-    };
-    watch.failed = Some(failed.clone());
-    (changes, failed)
-}
-
-/// The slots that failed, as ranges.
-fn failed(readings: &[Reading]) -> Vec<Range<u32>> {
-    let mut failed = Vec::<Range<u32>>::new();
-    for (slot, _) in (0u32..).zip(readings).filter(|(_, reading)| **reading == Reading::FAILED) {
-        match failed.last_mut().filter(|range| range.end == slot) {
-            Some(range) => range.end = slot + 1,
-            None => failed.push(slot..slot + 1),
-        }
-    }
-    failed
-}
-
 /// One poll being judged.
 struct Pass<'a> {
     watch: &'a mut Watch,
@@ -222,6 +180,9 @@ impl<'a> Pass<'a> {
         match change {
             Change::Settled | Change::None => return,
             Change::Moved(one) => {
+                if one.turn != Turn::GoesOn {
+                    plan.follow(index, alert);
+                }
                 match one.turn {
                     Turn::GoesOn | Turn::Begins => plan.stale.moved(index),
                     Turn::Gone => plan.stale.written(index, false),
@@ -413,16 +374,4 @@ pub(super) fn tell(
     }
     grounds::add(watch, plan, index, &mut event);
     event
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn failed_slots_are_kept_as_ranges() {
-        let (some, none) = (Reading::FAILED, Reading::ABSENT);
-        assert_eq!(failed(&[some, none, some, some]), [0..1, 2..4]);
-        assert_eq!(failed(&[none]), []);
-    }
 }

@@ -7,6 +7,7 @@ pub mod backoff;
 pub mod backtest;
 mod bits;
 pub mod calendar;
+mod changes;
 pub mod conclude;
 mod due;
 pub mod elapsed;
