@@ -10,7 +10,7 @@ use super::{Common, Exit, Failure, backtest, open, print, suggest, trials, when}
 use crate::config::Config;
 use crate::engine::backtest::report::{Coverage as Known, per_week};
 use crate::engine::event::Severity;
-use crate::engine::lang::Signal;
+use crate::engine::lang::ready;
 use crate::engine::outcome::{Alert, AlertKey, State};
 use crate::engine::rule::{Hold, Mode, Per, Rule};
 use crate::engine::time::{Span, Time};
@@ -42,7 +42,7 @@ struct Listed {
     per: &'static str,
     severity: Severity,
     mode: &'static str,
-    /// When `for` can first be met with every window full; none before the first poll of a source it covers.
+    /// When `for` can first be met, by what its signals need; none before the first poll of a source it covers.
     armed_at: Option<Time>,
     scope: String,
     subjects: u64,
@@ -259,12 +259,11 @@ fn one(
     }
 }
 
-/// From a source's first poll until every window of the rule is full and `for` can be met.
+/// From a source's first poll until the condition can have held for as long as `for` asks.
 fn delay(rule: &Rule, interval: Span) -> Span {
-    let window = rule.signals().into_iter().filter_map(Signal::window).max();
     let hold = match rule.policy.hold {
         Hold::For(span) => span,
         Hold::Polls { n, .. } => interval.times(i64::from(n) - 1),
     };
-    window.unwrap_or_default() + hold
+    ready(&rule.when_text, rule.per, |signal| signal.earliest(interval)) + hold
 }

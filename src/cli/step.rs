@@ -13,6 +13,7 @@ use crate::config::Source;
 use crate::engine::alert::Verdict;
 use crate::engine::event::SubjectKind;
 use crate::engine::fleet::Fleet;
+use crate::engine::lang::{Part, Signal, Worth};
 use crate::engine::outcome::{Quarantined, State};
 use crate::engine::reading::{Kind, PollOutcome};
 use crate::engine::rule::{AbsentMeans, Hold, Rule};
@@ -196,8 +197,39 @@ pub(super) fn condition(chain: &mut Chain, question: &Question<'_>, round: &Roun
         return true;
     }
     let deciding: Vec<String> = look.when.iter().filter(|part| part.decides).map(past::shown).collect();
-    chain.fails("condition", format!("{} ({}){limit}", deciding.join(" and "), past::values(look)));
+    let why = missing(question, round).map(|why| format!("; {why}")).unwrap_or_default();
+    let says = format!("{} ({}){limit}{why}", deciding.join(" and "), past::values(look));
+    chain.fails("condition", says);
     false
+}
+
+/// Why a signal of the condition has no value, where it needs more than this poll.
+fn missing(question: &Question<'_>, round: &Round) -> Option<String> {
+    let nothing = |signal: &&Signal| {
+        let none = |part: &Part| matches!(part.worth, Worth::Number(None) | Worth::Duration(None));
+        let text = signal.to_string();
+        round.look.when.iter().any(|part| part.text == text && none(part))
+    };
+    let signal = question.rule.when.signals().iter().find(nothing)?;
+    let needs = match signal {
+        Signal::Usual(_) => "the readings of the same hour in two of the past four weeks",
+        Signal::Low(_) | Signal::Mean(_) => "nine tenths of its window read",
+        Signal::Previous => "a reading before this one",
+        _ => return None,
+    };
+    let first = question.reader.load_source(&question.source.name).ok()?.memory.first_at?;
+    let from = first + signal.earliest(question.source.interval);
+    let zone = question.config.agent.timezone;
+    let since = if from > round.at {
+        format!(
+            "the first poll was at {}, so it has none before {}",
+            when::local(zone, first),
+            when::local(zone, from)
+        )
+    } else {
+        "this subject has not enough of them".to_owned()
+    };
+    Some(format!("{signal} needs {needs}: {since}"))
 }
 
 /// Whether the breach has held for as long as `for` asks.

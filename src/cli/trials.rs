@@ -236,9 +236,9 @@ fn traced(config: &Config, played: &Played<'_>, rule: &str, name: &str, marks: &
         let expected = mark(first.at).map(|what| format!("<- expected: {what}"));
         Some(vec![
             if run.len() > 1 {
-                format!("{} to {}", after(first.at), after(last.at))
+                format!("{} to {}", when::length(after(first.at)), when::length(after(last.at)))
             } else {
-                after(first.at).to_string()
+                when::length(after(first.at))
             },
             when::local(played.test.zone, first.at),
             match past::no_total(&first.look) {

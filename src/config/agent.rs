@@ -83,6 +83,12 @@ fn kept(section: &mut Section<'_>, key: &'static str) -> Option<Span> {
     section.value(key, || Form::Kept);
     let years = section.peek_string(key).and_then(|text| text.strip_suffix('y'));
     let Some(years) = years.and_then(|digits| digits.parse::<i64>().ok()) else {
+        let text = section.peek_string(key);
+        if let Some(text) = text.filter(|text| text.parse::<Span>().is_err()) {
+            let message = format!("{text:?} is no time to keep something");
+            section.error_at(key, &message, Some("write days as in 400d, or whole years as in 3y"));
+            return None;
+        }
         return section.duration_in(key, Span::from_days(1)..=Span::from_days(36_500));
     };
     if (1..=100).contains(&years) {

@@ -6,12 +6,10 @@
 use super::section::Section;
 use super::sources::Source;
 use crate::engine::calendar::Calendar;
-use crate::engine::lang::{self, Certain, Given, Signal};
+use crate::engine::lang::{self, Certain, Given, Signal, USUAL_NEEDS};
 use crate::engine::rule::{AbsentMeans, Hold, Per, Rule};
 use crate::engine::time::{Span, Time};
 
-/// `usual` says nothing before it knows so much: the same hour of two weeks, with the oldest one's begin.
-const USUAL_NEEDS: Span = Span::from_days(14);
 /// The hour four weeks ago is all there, whenever in its hour the poll is.
 const USUAL_COMPARES: Span = Span::from_days(29);
 

@@ -340,7 +340,12 @@ impl<'d> Section<'d> {
     }
 
     pub(super) fn wrong_kind<T>(&self, key: &str, value: &Value<'_>, wanted: &str) -> Option<T> {
-        let found = value.get_ref().type_str();
+        let found = match value.get_ref().as_datetime() {
+            Some(moment) if moment.time.is_none() => "date alone",
+            Some(moment) if moment.date.is_none() => "time of day alone",
+            Some(_) => "date and time",
+            None => value.get_ref().type_str(),
+        };
         let article = if found.starts_with(['a', 'i']) { "an" } else { "a" };
         self.error_in(value.span(), key, &format!("must be {wanted}, not {article} {found}"), None);
         None

@@ -12,7 +12,7 @@ use chrono_tz::Tz;
 use super::agent::zone;
 use super::form::Form;
 use super::names::Names;
-use super::section::{Section, suggest};
+use super::section::{Section, shown, suggest};
 use super::sources::Source;
 use super::walk::{LONGEST, walk};
 use super::{Config, Problem, Problems, users};
@@ -165,7 +165,16 @@ fn timelines(section: &mut Section<'_>) -> Vec<Timeline> {
     let Some(mut table) = section.table("readings") else { return Vec::new() };
     let mut timelines = Vec::new();
     for (user, text) in table.texts() {
+        if let Err(problem) = users::one(&user) {
+            let hint = "write the name of one user, as the source has it";
+            table.error_in(text.span(), &shown(&user), problem, Some(hint));
+        }
         match timeline::parse(text.get_ref()) {
+            Ok(readings) if readings.is_empty() => {
+                timelines.push(Timeline { user: user.as_str().into(), readings });
+                let hint = "write a reading for each poll, as in \"1 3x2 _ 0\", or leave the user out";
+                table.error_in(text.span(), &shown(&user), "is empty: the timeline has no poll", Some(hint));
+            }
             Ok(readings) => timelines.push(Timeline { user: user.as_str().into(), readings }),
             Err(errors) => {
                 timelines.push(Timeline { user: user.as_str().into(), readings: Vec::new() });
@@ -263,8 +272,19 @@ fn poll(section: &mut Section<'_>, test: &Test) -> Option<usize> {
         _ if polls == 0 || unread && !between => None,
         _ => {
             let last = test.interval.times(i64::try_from(polls).unwrap_or(i64::MAX) - 1);
-            let hint = format!("polls come every {}, from 0s to {last} after the first", test.interval);
-            section.error_at("at", &format!("there is no poll {offset} after the first"), Some(&hint));
+            let local = |at| crate::engine::zone::local(test.zone, at).format("%Y-%m-%dT%H:%M:%S");
+            let (message, hint) = if section.peek_string("at").is_some() {
+                (
+                    format!("there is no poll {offset} after the first"),
+                    format!("from 0s to {last} after the first"),
+                )
+            } else {
+                let ends = (local(test.start), local(test.start + last));
+                let message = format!("there is no poll at {}", local(test.start + offset));
+                (message, format!("from {} to {}", ends.0, ends.1))
+            };
+            let hint = format!("polls come every {}, {hint}", test.interval);
+            section.error_at("at", &message, Some(&hint));
             None
         }
     }

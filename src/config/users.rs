@@ -60,12 +60,7 @@ enum Refused {
 impl Users {
     /// `file` is the file the line is in, if not the rules file.
     fn add(&mut self, name: &str, line: usize, file: Option<&str>) -> Result<(), Refused> {
-        if name.is_empty() || name.len() > LONGEST_NAME {
-            return Err(Refused::Unfit("a user name has 1 to 256 bytes"));
-        }
-        if name.chars().any(char::is_control) {
-            return Err(Refused::Unfit("a user name holds no control characters"));
-        }
+        fit(name).map_err(Refused::Unfit)?;
         if let Some(slot) = self.names.slot(name) {
             let (slot, mut message) = (slot as usize, format!("{name:?} is listed twice, first in line "));
             message += &self.lines[slot].to_string();
@@ -79,6 +74,24 @@ impl Users {
         self.own += usize::from(file.is_none());
         Ok(())
     }
+}
+
+fn fit(name: &str) -> Result<(), &'static str> {
+    if name.is_empty() || name.len() > LONGEST_NAME {
+        return Err("a user name has 1 to 256 bytes");
+    }
+    if name.chars().any(char::is_control) {
+        return Err("a user name holds no control characters");
+    }
+    Ok(())
+}
+
+/// Whether it can be the name of one user, where a pattern may be meant by mistake.
+pub(super) fn one(name: &str) -> Result<(), &'static str> {
+    if name.contains(['*', '?']) {
+        return Err("patterns name nobody here");
+    }
+    fit(name)
 }
 
 fn read_file(section: &Section<'_>, path: &Path, users: &mut Users) {

@@ -494,3 +494,23 @@ fn connections_are_listed_for_users_alone() {
         "error 5:12 rule \"x\".evidence: connections are listed for users, not for groups or sources",
     );
 }
+
+#[test]
+fn operators_and_times_as_other_languages_write_them_are_corrected() {
+    for (when, expect) in [
+        ("online > 2 AND limit > 1", "2:20 rule \"x\".when: `AND` is not an operator here"),
+        ("online > 2 Or online < 1", "2:20 rule \"x\".when: `Or` is not an operator here"),
+        ("NOT online > 2", "2:9 rule \"x\".when: `NOT` is not an operator here"),
+        ("online > 2 && limit > 1", "2:20 rule \"x\".when: `&&` is not an operator here"),
+    ] {
+        let told = problems(&format!("[[rule]]\nwhen = \"{when}\"\nname = \"x\"\nlimit = 2\n"));
+        assert!(told.contains(expect), "{when}: {told}");
+    }
+    let text = BASE.replace("[agent]\n", "[agent]\nretention = { events = \"3 years\" }\n");
+    let errors = parse(&text).unwrap_err().errors;
+    let told: Vec<_> = errors.iter().map(|error| (error.message.as_str(), error.hint.as_deref())).collect();
+    let hint = "write days as in 400d, or whole years as in 3y";
+    assert_eq!(told, [("\"3 years\" is no time to keep something", Some(hint))]);
+    let text = BASE.replace("[agent]\n", "[agent]\nretention = { events = \"3y\" }\n");
+    assert_eq!(parse(&text).unwrap().agent.retention.events, Span::from_days(1095));
+}

@@ -110,7 +110,7 @@ fn next(text: &str, at: usize, c: char, errors: &mut Vec<LangError>) -> (Token, 
     }
     if c.is_alphabetic() || c == '_' {
         let len = length(rest, |c| c.is_alphanumeric() || c == '_');
-        return (word(&rest[..len]), len);
+        return (word(&rest[..len], at, errors), len);
     }
     if c == '"' || c == '\'' {
         let len = rest[1..].find(c).map_or(rest.len(), |end| end + 2);
@@ -135,13 +135,16 @@ fn length(text: &str, belongs: impl Fn(char) -> bool) -> usize {
     text.find(|c| !belongs(c)).unwrap_or(text.len())
 }
 
-fn word(text: &str) -> Token {
-    match text {
-        "or" => Token::Or,
-        "and" => Token::And,
-        "not" => Token::Not,
-        _ => Token::Name,
+fn word(text: &str, at: usize, errors: &mut Vec<LangError>) -> Token {
+    let words = [("or", Token::Or), ("and", Token::And), ("not", Token::Not)];
+    let Some((word, token)) = words.into_iter().find(|(word, _)| word.eq_ignore_ascii_case(text)) else {
+        return Token::Name;
+    };
+    if word != text {
+        let error = LangError::new(at..at + text.len(), format!("`{}` is not an operator here", quote(text)));
+        errors.push(error.hint(format!("write `{word}`")));
     }
+    token
 }
 
 /// A number or a duration; notes what is wrong with it otherwise.

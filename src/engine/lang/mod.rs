@@ -13,6 +13,7 @@ mod lex;
 mod line;
 mod parse;
 mod print;
+mod ready;
 mod relation;
 mod sense;
 mod signal;
@@ -28,8 +29,9 @@ pub use error::LangError;
 pub use evaluate::{Outlook, Truth};
 pub use explain::{Part, Worth};
 pub use line::{Line, ROUNDING};
+pub use ready::ready;
 pub use sense::{Certain, Together, certain, mentions, together};
-pub use signal::{Quantile, Signal, Type};
+pub use signal::{Quantile, Signal, Type, USUAL_NEEDS};
 pub use variable::Given;
 
 use super::rule::Per;

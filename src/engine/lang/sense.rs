@@ -110,7 +110,8 @@ pub fn together(when: &str, clear: &str, given: Given) -> Together {
     Together { never_alone: !alone, both: both.map(words) }
 }
 
-fn nodes(text: &str, per: Per) -> (Vec<Node>, Vec<Signal>) {
+/// Nothing for a text that does not compile.
+pub(super) fn nodes(text: &str, per: Per) -> (Vec<Node>, Vec<Signal>) {
     let mut errors = Vec::new();
     let tokens = lex::tokens(text, &mut errors);
     let (nodes, whole) = parse::parse(text, tokens, &mut errors);

@@ -90,6 +90,9 @@ impl Type {
 /// The longest window, for memory's sake.
 pub(super) const LONGEST_WINDOW: Span = Span::from_days(90);
 
+/// The same hour of two weeks, with the oldest one's begin.
+pub const USUAL_NEEDS: Span = Span::from_days(14);
+
 /// How a signal is made of the arguments it takes.
 pub(super) enum Make {
     Plain(Signal),
@@ -198,6 +201,28 @@ impl Signal {
             Self::AbsentTime | Self::Total | Self::UsersOnline | Self::Members => None,
             Self::SilentTime | Self::FailedShare | Self::Known | Self::Enabled => None,
             Self::Usual(_) | Self::Peers(_) => None,
+        }
+    }
+
+    /// How long after the first reading it has a value at the earliest, with polls so far apart. What are lower bounds
+    /// while a window is not full have one at once.
+    pub const fn earliest(self, interval: Span) -> Span {
+        match self {
+            Self::Low(d) | Self::Mean(d) => {
+                let (known, poll) = (d.millis().saturating_mul(9), interval.millis().saturating_mul(10));
+                let polls = if poll > 0 { (known + poll - 1) / poll } else { 0 };
+                interval.times(polls)
+            }
+            Self::Usual(_) => USUAL_NEEDS,
+            Self::Previous => interval,
+            Self::Online | Self::Limit | Self::OnlineTime | Self::OfflineTime | Self::AbsentTime => {
+                Span::ZERO
+            }
+            Self::Peak(_) | Self::Changes(_) | Self::TimeOver(..) | Self::Peers(_) | Self::Total => {
+                Span::ZERO
+            }
+            Self::UsersOnline | Self::Members | Self::SilentTime | Self::FailedShare => Span::ZERO,
+            Self::Known | Self::Enabled => Span::ZERO,
         }
     }
 

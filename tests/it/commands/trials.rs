@@ -143,6 +143,21 @@ firing = ["alice"]
 at = "5m"
 rule = "seats"
 [[test]]
+name = "nobody"
+source = "shanghai"
+[test.readings]
+"" = "1"
+"ali*" = "1"
+bob = ""
+[[test.expect]]
+at = 2026-01-04
+rule = "seats"
+firing = []
+[[test.expect]]
+at = 2020-02-29T12:00:00
+rule = "seats"
+firing = []
+[[test]]
 name = "nothing"
 "#;
     let world = World::new(&format!("{RULES}{wrong}"));
