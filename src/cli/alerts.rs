@@ -3,6 +3,8 @@
 //! Neighbours: the store has them, `episode` shows one whole, `acts` asks the agent. A part of its own because these
 //! are the words an operator types most.
 
+use std::path::PathBuf;
+
 use chrono_tz::Tz;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
@@ -21,6 +23,9 @@ const NEWEST: u32 = 5;
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
+    /// Work on this database, and read no rules file
+    #[arg(long, global = true, value_name = "FILE")]
+    database: Option<PathBuf>,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -107,7 +112,7 @@ fn finding() -> impl TypedValueParser<Value = Finding> {
 }
 
 pub(super) fn run(common: &Common, args: Args) -> Result<Exit, Failure> {
-    let (config, reader) = open::reader(common)?;
+    let (config, reader) = open::records(common, args.database.as_deref())?;
     let lost = |error| lost(&reader, error);
     match args.verb {
         Verb::List(args) => list(common, &config, &reader, &args),

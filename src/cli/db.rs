@@ -10,6 +10,8 @@ use serde::Serialize;
 
 use super::busy::Busy;
 use super::{Common, Exit, Failure, open, print, when};
+use crate::agent::clock;
+use crate::engine::time::{Span, Time};
 use crate::store::{Checked, Reader, RulesFile, Stats};
 
 #[derive(clap::Args, Debug)]
@@ -33,7 +35,11 @@ enum Verb {
     /// Read everything and tell what is damaged; exit code 74 if anything is
     Check,
     /// How much the database holds
-    Stats,
+    Stats {
+        /// Exit with 1 if the last poll is older than this, such as 15m, or there is none
+        #[arg(long, value_name = "SPAN")]
+        max_age: Option<Span>,
+    },
 }
 
 #[derive(Serialize)]
@@ -52,15 +58,15 @@ struct Report<'a> {
 }
 
 pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
-    let reader = match &args.database {
-        // A refused rules file must not keep anybody from a backup.
-        Some(file) => open::database(file)?,
-        None => open::reader(common)?.1,
-    };
+    let (_, reader) = open::records(common, args.database.as_deref())?;
     match &args.verb {
         Verb::Backup { file, force } => backup(common, &reader, file, *force),
         Verb::Check => check(common, &reader),
-        Verb::Stats => stats(common, &reader.stats()?),
+        Verb::Stats { max_age } => {
+            let counted = reader.stats()?;
+            stats(common, &counted)?;
+            Ok(max_age.map_or(Exit::Fine, |most| fresh(counted.last_at, most, clock::now())))
+        }
     }
 }
 
@@ -124,10 +130,20 @@ fn refused(of: &RulesFile, at: impl std::fmt::Display) -> String {
     format!("{}, at {at}: {}", of.file, of.refused.as_deref().unwrap_or_default())
 }
 
-fn stats(common: &Common, stats: &Stats) -> Result<Exit, Failure> {
+/// Whether the last poll is young enough, for who watches the agent from outside.
+fn fresh(last: Option<Time>, most: Span, now: Time) -> Exit {
+    let age = last.map(|at| now.since(at));
+    if age.is_some_and(|age| age <= most) {
+        return Exit::Fine;
+    }
+    let said = age.map_or("there is no poll".to_owned(), |age| format!("the last poll is {age} old"));
+    print::error(&format!("{said}, and {most} is allowed: see whether the agent runs\n"));
+    Exit::Problem
+}
+
+fn stats(common: &Common, stats: &Stats) -> Result<(), Failure> {
     if common.json {
-        print::json(stats)?;
-        return Ok(Exit::Fine);
+        return print::json(stats);
     }
     let utc = |at| when::local(chrono_tz::UTC, at);
     let bytes = |n: u64| format!("{} ({} bytes)", HumanBytes(n), HumanCount(n));
@@ -155,5 +171,5 @@ fn stats(common: &Common, stats: &Stats) -> Result<Exit, Failure> {
     for (what, value) in rows {
         print::line(&format!("{what:<18} {}", print::name(&value)));
     }
-    Ok(Exit::Fine)
+    Ok(())
 }

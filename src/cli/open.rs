@@ -65,6 +65,21 @@ fn note_refused(reader: &Reader) -> Result<(), Failure> {
     Ok(())
 }
 
+/// As [`reader`], for commands that work on what is kept: with `file` they need no rules file, which must not keep
+/// anybody from a backup or an acknowledgement while it is refused.
+pub(super) fn records(common: &Common, file: Option<&Path>) -> Result<(Config, Reader), Failure> {
+    let Some(file) = file else {
+        return reader(common).inspect_err(|failure| {
+            if matches!(failure, Failure::Rules(_)) {
+                print::error("note: with --database FILE this command reads no rules file\n");
+            }
+        });
+    };
+    let mut config = Config::parse("", "", Path::new(""), crate::agent::clock::now())?;
+    file.clone_into(&mut config.agent.database);
+    Ok((config, database(file)?))
+}
+
 /// A database, for reading.
 pub(super) fn database(path: &Path) -> Result<Reader, Failure> {
     may_use(path)?;

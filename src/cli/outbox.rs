@@ -3,6 +3,8 @@
 //! Neighbours: the store has them, `payload` reads what was stored, `acts` asks the agent. A part of its own because
 //! it answers one question: who has not been told yet, and why.
 
+use std::path::PathBuf;
+
 use chrono_tz::Tz;
 use serde::Serialize;
 
@@ -21,6 +23,9 @@ const LOOK_BACK: u32 = 1_000;
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
+    /// Work on this database, and read no rules file
+    #[arg(long, global = true, value_name = "FILE")]
+    database: Option<PathBuf>,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -89,7 +94,7 @@ struct Shown<'a> {
 }
 
 pub(super) fn run(common: &Common, args: Args) -> Result<Exit, Failure> {
-    let (config, reader) = open::reader(common)?;
+    let (config, reader) = open::records(common, args.database.as_deref())?;
     let lost = |error| lost(&reader, error);
     match args.verb {
         Verb::List { all, channel } => {

@@ -31,10 +31,19 @@ pub(super) fn run(common: &Common, _: &Args) -> Result<Exit, Failure> {
         let live = Live::open(config, store.install_id()).map_err(|error| unusable(&common.config, error))?;
         let agent = Arc::new(Agent::new(store, live));
         agent.begin(now).await?;
+        tell_start(&agent, &common.config)?;
         agent.note_rules(&common.config, now, None).await;
         let stopped = crate::agent::run(agent, common.config.clone(), reloads, stop).await;
         Ok(ending(stopped))
     })
+}
+
+/// What runs on what: the first thing to look for in a log.
+fn tell_start(agent: &Agent, rules: &Path) -> Result<(), Failure> {
+    let last_poll = agent.store().reader()?.last_at()?.map_or("none".to_owned(), |at| at.to_string());
+    let (version, database) = (env!("CARGO_PKG_VERSION"), agent.store().path().display());
+    tracing::info!(version, rules = %rules.display(), %database, last_poll, "starting");
+    Ok(())
 }
 
 /// An agent that ended although nobody told it to has a bug, or no database any more: the service manager starts

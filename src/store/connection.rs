@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 
 use super::error::StoreError;
 use super::fate::{Fate, Fates};
-use super::file::Identity;
+use super::file::{Identity, blamed};
 use super::lock::Lock;
 
 /// Jobs waiting for the writer; its callers are a few loops that wait for each answer, so this is never reached.
@@ -73,7 +73,7 @@ pub(super) fn writing(path: &Path) -> Result<Connection, StoreError> {
         )?;
         Ok(connection)
     };
-    open().map_err(|e| e.at(path))
+    open().map_err(|e| blamed(e, path))
 }
 
 /// Opens for reading only and never checkpoints, so that the file stays as it is.
@@ -86,7 +86,7 @@ pub(super) fn look(path: &Path) -> Result<Connection, StoreError> {
         connection.execute_batch("PRAGMA query_only = ON;")?;
         Ok(connection)
     };
-    open().map_err(|e| e.at(path))
+    open().map_err(|e| blamed(e, path))
 }
 
 /// The connection that writes, and the file it was opened on.

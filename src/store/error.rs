@@ -36,8 +36,8 @@ pub enum StoreError {
     #[error("{} is not ours alone ({reason}): run this as its owner or as root, or make the user who runs Seatwatch \
              its owner and `chmod 600` it", path.display())]
     Exposed { path: PathBuf, reason: String },
-    #[error("the disk that holds {} is full: free some space; nothing was written, and work goes on by itself \
-             when there is room", path.display())]
+    #[error("the disk that holds {} is full: free some space; nothing was written. An agent that runs goes on \
+             by itself then; one that could not start is to be started again, as its systemd unit does", path.display())]
     Full { path: PathBuf },
     #[error("{} does not exist: name the right `database`, or start `seatwatch run` to create it", path.display())]
     Missing { path: PathBuf },

@@ -6,7 +6,7 @@
 use std::fs::Metadata;
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::error::StoreError;
 use super::lock::beside;
@@ -46,6 +46,40 @@ pub(super) enum Found {
     },
 }
 
+/// The file that the path stands for: the lock lies beside it, whatever links lead to it.
+pub(super) fn named(path: &Path) -> Result<PathBuf, StoreError> {
+    let link = path.symlink_metadata().is_ok_and(|meta| meta.is_symlink());
+    match std::fs::canonicalize(path) {
+        Ok(file) if link => Ok(file),
+        Ok(_) => Ok(path.to_owned()),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(path.to_owned()),
+        Err(e) => Err(StoreError::from(e).at(path)),
+    }
+}
+
+/// Says that a database was begun; that is strange where an agent ran before, as its lock file tells.
+pub(super) fn tell_new(path: &Path, ran_before: bool) {
+    let database = path.display();
+    if ran_before {
+        tracing::warn!(%database, "a new database was made: an agent ran here before, and nothing of what it knew is there");
+    } else {
+        tracing::info!(%database, "a new database was made");
+    }
+}
+
+/// `error`, unless it is another user's file beside the database that is at the bottom of it.
+pub(super) fn blamed(error: StoreError, database: &Path) -> StoreError {
+    use rustix::fs::{Access, access};
+    if !matches!(error, StoreError::Io { .. } | StoreError::ReadOnly { .. }) {
+        return error.at(database);
+    }
+    let closed = |path: &PathBuf| path.exists() && access(path, Access::READ_OK | Access::WRITE_OK).is_err();
+    match ["-wal", "-shm"].map(|suffix| beside(database, suffix)).into_iter().find(closed) {
+        Some(path) => StoreError::ReadOnly { path, reason: "this user may not read and write it".to_owned() },
+        None => error.at(database),
+    }
+}
+
 /// Looks at the file without writing. Call it before any connection is open in this process.
 pub(super) fn prepare(path: &Path) -> Result<Found, StoreError> {
     let meta = match std::fs::metadata(path) {
@@ -58,6 +92,13 @@ pub(super) fn prepare(path: &Path) -> Result<Found, StoreError> {
             path: path.to_owned(),
             why: "it is not a regular file".to_owned(),
         });
+    }
+    if meta.nlink() > 1 {
+        let detail = format!(
+            "it has {} names, hard links, and under each of them an agent could start: remove all but one",
+            meta.nlink()
+        );
+        return Err(StoreError::Io { path: path.to_owned(), detail });
     }
     let unclean = std::fs::metadata(beside(path, "-wal")).is_ok_and(|wal| wal.len() > 0);
     if meta.len() == 0 {

@@ -58,7 +58,8 @@ impl Lock {
         let path = beside(database, ".lock");
         let opened =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
-        let mut file = opened.map_err(|e| StoreError::from(e).at(database))?;
+        let named = if path.exists() { &path } else { database };
+        let mut file = opened.map_err(|e| StoreError::from(e).at(named))?;
         match patiently(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

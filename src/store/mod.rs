@@ -129,11 +129,17 @@ impl Store {
 
     fn start(path: &Path, now: Time, fates: Option<Fates>) -> Result<Self, StoreError> {
         sqlite_is_sound()?;
+        let named = file::named(path)?;
+        let path = named.as_path();
+        let known = lock::beside(path, ".lock").exists();
         let lock = Lock::take(path)?;
         let found = file::prepare(path)?;
         file::doubt(path);
         if found == Found::Nothing {
             create::database(path, now)?;
+        }
+        if !matches!(found, Found::Ours { .. }) {
+            file::tell_new(path, known);
         }
         let opened = || -> Result<(Connection, String), StoreError> {
             let mut connection = connection::writing(path)?;

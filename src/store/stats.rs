@@ -33,6 +33,12 @@ pub struct Stats {
 }
 
 impl Reader {
+    /// The instant of the last poll of any source.
+    pub fn last_at(&self) -> Result<Option<Time>, StoreError> {
+        let last = "SELECT max(at) FROM poll";
+        self.run(|c| Ok(c.query_row(last, [], |row| row.get::<_, Option<i64>>(0))?.map(Time::from_millis)))
+    }
+
     pub fn stats(&self) -> Result<Stats, StoreError> {
         let size = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |meta| meta.len());
         let (bytes, wal_bytes) = (size(self.path()), size(&beside(self.path(), "-wal")));

@@ -31,7 +31,14 @@ fn a_backup_is_private_whole_and_asked_for() {
     // The copy answers, also where the rules file is refused.
     std::fs::write(world.path("rules.toml"), "wrong").unwrap();
     assert_eq!(world.run(&["db", "check", "--database", "copy.db"]).code, Some(0));
-    assert_eq!(world.run(&["db", "check"]).code, Some(78));
+    let ran = world.run(&["db", "check"]);
+    assert_eq!(ran.code, Some(78));
+    assert!(ran.err.contains("with --database FILE this command reads no rules file"), "{}", ran.err);
+    for command in [["alerts", "list"], ["outbox", "list"]] {
+        assert_eq!(world.run(&command).code, Some(78));
+        let ran = world.run(&[&command[..], &["--database", "seatwatch.db"]].concat());
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+    }
 }
 
 #[test]
@@ -46,6 +53,11 @@ fn stats_count_what_is_there() {
     assert!(value["sqlite_version"].as_str().unwrap().starts_with("3."), "{value}");
     value["sqlite_version"] = "a version".into();
     insta::assert_snapshot!("db_stats_json", serde_json::to_string_pretty(&value).unwrap());
+    for (most, code) in [("15m", 1), ("1000000d", 0)] {
+        let ran = world.run(&["db", "stats", "--max-age", most]);
+        assert_eq!(ran.code, Some(code), "{}", ran.err);
+        assert_eq!(ran.err.contains("see whether the agent runs"), code == 1, "{}", ran.err);
+    }
     let text = world.run(&["db", "stats"]).out;
     assert!(text.contains("first poll         2024-11-23 00:00:00 UTC\n"), "{text}");
     assert!(text.contains("bytes per reading  -\n"), "of so few readings it says nothing: {text}");

@@ -76,6 +76,26 @@ fn a_second_agent_is_told_the_pid_of_the_first() {
 }
 
 #[test]
+fn a_second_agent_is_refused_under_any_name() {
+    let world = World::new();
+    let store = world.open();
+    let link = world.directory.path().join("other.db");
+    std::os::unix::fs::symlink(world.path(), &link).unwrap();
+    let error = Store::open(&link, at(0)).unwrap_err();
+    assert_eq!(kind(&error), "Busy", "{error}");
+    drop(store);
+    assert_eq!(Store::open(&link, at(0)).unwrap().path(), fs::canonicalize(world.path()).unwrap());
+    fs::remove_file(&link).unwrap();
+    fs::hard_link(world.path(), &link).unwrap();
+    for path in [&world.path(), &link] {
+        let error = Store::open(path, at(0)).unwrap_err().to_string();
+        assert!(error.contains("it has 2 names") && error.contains("remove all but one"), "{error}");
+    }
+    fs::remove_file(&link).unwrap();
+    world.open();
+}
+
+#[test]
 fn a_lock_file_that_nobody_holds_means_nothing() {
     let world = World::new();
     fs::write(world.directory.path().join("seatwatch.db.lock"), "4711\n").unwrap();
