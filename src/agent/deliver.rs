@@ -118,8 +118,7 @@ impl Agent {
         let live = self.live();
         self.pass(&live, channel, now).await?;
         let next = self.store.next_due(channel).await?;
-        let paused = self.breaker(channel).until.filter(|until| *until > now);
-        Ok(next.map(|next| paused.map_or(next, |until| next.max(until))))
+        Ok(next.map(|next| self.paused(channel, now).map_or(next, |until| next.max(until))))
     }
 
     async fn pass(&self, live: &Live, name: &str, now: Time) -> Result<usize, StoreError> {
@@ -169,6 +168,7 @@ impl Agent {
             payload: row.payload.clone(),
             attempt: n,
             accepted: row.accepted.clone(),
+            only: row.only.clone(),
         };
         let started = self.hazard.stopwatch();
         let delivery = channel.send(&letter, now).await;
@@ -176,17 +176,16 @@ impl Agent {
         let first = row.first_attempt_at.unwrap_or(now);
         let (answer, asked, jitter) = (delivery.answer, delivery.retry_after, self.hazard.chance());
         let next = backoff::next(answer, row.tries + 1, first, ended_at, asked, jitter);
-        let paused = self.with_breaker(&row.channel, |breaker| {
-            breaker.take(&delivery, ended_at);
-            breaker.until
-        });
+        self.fares(&row.channel, &delivery, row.accepted.len(), ended_at);
         // The row waits as long as its channel; what is kept and logged is when it is really tried.
-        let tried = match (next, paused) {
+        let tried = match (next, self.paused(&row.channel, ended_at)) {
             (Next::At(at), Some(until)) => Next::At(at.max(until)),
             (next, _) => next,
         };
         log(row, n, &delivery, tried);
         let then = match tried {
+            // The others have their turn when they took what comes before.
+            Next::Done if row.only.is_some() => Then::At(ended_at),
             Next::Done => Then::Sent,
             Next::At(at) => Then::At(at),
             Next::Dead => Then::Dead,
@@ -194,7 +193,13 @@ impl Agent {
         };
         let Delivery { answer, status, note, accepted, .. } = delivery;
         let finish = Finish { ended_at, answer, status, note, accepted, then };
-        let finished = self.store.finish_attempt(&row.id, n, finish.clone()).await;
+        let mut finished = Ok(());
+        if answer == Answer::Sent {
+            finished = self.store.wake_channel(&row.channel, ended_at).await;
+        }
+        if finished.is_ok() {
+            finished = self.store.finish_attempt(&row.id, n, finish.clone()).await;
+        }
         if let Err(error) = &finished
             && !matches!(error, StoreError::Refused(_))
         {
@@ -238,6 +243,23 @@ impl Agent {
 
     fn with_unwritten<T>(&self, act: impl FnOnce(&mut Vec<Unwritten>) -> T) -> T {
         act(&mut self.unwritten.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Notes what a send says of its channel. A notification that some recipients took
+    /// (`before`: so many at earlier attempts) and the rest did not yet is no reason to keep the next one back.
+    pub(super) fn fares(&self, channel: &str, delivery: &Delivery, before: usize, now: Time) {
+        let rest_alone = matches!(delivery.answer, Answer::Retry | Answer::Rejected);
+        self.with_breaker(channel, |breaker| match delivery.accepted.len() {
+            taken if rest_alone && taken > before => *breaker = Breaker::default(),
+            _ if rest_alone && before > 0 => {}
+            _ => breaker.take(delivery, now),
+        })
+    }
+
+    /// Until when nothing is sent to the channel, if anything keeps it.
+    pub(super) fn paused(&self, channel: &str, now: Time) -> Option<Time> {
+        let until = self.breaker(channel).until?;
+        (until > now && until.since(now) <= backoff::LONGEST_WAIT).then_some(until)
     }
 
     fn breaker(&self, channel: &str) -> Breaker {
@@ -352,6 +374,7 @@ mod tests {
             first_attempt_at: None,
             told: tries > 0,
             accepted: Vec::new(),
+            only: None,
         }
     }
 

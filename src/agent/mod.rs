@@ -7,6 +7,7 @@
 pub mod backtest;
 pub mod clock;
 mod collect;
+mod complaints;
 mod deliver;
 mod evidence;
 mod fold;
@@ -60,6 +61,7 @@ pub struct Agent {
     unheard_since: std::sync::Mutex<Option<Time>>,
     /// Whether the store's log is large and that was said.
     large_log: std::sync::atomic::AtomicBool,
+    complaints: complaints::Complaints,
     hazard: Box<dyn Hazard>,
 }
 
@@ -93,6 +95,7 @@ impl Agent {
             breakers: std::sync::Mutex::default(),
             large_log: std::sync::atomic::AtomicBool::default(),
             unheard_since: std::sync::Mutex::default(),
+            complaints: complaints::Complaints::default(),
             hazard,
         }
     }

@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::channel::Letter;
-use crate::engine::backoff::Answer;
+use crate::channel::{Delivery, Letter};
+use crate::engine::backoff::{self, Answer, Next};
 use crate::engine::event::{Subject, SubjectKind};
 use crate::engine::message::compose;
 use crate::engine::notify::{Notice, plan};
 use crate::engine::outcome::{Alert, AlertKey, Outcome};
 use crate::engine::own::{self, Own};
-use crate::engine::time::Time;
+use crate::engine::time::{Span, Time};
 use crate::store::StoreError;
 
 use super::deliver::all;
@@ -26,8 +26,6 @@ use super::{Agent, Live};
 
 /// Who tells of the failing database waits for no channel longer: the watchdog waits for `tend`.
 const LONGEST_TELLING: Duration = Duration::from_secs(60);
-/// While the agent waits to end it tries channels again that took nothing, this far apart.
-const LAST_TRIES: Duration = Duration::from_secs(5);
 /// The note is on the disk that fails, perhaps: nobody waits for it longer.
 const LONGEST_NOTE: Duration = Duration::from_secs(5);
 /// Bytes of an error that are kept.
@@ -53,6 +51,52 @@ struct Outage {
     /// It does not pass: the agent ends.
     damaged: bool,
     told: BTreeSet<String>,
+    /// Channels that were tried and have not taken it.
+    #[serde(default)]
+    tries: BTreeMap<String, Tries>,
+}
+
+/// How telling one channel went so far, as the outbox would keep it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Tries {
+    begun: u32,
+    first: Time,
+    then: Next,
+    /// Recipients that took it.
+    accepted: Vec<String>,
+}
+
+impl Outage {
+    /// When `channel` may be tried: None if it was told or is not tried any more.
+    fn next(&self, channel: &str, now: Time) -> Option<Time> {
+        match self.tries.get(channel).map(|tries| tries.then) {
+            _ if self.told.contains(channel) => None,
+            None => Some(now),
+            Some(Next::At(at)) => Some(backoff::clamp(at, now)),
+            Some(Next::Dead | Next::Wait | Next::Done) => None,
+        }
+    }
+
+    fn take(&mut self, channel: &str, delivery: Delivery, began: Time, ended: Time, chance: f64) {
+        if delivery.answer == Answer::Sent {
+            self.tries.remove(channel);
+            self.told.insert(channel.to_owned());
+            return;
+        }
+        let none = Tries { begun: 0, first: began, then: Next::At(began), accepted: Vec::new() };
+        let tries = self.tries.entry(channel.to_owned()).or_insert(none);
+        tries.begun = tries.begun.saturating_add(1);
+        let asked = delivery.retry_after;
+        tries.then = backoff::next(delivery.answer, tries.begun, tries.first, ended, asked, chance);
+        tries.accepted = delivery.accepted;
+    }
+
+    /// Those of `channels`, and of those that were told, that are to hear of its end: all but who refused to be told.
+    fn hears(&self, channels: &[String]) -> BTreeSet<String> {
+        let dead = |name: &String| self.tries.get(name).is_some_and(|tries| tries.then == Next::Dead);
+        let untold = channels.iter().filter(|name| !dead(name));
+        self.told.iter().chain(untold).cloned().collect()
+    }
 }
 
 impl Agent {
@@ -119,8 +163,8 @@ impl Agent {
         error.truncate(error.floor_char_boundary(LONGEST_ERROR));
         let install = self.live().install.clone();
         self.with_storage(|Storage { alert, outage }| {
-            let (alert, told) = (alert.clone(), BTreeSet::new());
-            let new = Outage { install, alert, began: now, error, damaged, told };
+            let (alert, told, tries) = (alert.clone(), BTreeSet::new(), BTreeMap::new());
+            let new = Outage { install, alert, began: now, error, damaged, told, tries };
             outage.get_or_insert(new).damaged |= damaged;
         });
     }
@@ -143,12 +187,12 @@ impl Agent {
     }
 
     /// If the store failed: says so on every channel that was not told in this outage yet. Returns when each was
-    /// tried once; a channel that could not be reached is tried again at the next failure.
+    /// tried once; a channel that could not be reached is tried again at a later failure, when the outbox would.
     pub(super) async fn note_storage(&self, error: Option<&StoreError>, now: Time) {
         let Some(error) = error.filter(|error| is_failure(error)) else { return };
         let damaged = error.is_damage() && self.store.condemn(error.clone()).await.is_ok();
         let error = self.store.damage().unwrap_or(error);
-        tracing::error!(%error, "the database cannot be used; nothing is lost that was committed");
+        self.complain("the database cannot be used; nothing is lost that was committed", "", error);
         // Several fail at once when the store does: one of them tells.
         let Ok(_telling) = self.telling.try_lock() else { return };
         self.outage(error, damaged, now);
@@ -159,74 +203,94 @@ impl Agent {
     /// was told before, or could not be reached for a minute.
     pub(super) async fn outlive(&self, now: Time) -> Result<(), StoreError> {
         let Some(damage) = self.store.damage().cloned() else { return Ok(()) };
+        let started = self.hazard.stopwatch();
         let last_tries = async {
             let _telling = self.telling.lock().await;
             self.outage(&damage, true, now);
-            while self.tell_outage(now).await {
-                tokio::time::sleep(LAST_TRIES).await;
+            loop {
+                let at = now + (self.hazard.stopwatch() - started);
+                let Some(next) = self.tell_outage(at).await else { return true };
+                if next.since(now) > Span::from_std(LONGEST_TELLING) {
+                    return false;
+                }
+                let passed = self.hazard.stopwatch() - started;
+                tokio::time::sleep(next.since(now + passed).max(backoff::SHORTEST_WAIT).to_std()).await;
             }
         };
-        if tokio::time::timeout(LONGEST_TELLING, last_tries).await.is_err() {
+        if tokio::time::timeout(LONGEST_TELLING, last_tries).await != Ok(true) {
             tracing::error!("not everybody could be told that the database is damaged");
         }
         Err(damage)
     }
 
-    /// Tells every channel that was not told of the outage yet, once; whether any is left.
-    async fn tell_outage(&self, now: Time) -> bool {
+    /// When `channel` may be told of `outage`, as the outbox would try it; None if it was told or is given up.
+    fn next_telling(&self, outage: &Outage, channel: &str, now: Time) -> Option<Time> {
+        let next = outage.next(channel, now)?;
+        Some(self.paused(channel, now).map_or(next, |until| next.max(until)))
+    }
+
+    /// Tells every channel that was not told of the outage yet and may be tried, once. Returns when the next may be.
+    async fn tell_outage(&self, now: Time) -> Option<Time> {
         let live = self.live();
-        let Some(outage) = self.with_storage(|storage| storage.outage.clone()) else { return false };
-        let untold = live.config.agent.notify.iter().filter(|channel| !outage.told.contains(*channel));
-        let letters = storage_letters(&live, &outage, untold.cloned().collect());
+        let outage = self.with_storage(|storage| storage.outage.clone())?;
+        let next = |outage: &Outage| {
+            let all = live.config.agent.notify.iter();
+            all.filter_map(|name| self.next_telling(outage, name, now)).min()
+        };
+        let due = |name: &&String| self.next_telling(&outage, name, now).is_some_and(|at| at <= now);
+        let due: Vec<String> = live.config.agent.notify.iter().filter(due).cloned().collect();
+        let letters = storage_letters(&live, &outage, due);
         if letters.is_empty() {
-            return false;
+            return next(&outage);
         }
         // Whoever has to tell it again tells the same.
         self.keep_note().await;
         let sends = letters.iter().filter_map(|(channel, letter)| {
             let transport = live.channels.get(channel)?;
             Some(async move {
-                (channel, tokio::time::timeout(LONGEST_TELLING, transport.send(letter, now)).await)
+                let started = self.hazard.stopwatch();
+                let sent = tokio::time::timeout(LONGEST_TELLING, transport.send(letter, now)).await;
+                let delivery = sent.unwrap_or_else(|_| no_answer(letter));
+                (channel, delivery, now + (self.hazard.stopwatch() - started))
             })
         });
-        let mut left = false;
-        for (channel, delivery) in all(sends.collect()).await {
-            let Ok(delivery) = delivery else {
-                left = true;
-                tracing::warn!(channel, "no answer while telling of the failing database");
-                continue;
-            };
+        for (channel, delivery, ended) in all(sends.collect()).await {
             tracing::info!(channel, answer = ?delivery.answer, note = delivery.note, "told of the failing database");
-            if delivery.answer != Answer::Sent {
-                left = true;
-                continue;
-            }
+            let before = outage.tries.get(channel).map_or(0, |tries| tries.accepted.len());
+            self.fares(channel, &delivery, before, ended);
+            let chance = self.hazard.chance();
             self.with_storage(|storage| {
                 if let Some(outage) = &mut storage.outage {
-                    outage.told.insert(channel.clone());
+                    outage.take(channel, delivery, now, ended, chance);
                 }
             });
         }
         self.keep_note().await;
-        left
+        self.with_storage(|storage| storage.outage.clone()).and_then(|outage| next(&outage))
+    }
+
+    /// The channels' settings were read again: who was not told yet may be tried.
+    pub(super) fn tell_again(&self, now: Time) {
+        self.with_storage(|storage| {
+            let tries = storage.outage.iter_mut().flat_map(|outage| outage.tries.values_mut());
+            tries.filter(|tries| tries.then != Next::Dead).for_each(|tries| tries.then = Next::At(now));
+        });
     }
 
     /// The store works: the next failure is a new outage. Channels that were told of this one are told of its end,
-    /// through the outbox.
+    /// through the outbox; those that could not be reached, of both.
     pub(super) async fn storage_works(&self, live: &Live, now: Time) {
         // Who is being told at this moment is told of the end after the next poll.
         let Ok(_telling) = self.telling.try_lock() else { return };
         let Some(outage) = self.with_storage(|storage| storage.outage.clone()) else { return };
         tracing::info!(since = %outage.began, "the database can be written again");
-        let told: Vec<String> = outage.told.iter().cloned().collect();
+        self.complaints.over();
+        let hears: Vec<String> = outage.hears(&live.config.agent.notify).into_iter().collect();
         let mut alerts = OwnAlerts(BTreeMap::from([(storage_key(), outage.alert.clone())]));
-        if !told.is_empty() {
-            let mut outcome = fail(&mut alerts, live, &outage, &told);
-            // That it fired was told from memory.
-            outcome.told.iter_mut().for_each(Vec::clear);
-            let (works, subject) = (own::of_storage(None, live.config.agent.language), storage_key().subject);
-            outcome.append(alerts.take(&outage.install, Own::Storage, subject, &works, &told, now));
-            if let Err(error) = self.commit(live, outcome, now).await {
+        // An outage that anybody was told of, or may have been, keeps its ids for itself.
+        if !hears.is_empty() || !outage.tries.is_empty() {
+            let outcome = over(&mut alerts, live, &outage, &hears, now);
+            if let Err(error) = self.write(outcome).await {
                 tracing::warn!(%error, "the end of the outage is told at the next poll");
                 return;
             }
@@ -239,8 +303,29 @@ impl Agent {
     }
 }
 
+/// The beginning and the end of an outage, rendered. That it began is told once more only to those of `hears` who did
+/// not take it, with the bytes that they were sent.
+fn over(alerts: &mut OwnAlerts, live: &Live, outage: &Outage, hears: &[String], now: Time) -> Outcome {
+    let mut outcome = fail(alerts, live, outage, hears);
+    outcome.told.iter_mut().for_each(|told| told.retain(|channel| !outage.told.contains(channel)));
+    let mut notifications = live.render(&outcome, outage.began);
+    // One row for the alert, as it is in the end.
+    outcome.alerts.clear();
+    let (works, subject) = (own::of_storage(None, live.config.agent.language), storage_key().subject);
+    let ended = alerts.take(&outage.install, Own::Storage, subject, &works, hears, now);
+    notifications.extend(live.render(&ended, now));
+    outcome.append(ended);
+    Outcome { now, notifications, ..outcome }
+}
+
+fn no_answer(letter: &Letter) -> Delivery {
+    let note = format!("no answer within {} s", LONGEST_TELLING.as_secs());
+    let accepted = letter.accepted.clone();
+    Delivery { answer: Answer::Retry, status: None, note, accepted, retry_after: None }
+}
+
 /// Whether the store failed, rather than refuse what does not fit.
-fn is_failure(error: &StoreError) -> bool {
+pub(super) fn is_failure(error: &StoreError) -> bool {
     !matches!(
         error,
         StoreError::Refused(_)
@@ -269,7 +354,10 @@ fn storage_letters(live: &Live, outage: &Outage, channels: Vec<String>) -> Vec<(
         let channel = live.channels.get(&notice.channel)?;
         let message = compose(&notice, live.config.agent.language, live.config.agent.timezone);
         let payload = channel.payload(&notice, &message, outage.began);
-        Some((notice.channel, Letter { id: notice.id, payload, attempt: 1, accepted: Vec::new() }))
+        let tries = outage.tries.get(&notice.channel);
+        let attempt = tries.map_or(0, |tries| tries.begun).saturating_add(1);
+        let accepted = tries.map(|tries| tries.accepted.clone()).unwrap_or_default();
+        Some((notice.channel, Letter { id: notice.id, payload, attempt, accepted, only: None }))
     };
     plan(&outcome.events, &|_| channels.clone()).into_iter().filter_map(letter).collect()
 }

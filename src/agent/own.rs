@@ -26,11 +26,20 @@ impl OwnAlerts {
     }
 
     /// What a channel's last attempt says of it. Told on the other channels: the one that fails cannot say so.
-    pub(super) fn channel(&mut self, live: &Live, channel: &str, facts: &ChannelFacts, now: Time) -> Outcome {
+    pub(super) fn channel(
+        &mut self,
+        live: &Live,
+        channel: &str,
+        facts: &ChannelFacts,
+        down: bool,
+        now: Time,
+    ) -> Outcome {
         let subject = Subject { kind: SubjectKind::Channel, name: channel.to_owned() };
         let others =
             live.config.agent.notify.iter().filter(|name| *name != channel).cloned().collect::<Vec<_>>();
-        let opinion = own::of_channel(facts, live.config.agent.language);
+        let language = live.config.agent.language;
+        let opinion =
+            if down { own::of_channel_down(facts, language) } else { own::of_channel(facts, language) };
         self.take(&live.install, Own::Channel, subject, &opinion, &others, now)
     }
 

@@ -76,6 +76,7 @@ impl Agent {
         live.part_from(&self.live());
         *self.live.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(live);
         self.forget_breakers();
+        self.tell_again(now);
         let refreshed = self.store.refresh_channels(now).await;
         self.wake_deliver();
         refreshed

@@ -240,7 +240,7 @@ async fn collect_loop(
                 }
                 tried = Some(run.at);
                 if let Err(error) = agent.collect_once(&source, run.at, &now).await {
-                    tracing::error!(source, %error, "a poll is lost");
+                    agent.complain("a poll is lost", &source, &error);
                     agent.outlive(now.wall).await?;
                 }
             }
@@ -268,7 +268,7 @@ async fn deliver_loop(
             Ok(Some(next)) => next.since(clock::now()).to_std(),
             Ok(None) => LONGEST_SLEEP,
             Err(error) => {
-                tracing::error!(channel, %error, "the outbox cannot be read or written");
+                agent.complain("the outbox cannot be read or written", &channel, &error);
                 agent.outlive(clock::now()).await?;
                 Duration::from_secs(5)
             }
@@ -288,7 +288,7 @@ async fn tend_loop(agent: Arc<Agent>, pulse: Arc<Pulse>) -> Ended {
         let now = clock::now();
         let result = if full { agent.tend_once(now).await } else { agent.take_up_acts(now).await };
         if let Err(error) = result {
-            tracing::error!(%error, "tending failed");
+            agent.complain("tending failed", "", &error);
             agent.outlive(now).await?;
             if matches!(error, StoreError::Stopped) {
                 return Err(error);

@@ -7,9 +7,10 @@ use std::sync::PoisonError;
 
 use std::sync::atomic::Ordering;
 
+use crate::engine::backoff::Answer;
 use crate::engine::conclude::conclude;
 use crate::engine::outcome::{Act, ActResult, ActRow, Alert, AlertKey, Outcome, State};
-use crate::engine::own::{ChannelFacts, Own};
+use crate::engine::own::{ChannelFacts, Own, is_down};
 use crate::engine::tend::{act, episode_of, reconcile, remind, settle};
 use crate::engine::time::{Span, Time};
 use crate::store::{ChannelHealth, OutboxSize, Retention, StoreError};
@@ -176,6 +177,11 @@ impl Agent {
             return Ok(());
         }
         outcome.notifications = live.render(&outcome, now);
+        self.write(outcome).await
+    }
+
+    /// What is rendered already.
+    pub(super) async fn write(&self, outcome: Outcome) -> Result<(), StoreError> {
         let story = Story::of(&outcome);
         self.store.commit(outcome).await?;
         story.tell();
@@ -222,10 +228,14 @@ impl Agent {
             if !live.channels.contains_key(&health.channel) {
                 continue;
             }
+            let down = health.answer == Answer::Retry
+                && health.failing > 0
+                && is_down(health.since, health.last_at, now)
+                && !self.store.unfinished(&health.channel, 1).await?.is_empty();
             let note = health.last_error.unwrap_or_default();
             let facts =
                 ChannelFacts { answer: health.answer, dead: health.dead, status: health.status, note };
-            outcome.append(alerts.channel(live, &health.channel, &facts, now));
+            outcome.append(alerts.channel(live, &health.channel, &facts, down, now));
         }
         self.commit_own(&mut own, live, outcome, now).await
     }
@@ -304,7 +314,6 @@ fn nobody_hears<'a>(mut channels: impl Iterator<Item = &'a String>, healths: &[C
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::backoff::Answer;
 
     #[test]
     fn one_channel_that_works_is_enough_to_be_heard() {

@@ -128,6 +128,8 @@ pub struct Letter {
     pub attempt: u32,
     /// Recipients that took it over at earlier attempts; they are not asked again.
     pub accepted: Vec<String>,
+    /// If given, nobody else is asked: the others still wait for what comes before.
+    pub only: Option<Vec<String>>,
 }
 
 /// What became of an attempt.

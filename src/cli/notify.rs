@@ -58,7 +58,7 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
     let notice = Notice::test(name, &now.millis().to_string());
     let message = compose(&notice, config.agent.language, config.agent.timezone);
     let payload = channel.payload(&notice, &message, now);
-    let letter = Letter { id: notice.id.clone(), payload, attempt: 1, accepted: Vec::new() };
+    let letter = Letter { id: notice.id.clone(), payload, attempt: 1, accepted: Vec::new(), only: None };
     let busy = Busy::with(format!("sending through {name}"));
     let started = Instant::now();
     let delivery = open::block_on(async { Ok(channel.send(&letter, now).await) });

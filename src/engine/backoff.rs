@@ -24,7 +24,8 @@ pub enum Answer {
 }
 
 /// What becomes of a notification after an attempt.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Next {
     /// Tried again then.
     At(Time),

@@ -10,7 +10,7 @@ use super::changes::take_readings;
 use super::event::{Event, EventReading};
 use super::grounds;
 use super::outcome::{Alert, Outcome, PollRow, State, WRITTEN_WITHIN};
-use super::own::{self, SourceFacts};
+use super::own::{self, Own, SourceFacts};
 use super::own_alerts::{self, told};
 use super::past::Column;
 use super::plan::Plan;
@@ -96,10 +96,7 @@ fn count(watch: &mut Watch, poll: &Poll, usable: bool) {
     let even = memory.last_at.replace(poll.at).is_some_and(|last| poll.at.since(last) == poll.elapsed);
     memory.clock = memory.clock + poll.elapsed;
     memory.even_since = memory.even_since.filter(|_| even).or(Some(memory.clock));
-    memory.unusable = if usable { 0 } else { memory.unusable.saturating_add(1) };
-    if usable {
-        memory.usable_clock = Some(memory.clock);
-    }
+    memory.note_usable(usable, poll.at);
 }
 
 /// One poll being judged.
@@ -284,7 +281,9 @@ impl<'a> Pass<'a> {
             absent: watch.long_absent(),
         };
         let moment = Moment { at: self.poll.at, clock: watch.memory.clock, seq: self.poll.seq, hole: false };
-        for (own, opinion) in own::of_source(&facts, watch.setup.language) {
+        for (own, mut opinion) in own::of_source(&facts, watch.setup.language) {
+            // It takes several failed polls to know, and it has been silent since the first.
+            opinion.since = watch.memory.unusable_since.filter(|_| own == Own::SourceSilent);
             let rule = own.rule().name;
             let before = watch.own.get(rule).cloned().unwrap_or_default();
             let (key, setup) = (watch.own_key(rule), &watch.setup);

@@ -131,6 +131,9 @@ pub struct SourceMemory {
     pub quarantine: Vec<Quarantined>,
     /// Polls in a row without a usable one.
     pub unusable: u32,
+    /// The first of them.
+    #[serde(default)]
+    pub unusable_since: Option<Stamp>,
     /// Changes kept since the last keyframe; says when the next one pays.
     pub changes_since_keyframe: u64,
     /// Boot id and boot time (ms) at the last poll's instant, to see clock jumps over restarts.
@@ -142,6 +145,18 @@ pub struct SourceMemory {
     /// told from `clock`.
     #[serde(default)]
     pub even_since: Option<Span>,
+}
+
+impl SourceMemory {
+    /// Counts the poll at `at`, to which the clock has come, as usable or not.
+    pub(super) fn note_usable(&mut self, usable: bool, at: Time) {
+        if usable {
+            (self.unusable, self.unusable_since, self.usable_clock) = (0, None, Some(self.clock));
+        } else {
+            self.unusable = self.unusable.saturating_add(1);
+            self.unusable_since.get_or_insert(Stamp { at, clock: self.clock });
+        }
+    }
 }
 
 /// Everything one pass decided.

@@ -3,11 +3,12 @@
 //! Neighbours: `judge` and `tend` turn what happened into plain facts and take the verdicts down the same road as
 //! any rule's; `message` has the words. A part of its own so that all of them stand in one table, which the README repeats.
 
-use super::backoff::Answer;
+use super::backoff::{Answer, LONGEST_WAIT};
 use super::event::{Severity, SubjectKind};
+use super::outcome::Stamp;
 use super::reading::{Fault, FaultClass};
 use super::rule::{Hold, Policy};
-use super::time::Span;
+use super::time::{Span, Time};
 
 use super::alert::Verdict;
 use super::message::{Language, own};
@@ -93,7 +94,7 @@ pub const RULES: [OwnRule; 7] = [
         name: "agent/channel",
         subject: SubjectKind::Channel,
         severity: Severity::High,
-        begins: "a notification is given up, or the channel's settings are refused, or it is gone; told on the other channels",
+        begins: "a notification is given up, or the channel's settings are refused, or it is gone, or one waits and nothing could be delivered for 30 minutes; told on the other channels",
         ends: "the next notification that the channel takes",
     },
     OwnRule {
@@ -124,15 +125,17 @@ pub struct Opinion {
     /// One line: what happened and what to do.
     pub detail: Option<String>,
     pub users: Vec<String>,
+    /// Where it began before this moment: an alert that begins now is dated back.
+    pub since: Option<Stamp>,
 }
 
 impl Opinion {
     fn bare(verdict: Verdict) -> Self {
-        Self { verdict, detail: None, users: Vec::new() }
+        Self { verdict, detail: None, users: Vec::new(), since: None }
     }
 
     fn breach(detail: String) -> Self {
-        Self { verdict: Verdict::Breach, detail: Some(detail), users: Vec::new() }
+        Self { detail: Some(detail), ..Self::bare(Verdict::Breach) }
     }
 }
 
@@ -208,7 +211,7 @@ fn clock(facts: &SourceFacts, language: Language) -> Opinion {
 
 fn names(users: &[String], told: bool, detail: String) -> Opinion {
     match (users.is_empty(), told) {
-        (false, _) => Opinion { verdict: Verdict::Breach, detail: Some(detail), users: users.to_vec() },
+        (false, _) => Opinion { users: users.to_vec(), ..Opinion::breach(detail) },
         (true, true) => Opinion::bare(Verdict::Clear),
         (true, false) => Opinion::bare(Verdict::Unknown),
     }
@@ -238,6 +241,20 @@ pub fn of_channel(facts: &ChannelFacts, language: Language) -> Opinion {
         Answer::Retry | Answer::Rejected if facts.dead => Opinion::breach(own::channel(facts, language)),
         Answer::Retry | Answer::Rejected => Opinion::bare(Verdict::Unknown),
     }
+}
+
+/// What waits for a channel that took nothing for this long is somebody's business.
+const DOWN_AFTER: Span = Span::from_mins(30);
+
+/// Whether a channel with a notification waiting is down: every attempt failed from `failing_since` to `last_attempt`, and
+/// for long enough until `now`. One that was not tried for hours, because the agent was off, is tried first.
+pub fn is_down(failing_since: Time, last_attempt: Time, now: Time) -> bool {
+    now.since(failing_since) >= DOWN_AFTER && now.since(last_attempt) <= LONGEST_WAIT + DOWN_AFTER
+}
+
+/// `agent/channel` of a channel that [`is_down`].
+pub fn of_channel_down(facts: &ChannelFacts, language: Language) -> Opinion {
+    Opinion::breach(own::channel_down(facts, language))
 }
 
 /// `agent/storage` after a transaction: the error it failed with and whether the database is damaged, or none.

@@ -3,7 +3,7 @@
 //! Neighbours: `own` has the rules and opinions, `judge` applies them to sources, the agent to channels and itself. A
 //! part of its own because all three must step, tell and list users in the same way.
 
-use super::alert::{self, Facts, Happening, Moment, Step};
+use super::alert::{self, Facts, Happening, Moment, Step, Verdict};
 use super::event::Event;
 use super::outcome::{Alert, AlertKey, State};
 use super::own::{Opinion, Own, POLICY, names_added};
@@ -22,6 +22,9 @@ pub fn take(
     channels: &[String],
 ) -> (Alert, Option<(Event, Vec<String>)>) {
     let mut after = before.clone();
+    if opinion.verdict == Verdict::Breach && after.state == State::Ok {
+        after.since = opinion.since;
+    }
     let step = alert::step(&mut after, opinion.verdict, moment, &POLICY);
     let grown = after.state == State::Firing
         && after.episode.as_ref().is_some_and(|episode| names_added(&episode.users, &opinion.users));

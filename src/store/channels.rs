@@ -9,7 +9,12 @@ use super::deliver::{Finish, Then};
 use super::error::StoreError;
 use super::{Pending, Reader, Store, outbox};
 use crate::engine::backoff::Answer;
-use crate::engine::time::Time;
+use crate::engine::time::{Span, Time};
+
+/// Failures in a row after which rows may wait for long. One alone may be the row's own fault.
+const LONG_FAILING: u32 = 2;
+/// A channel that works again is not flooded with what waited.
+const APART: Span = Span::from_millis(200);
 
 /// How a channel fares, for `agent/channel`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -43,6 +48,13 @@ pub(super) fn fare(c: &Connection, channel: &str, end: &Finish, answer: &str) ->
     let note = failed.then_some(&end.note);
     let dead = end.then == Then::Dead;
     upsert.execute(params![channel, answer, end.ended_at.millis(), failed, note, end.status, dead])?;
+    Ok(())
+}
+
+/// It took a notification for some of its recipients: nothing was decided, and it is not one that takes nothing.
+pub(super) fn reached(c: &Connection, channel: &str, now: Time) -> Result<(), StoreError> {
+    let update = "UPDATE channel SET failing = 0, since = ?2, last_at = ?2 WHERE name = ?1";
+    c.prepare_cached(update)?.execute(params![channel, now.millis()])?;
     Ok(())
 }
 
@@ -90,8 +102,18 @@ fn give_up_channels_but(c: &Connection, known: &[String], why: &str, now: Time) 
 fn refresh(c: &Connection, now: Time) -> Result<(), StoreError> {
     c.execute("UPDATE channel SET disabled = 0", [])?;
     let update = "UPDATE notification SET state = 'pending', next_attempt_at = ?1
-                  WHERE state = 'waiting' OR (state = 'pending' AND last_answer IN ('misconfigured', 'retry'))";
+                  WHERE state IN ('pending', 'waiting')";
     c.execute(update, [now.millis()])?;
+    Ok(())
+}
+
+/// Rows that wait because the channel took nothing are due: the oldest now, each next one a little later.
+fn wake(c: &Connection, channel: &str, now: Time) -> Result<(), StoreError> {
+    let update = "UPDATE notification SET next_attempt_at = ?2 + ?3 * before FROM
+        (SELECT no AS waiting, row_number() OVER (ORDER BY no) - 1 AS before FROM notification
+            WHERE channel = ?1 AND state = 'pending' AND last_answer IN ('retry', 'misconfigured') AND accepted = '[]')
+        WHERE (SELECT failing FROM channel WHERE name = ?1) >= ?4 AND no = waiting AND next_attempt_at > ?2 + ?3 * before";
+    c.prepare_cached(update)?.execute(params![channel, now.millis(), APART.millis(), LONG_FAILING])?;
     Ok(())
 }
 
@@ -125,6 +147,13 @@ impl Store {
     /// Gives up what is unfinished for channels other than `known`; returns how many.
     pub fn give_up_channels_but(&self, known: Vec<String>, why: &'static str, now: Time) -> Pending<u64> {
         self.write(move |c| give_up_channels_but(c, &known, why, now))
+    }
+
+    /// To be called when the channel takes something, before that is written: if it failed until now, what it did not
+    /// take is not kept waiting for the next try.
+    pub fn wake_channel(&self, channel: &str, now: Time) -> Pending<()> {
+        let channel = channel.to_owned();
+        self.write(move |c| wake(c, &channel, now))
     }
 
     pub fn channel_health(&self) -> Pending<Vec<ChannelHealth>> {

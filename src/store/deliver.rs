@@ -36,6 +36,9 @@ pub struct Due {
     pub told: bool,
     /// Recipients that took it over in earlier attempts.
     pub accepted: Vec<String>,
+    /// Earlier notifications of its episodes wait for the rest of their recipients: these took all of them. None if
+    /// none is in its way.
+    pub only: Option<Vec<String>>,
 }
 
 /// What becomes of a notification after an attempt.
@@ -78,6 +81,7 @@ fn read(c: &Connection, row: &Row<'_>) -> Result<Due, StoreError> {
         first_attempt_at: row.get::<_, Option<i64>>(8)?.map(Time::from_millis),
         told: row.get(9)?,
         accepted: serde_json::from_str(&row.get::<_, String>(10)?)?,
+        only: None,
     })
 }
 
@@ -89,25 +93,54 @@ fn clamp(c: &Connection, now: Time) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Not under way, and no earlier unfinished row of the same channel speaks of the same episode.
-const FREE: &str = "NOT EXISTS (SELECT 1 FROM attempt a WHERE a.notification = n.no AND a.ended_at IS NULL)
-    AND NOT EXISTS (SELECT 1 FROM notification_event mine JOIN notification_event theirs
+/// The earlier unfinished rows of the same channel that speak of the same episodes as row `n`.
+const EARLIER: &str = "SELECT DISTINCT earlier.no AS no, earlier.accepted AS accepted
+        FROM notification_event mine JOIN notification_event theirs
         ON theirs.episode = mine.episode AND theirs.notification < mine.notification AND mine.episode <> ''
         JOIN notification earlier ON earlier.no = theirs.notification
-        WHERE mine.notification = n.no AND earlier.channel = n.channel AND earlier.state IN ('pending', 'waiting'))";
+        WHERE mine.notification = n.no AND earlier.channel = n.channel AND earlier.state IN ('pending', 'waiting')";
+
+/// Not under way, and no earlier row is in its way, or there are recipients who took all of those and not this one.
+fn free() -> String {
+    format!(
+        "NOT EXISTS (SELECT 1 FROM attempt a WHERE a.notification = n.no AND a.ended_at IS NULL)
+         AND (NOT EXISTS ({EARLIER}) OR EXISTS (SELECT 1 FROM ({EARLIER}) e, json_each(e.accepted) who
+            WHERE who.value NOT IN (SELECT value FROM json_each(n.accepted))
+            AND NOT EXISTS (SELECT 1 FROM ({EARLIER}) other
+                WHERE who.value NOT IN (SELECT value FROM json_each(other.accepted)))))"
+    )
+}
+
+/// The recipients who took every earlier row of the same episodes; None if there is none.
+fn only(c: &Connection, no: i64, channel: &str) -> Result<Option<Vec<String>>, StoreError> {
+    let query = EARLIER.replace("n.no", "?1").replace("n.channel", "?2");
+    let mut query = c.prepare_cached(&query)?;
+    let mut rows = query.query(params![no, channel])?;
+    let mut all = None::<Vec<String>>;
+    while let Some(row) = rows.next()? {
+        let took: Vec<String> = serde_json::from_str(&row.get::<_, String>(1)?)?;
+        all = Some(match all {
+            None => took,
+            Some(before) => before.into_iter().filter(|who| took.contains(who)).collect(),
+        });
+    }
+    Ok(all)
+}
 
 fn due(c: &Connection, channels: &[String], now: Time, limit: u32) -> Result<Vec<Due>, StoreError> {
     clamp(c, now)?;
     let query = format!(
         "SELECT {COLUMNS} FROM notification n WHERE n.channel = ?1 AND n.state = 'pending' AND n.next_attempt_at <= ?2
-         AND {FREE} ORDER BY n.no LIMIT ?3"
+         AND {} ORDER BY n.no LIMIT ?3",
+        free()
     );
     let mut query = c.prepare_cached(&query)?;
     let mut found = Vec::new();
     for channel in channels {
         let mut rows = query.query(params![channel, now.millis(), limit])?;
         while let Some(row) = rows.next()? {
-            found.push(read(c, row)?);
+            let only = only(c, row.get(0)?, channel)?;
+            found.push(Due { only, ..read(c, row)? });
         }
     }
     Ok(found)
@@ -154,11 +187,21 @@ fn finish(c: &Connection, id: &str, n: u32, end: &Finish) -> Result<(), StoreErr
     let failed = end.answer != Answer::Sent;
     let update = "UPDATE notification SET last_answer = ?2, accepted = ?3, last_error = CASE WHEN ?4 THEN ?5
                   ELSE NULL END WHERE no = ?1 AND state = 'pending'";
-    let accepted = serde_json::to_string(&accepted_by(c, no, &end.accepted)?)?;
+    let before = "SELECT accepted <> '[]' FROM notification WHERE no = ?1";
+    let partly: bool = c.prepare_cached(before)?.query_row([no], |row| row.get(0))?;
+    let taken = accepted_by(c, no, &end.accepted)?;
+    let accepted = serde_json::to_string(&taken)?;
     c.prepare_cached(update)?.execute(params![no, answer, accepted, failed, end.note])?;
     let channel: String =
         c.query_row("SELECT channel FROM notification WHERE no = ?1", [no], |row| row.get(0))?;
-    channels::fare(c, &channel, end, &answer)?;
+    // One that some recipients took, and that waits for the rest, says no more of the channel than that it works.
+    match (end.answer, end.then) {
+        (Answer::Retry | Answer::Rejected, Then::At(_)) if partly => {}
+        (Answer::Retry | Answer::Rejected, Then::At(_)) if !taken.is_empty() => {
+            channels::reached(c, &channel, end.ended_at)?;
+        }
+        _ => channels::fare(c, &channel, end, &answer)?,
+    }
     // An operator who dropped it meanwhile is obeyed, unless it arrived all the same.
     match end.then {
         Then::Sent => {
@@ -273,7 +316,8 @@ fn renumber(c: &Connection, id: &str, to: i64) -> Result<(), StoreError> {
 
 fn next_due(c: &Connection, channel: &str) -> Result<Option<Time>, StoreError> {
     let query = format!(
-        "SELECT min(next_attempt_at) FROM notification n WHERE state = 'pending' AND channel = ?1 AND {FREE}"
+        "SELECT min(next_attempt_at) FROM notification n WHERE state = 'pending' AND channel = ?1 AND {}",
+        free()
     );
     let first = |row: &Row<'_>| row.get::<_, Option<i64>>(0);
     Ok(c.prepare_cached(&query)?.query_row([channel], first)?.map(Time::from_millis))

@@ -42,7 +42,7 @@ fn now() -> Time {
 fn letter(channel: &Channel, message: &Message) -> Letter {
     let notice = Notice::test("soc-mail", "1");
     let payload = channel.payload(&notice, message, now());
-    Letter { id: notice.id, payload, attempt: 1, accepted: Vec::new() }
+    Letter { id: notice.id, payload, attempt: 1, accepted: Vec::new(), only: None }
 }
 
 /// As `compose` hands it over: foreign text cleaned, nothing escaped for HTML.

@@ -266,7 +266,7 @@ async fn mail(port: u16, tls: Tls, ca_file: Option<PathBuf>) -> Delivery {
 async fn deliver(settings: Settings) -> Delivery {
     let channel = Channel::open(&settings).unwrap();
     let payload = b"{}".to_vec();
-    let letter = Letter { id: "ntf_1".to_owned(), payload, attempt: 1, accepted: Vec::new() };
+    let letter = Letter { id: "ntf_1".to_owned(), payload, attempt: 1, accepted: Vec::new(), only: None };
     let began = Instant::now();
     let delivery = channel.send(&letter, now()).await;
     assert!(began.elapsed() < Duration::from_secs(15), "took {:?}: {}", began.elapsed(), delivery.note);

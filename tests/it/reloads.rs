@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use seatwatch::engine::elapsed::ClockReading;
+use seatwatch::engine::outcome::State;
 use seatwatch::engine::reading::PollOutcome;
 use seatwatch::engine::time::Span;
+use seatwatch::store::EpisodeFilter;
 
 use crate::process::{STOP, rules, world};
 use crate::signals::Held;
@@ -229,10 +231,52 @@ async fn an_outage_of_the_database_ends_once_whoever_sees_its_end() {
         world.restart().await;
         world.live(n + 1..n + 2).await;
         assert_eq!(world.told("soc"), "", "once");
-        assert!(!world.told("mail").contains("ended"), "nobody hears the end of what never began for him");
+        for posted in world.inboxes["mail"].take() {
+            let events = body(&posted)["data"]["events"].clone();
+            let kinds: Vec<&str> =
+                events.as_array().unwrap().iter().filter_map(|e| e["kind"].as_str()).collect();
+            assert!(kinds[0] == "fired", "nobody hears the end of what never began for him: {kinds:?}");
+        }
     }
     told.dedup();
     assert_eq!(told.len(), 3);
+    let of_storage = |row: &seatwatch::store::EpisodeRow| row.rule == "agent/storage";
+    let all = EpisodeFilter { all: true, ..EpisodeFilter::default() };
+    let shown: Vec<_> = world.reader().episodes(&all).unwrap().into_iter().filter(of_storage).collect();
+    assert_eq!(shown.len(), 3);
+    assert!(shown.iter().all(|row| row.state == State::Ok && row.ended_at.is_some()), "{shown:#?}");
+    world.leaves("mail never takes anything");
+}
+
+/// Telling from memory keeps to what the receiver asks for, and what it tells later is the same.
+#[tokio::test]
+async fn an_outage_hammers_nobody_and_is_told_afterwards_where_it_could_not_be() {
+    for status in [500, 401, 410, 429] {
+        let scenario = counts("alice", "1") + &counts("bob", "1");
+        let world = World::new(&scenario, SHARED).await;
+        world.live(0..1).await;
+        world.inboxes["soc"].answers(status);
+        let (file, aside) = (world.database(), world.dir.path("aside"));
+        std::fs::rename(&file, &aside).unwrap();
+        for second in 0..60 {
+            world.set(minute(1) + Span::from_secs(second));
+            assert!(world.agent().tend_once(world.now()).await.is_err());
+        }
+        let tries = world.inboxes["soc"].take();
+        let most = if matches!(status, 401 | 410) { 1 } else { 5 };
+        assert!((1..=most).contains(&tries.len()), "{status}: {} in a minute", tries.len());
+        assert!(tries.iter().all(|posted| posted.body == tries[0].body), "{status}");
+        std::fs::rename(&aside, &file).unwrap();
+        world.inboxes["soc"].answers(200);
+        assert!(world.reload(SHARED).await);
+        world.live(2..5).await;
+        let told = world.inboxes["soc"].take();
+        assert_eq!(told.len(), 1, "{status}: {}", crate::world::story(&told));
+        let events = body(&told[0])["data"]["events"].clone();
+        let kinds: Vec<&str> = events.as_array().unwrap().iter().filter_map(|e| e["kind"].as_str()).collect();
+        assert_eq!(kinds, ["fired", "ended"], "{status}");
+        assert_eq!(events[0]["id"], body(&tries[0])["data"]["events"][0]["id"], "{status}");
+    }
 }
 
 /// Damage that nobody came across: the weekly check does, and tells.

@@ -40,6 +40,8 @@ async fn an_instance_that_is_not_there_is_told_and_others_go_on() {
         "{told}"
     );
     let events = world.events();
+    let silent = events.iter().find(|event| event.rule == "agent/source-silent").unwrap();
+    assert_eq!((silent.since, silent.at), (minute(0), minute(2)), "since the first poll that failed");
     let credentials = events.iter().find(|event| event.rule == "agent/credentials").unwrap();
     let detail = credentials.detail.as_deref().unwrap();
     assert!(detail.contains("SAG.InstanceNoFound") && detail.contains("instance"), "{detail}");

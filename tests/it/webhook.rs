@@ -104,7 +104,7 @@ fn body(notice: &Notice) -> serde_json::Value {
 async fn send(settings: webhook::Settings) -> Delivery {
     let channel = Channel::open(&Settings::Webhook(settings)).unwrap();
     let payload = br#"{"type":"test"}"#.to_vec();
-    let letter = Letter { id: "ntf_1".to_owned(), payload, attempt: 1, accepted: Vec::new() };
+    let letter = Letter { id: "ntf_1".to_owned(), payload, attempt: 1, accepted: Vec::new(), only: None };
     let delivery = channel.send(&letter, now()).await;
     assert!(!delivery.note.contains("canary") && !delivery.note.contains("whsec_"), "{}", delivery.note);
     delivery

@@ -108,7 +108,9 @@ impl Email {
     /// The mail for those who have not had it yet; None if everybody has.
     fn parcel<'a>(&'a self, letter: &'a Letter) -> Option<Parcel<'a>> {
         let to = self.to.iter().map(|mailbox| mailbox.email.clone());
-        let to: Vec<_> = to.filter(|address| !letter.accepted.contains(&address.to_string())).collect();
+        let may = |address: &String| letter.only.as_ref().is_none_or(|only| only.contains(address));
+        let asked = |address: String| !letter.accepted.contains(&address) && may(&address);
+        let to: Vec<_> = to.filter(|address| asked(address.to_string())).collect();
         let login =
             self.login.as_ref().map(|(name, word)| Credentials::new(name.clone(), word.expose().to_owned()));
         (!to.is_empty()).then(|| Parcel { login, from: &self.from.email, to, mail: &letter.payload })

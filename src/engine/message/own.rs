@@ -188,6 +188,19 @@ pub(in crate::engine) fn channel(facts: &ChannelFacts, language: Language) -> St
     }
 }
 
+pub(in crate::engine) fn channel_down(facts: &ChannelFacts, language: Language) -> String {
+    let status = facts.status.map(|status| format!("{status} ")).unwrap_or_default();
+    let note = clean(&facts.note, 300);
+    match language {
+        En => format!(
+            "{status}{note}: nothing could be delivered for 30 minutes; what waits is kept and tried again, at least hourly; see `seatwatch outbox list`"
+        ),
+        ZhCn => format!(
+            "{status}{note}：30 分钟内未能投递任何通知；等待的通知均已保留，至少每小时重试一次；请查看 `seatwatch outbox list`"
+        ),
+    }
+}
+
 /// `damaged`: it does not pass by itself, and the agent ends.
 pub(in crate::engine) fn storage(error: &str, damaged: bool, language: Language) -> String {
     let error = clean(error, if damaged { 500 } else { 300 });

@@ -84,7 +84,13 @@ pub(crate) fn check(data: &[u8]) {
     let starttls = way % 2 == 1;
     let heard = Arc::new(Mutex::new(Vec::new()));
     let server = Server { says: says.to_vec(), said: 0, heard: Arc::clone(&heard) };
-    let letter = Letter { id: "ntf_test".to_owned(), payload: MAIL.into(), attempt: 1, accepted: Vec::new() };
+    let letter = Letter {
+        id: "ntf_test".to_owned(),
+        payload: MAIL.into(),
+        attempt: 1,
+        accepted: Vec::new(),
+        only: None,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     let delivery = runtime.block_on(channels()[usize::from(starttls)].send_over(server, &letter));
     let heard = heard.lock().expect("nobody panics with it").clone();

@@ -229,6 +229,58 @@ fn an_end_alone_is_not_retried_where_its_beginning_is_given_up() {
 }
 
 #[test]
+fn what_waits_for_some_recipients_holds_back_the_others_alone() {
+    let world = World::new();
+    let store = world.open();
+    let (fired, ended) = (event("alice", 1, 1, EventKind::Fired), event("alice", 2, 1, EventKind::Ended));
+    let rows = vec![notification("a", "mail", &[&fired]), notification("b", "mail", &[&ended])];
+    commit_events(&store, &[&fired, &ended], rows);
+    let took = |id: &str, n, answer, then, who: &[&str]| {
+        let accepted = who.iter().map(ToString::to_string).collect();
+        let end = Finish { ended_at: at(1), answer, status: None, note: String::new(), accepted, then };
+        store.finish_attempt(id, n, end).wait().unwrap();
+    };
+    let free = |now| -> Vec<(String, Option<Vec<String>>)> {
+        due(&store, at(now)).into_iter().map(|row| (row.id, row.only)).collect()
+    };
+    let begin = |id: &str| store.begin_attempt(id, "run", at(1)).wait().unwrap();
+    took("ntf_a", begin("ntf_a"), Answer::Retry, Then::At(at(60)), &["lead"]);
+    assert_eq!(
+        free(2),
+        [("ntf_b".to_owned(), Some(vec!["lead".to_owned()]))],
+        "to whom the beginning was told"
+    );
+    assert_eq!(store.next_due("mail").wait().unwrap(), Some(at(1)));
+    took("ntf_b", begin("ntf_b"), Answer::Sent, Then::At(at(1)), &["lead"]);
+    assert_eq!(free(2), [], "the other waits for the beginning");
+    assert_eq!(store.next_due("mail").wait().unwrap(), Some(at(60)));
+    took("ntf_a", begin("ntf_a"), Answer::Sent, Then::Sent, &["lead", "soc"]);
+    assert_eq!(free(2), [("ntf_b".to_owned(), None)]);
+    assert_eq!(due(&store, at(2))[0].accepted, ["lead"]);
+}
+
+#[test]
+fn a_channel_that_works_again_gets_what_waits_and_one_failure_wakes_nothing() {
+    let world = World::new();
+    let store = world.open();
+    let events: Vec<_> = ["alice", "bob", "carol"].map(|user| event(user, 1, 1, EventKind::Fired)).into();
+    let rows =
+        ["a", "b", "c"].iter().zip(&events).map(|(id, event)| notification(id, "mail", &[event])).collect();
+    commit_events(&store, &events.iter().collect::<Vec<_>>(), rows);
+    let fail = |id: &str| {
+        let n = store.begin_attempt(id, "run", at(1)).wait().unwrap();
+        finish(&store, id, n, Answer::Retry, Then::At(at(3000)), at(1));
+    };
+    fail("ntf_a");
+    store.wake_channel("mail", at(2)).wait().unwrap();
+    assert_eq!(ids(&due(&store, at(2))), ["ntf_b", "ntf_c"], "it may be its own fault");
+    fail("ntf_b");
+    store.wake_channel("mail", at(2)).wait().unwrap();
+    assert_eq!(ids(&due(&store, at(2))), ["ntf_a", "ntf_c"], "the oldest first");
+    assert_eq!(ids(&due(&store, at(3))), ["ntf_a", "ntf_b", "ntf_c"]);
+}
+
+#[test]
 fn what_stands_for_rows_is_sent_in_their_turn() {
     let world = World::new();
     let store = world.open();
