@@ -34,6 +34,7 @@ impl Due {
     /// Something changed that concerns everybody.
     pub(super) fn all(&mut self) {
         self.all = true;
+        self.again.clear();
     }
 
     /// Whether everybody is due; then nobody is any more.
@@ -51,9 +52,12 @@ impl Due {
         self.soon.push(slot);
     }
 
-    /// The verdict is wanted at the next poll as well. To be called in the order of slots.
+    /// The verdict is wanted at the next poll as well. To be called in the order of slots. Whoever will look at all
+    /// users wants none.
     pub(super) fn again(&mut self, slot: u32, judged: Judged) {
-        self.again.push((slot, judged));
+        if !self.all {
+            self.again.push((slot, judged));
+        }
     }
 
     /// The verdicts that are wanted once more, of all but those in `due`, which is ascending.
@@ -61,6 +65,11 @@ impl Due {
         let mut again = std::mem::take(&mut self.again);
         again.retain(|(slot, _)| due.binary_search(slot).is_err());
         again
+    }
+
+    #[cfg(test)]
+    pub(super) const fn wanted_again(&self) -> usize {
+        self.again.len()
     }
 
     /// Adds those who are due at `clock`, in any order; they are not due any more.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::alert::{self, Facts, Happening, Moment, Move, Outline, RuleMoves, Step, Turn};
+use super::alert::{self, Facts, Happening, Moment, Move, Outline, RuleMoves, Step, Turn, Verdict};
 use super::changes::take_readings;
 use super::event::{Event, EventReading};
 use super::grounds;
@@ -219,7 +219,7 @@ impl<'a> Pass<'a> {
         if moment.hole {
             alert::note_blind(alert, gap, clock);
         }
-        self.gather(plan, index, reading, &before, alert);
+        self.gather(plan, index, reading, judged, &before, alert);
         if let Some(step) = step {
             let told = told(alert, plan.channels());
             let event = tell(self.watch, plan, index, alert, step.into(), self.poll.at);
@@ -245,7 +245,15 @@ impl<'a> Pass<'a> {
     }
 
     /// Values, the trail of deciding readings and what evidence must be kept.
-    fn gather(&mut self, plan: &Plan, index: u32, reading: Reading, before: &Outline, alert: &mut Alert) {
+    fn gather(
+        &mut self,
+        plan: &Plan,
+        index: u32,
+        reading: Reading,
+        judged: Judged,
+        before: &Outline,
+        alert: &mut Alert,
+    ) {
         let value = reading.count();
         let same = |last: &EventReading| last.reading == reading;
         let changed = alert.state != before.state
@@ -253,7 +261,9 @@ impl<'a> Pass<'a> {
             || !alert.trail.last().is_some_and(same);
         alert::note_value(alert, value);
         let counting = matches!(alert.state, State::Ok | State::Pending | State::Recovering);
-        if alert.since.is_none() || !(counting || changed) {
+        // What tells nothing, again and again, must not drive out what decided.
+        let told = !matches!(judged, Judged::Inside(Verdict::Unknown) | Judged::Outside(Verdict::Unknown));
+        if alert.since.is_none() || !(counting && told || changed) {
             return;
         }
         let batch = match plan.per_user() {

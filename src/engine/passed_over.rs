@@ -305,3 +305,34 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_tells_nothing_for_days_takes_no_room() {
+    let mut watch = Watch::new(setup(vec![rule(0, Some(false), true)]), Remembered::default());
+    let mut events = Vec::new();
+    let mut go = |watch: &mut Watch, minutes: std::ops::Range<i64>, said: Reading| {
+        for n in minutes {
+            let at = START + Span::from_mins(n);
+            let passed = Span::from_mins(1);
+            let moment = Moment { turns: Vec::new(), fails: false, passed, before: Between::Nothing };
+            let outcome = poll(
+                watch,
+                &[said, Reading::online(1), Reading::online(1), Reading::online(1)],
+                &moment,
+                at,
+                n == 0,
+            );
+            events.extend(outcome.events.into_iter().filter(|event| event.rule == "rule-0"));
+            let plan = &watch.plans[0];
+            assert!(plan.due.wanted_again() <= usize::try_from(plan.open.len()).unwrap(), "minute {n}");
+        }
+    };
+    go(&mut watch, 0..19, Reading::online(3));
+    // It recovers, and from 00:10 on nobody sees more of it for a day.
+    go(&mut watch, 19..20, Reading::online(1));
+    go(&mut watch, 20..1020, Reading::ABSENT);
+    go(&mut watch, 1020..1023, Reading::online(1));
+    let trail: Vec<Reading> = events.pop().unwrap().readings.iter().map(|reading| reading.reading).collect();
+    let [one, three] = [1, 3].map(Reading::online);
+    assert_eq!(trail, [three, one, Reading::ABSENT, one, one]);
+}
