@@ -294,6 +294,12 @@ impl Plan {
         }
     }
 
+    /// The rule's name, if its totals turned more often than there is room for since this was last asked.
+    pub(super) fn take_cut(&mut self) -> Option<String> {
+        let Subjects::Groups(groups) = &mut self.subjects else { return None };
+        groups.totals.take_cut().then(|| self.rule.name.clone())
+    }
+
     /// The subject of a group or source rule.
     pub(super) fn subject(&self, index: u32) -> Subject {
         match &self.subjects {

@@ -87,6 +87,8 @@ pub struct Watch {
     /// Whether what is judged is going to be remembered; not where history is judged once more.
     pub(super) recorded: bool,
     pub(super) signals: Signals,
+    /// That windows had too much to keep.
+    cut_is_told: bool,
     pub(super) plans: Vec<Plan>,
     /// Own alerts whose subject is this source, by rule name.
     pub(super) own: BTreeMap<String, Alert>,
@@ -141,6 +143,7 @@ impl Watch {
             recorded: true,
             orphans: Vec::new(),
             signals,
+            cut_is_told: false,
             plans,
             own: BTreeMap::new(),
             hour: None,
@@ -182,6 +185,15 @@ impl Watch {
             plan.observe(&self.signals, usable);
         }
         self.absentees.observe(turned);
+    }
+
+    /// The first time since this watch was loaded that windows had to keep more than there is room for: the user whose
+    /// readings turn so often, or a rule about totals.
+    pub fn take_cut(&mut self) -> Option<String> {
+        let slot = self.signals.take_cut();
+        let user = slot.map(|slot| self.names.name(slot).to_owned());
+        let cut = user.or_else(|| self.plans.iter_mut().find_map(Plan::take_cut))?;
+        (!std::mem::replace(&mut self.cut_is_told, true)).then_some(cut)
     }
 
     /// Users whom several good replies in a row left out, by name.

@@ -9,14 +9,14 @@ use sha2::{Digest, Sha256};
 use super::absence::{Absence, NEVER};
 use super::groups::View;
 use super::known::{Before, Known, NONE, NOW};
-use super::log::{Log, Stretch};
+use super::log::{Log, Stretch, WHOLE};
 use super::needs::Kept;
 use super::{Needs, Signals, Totals, Track};
 use crate::engine::reading::{Kind, Reading};
 use crate::engine::time::Span;
 
-const USERS: &[u8] = b"seatwatch signals 2\n";
-const GROUPS: &[u8] = b"seatwatch totals 2\n";
+const USERS: &[u8] = b"seatwatch signals 3\n";
+const GROUPS: &[u8] = b"seatwatch totals 3\n";
 
 impl Signals {
     /// Everything [`Signals::decode`] needs to go on as if it had never stopped.
@@ -173,6 +173,13 @@ impl Writer {
                 out.ago(now, stretch.until);
                 out.value(stretch.value);
             }
+            // Only of logs that have one, so that the others stay short.
+            if let Some(log) = log {
+                match log.cut() {
+                    WHOLE => out.number(0),
+                    cut => out.since(now, cut, 0),
+                }
+            }
         });
     }
 
@@ -299,6 +306,7 @@ impl<'a> Reader<'a> {
             let (since, value) = ends.next()?;
             from.log(now, Stretch { since, until: now, value }, wanted)
         })?;
+        known.stretches = known.logs.iter().flatten().map(|log| log.len()).sum();
         let windows = if horizon > Span::ZERO { len } else { 0 };
         let sizes = [known.value.len() == len, known.clock.len() == len, known.since.len() == windows];
         let more = [known.logs.len() == windows, known.before.is_sorted_by_key(|before| before.slot)];
@@ -312,10 +320,17 @@ impl<'a> Reader<'a> {
             let (since, until) = (from.ago(now)?, from.ago(now)?);
             Some(Stretch { since, until, value: from.value()? })
         })?;
+        if log.is_empty() {
+            return Some(None);
+        }
+        let cut = match self.number()? {
+            0 => WHOLE,
+            ago => now.checked_sub(i64::try_from(ago - 1).ok()?)?,
+        };
         let ends = log.iter().skip(1).chain([&last]);
         let ordered =
             log.iter().zip(ends).all(|(one, next)| one.since <= one.until && one.until <= next.since);
-        ordered.then(|| (!log.is_empty()).then(|| Box::new(Log::of(log, &last, kept))))
+        ordered.then(|| Some(Box::new(Log::of(log, cut, &last, kept))))
     }
 
     fn absence(&mut self, now: i64) -> Option<Absence> {
@@ -342,7 +357,7 @@ impl Known {
         }
         self.runs = columns(&self.kept.run_gaps, self.runs, &kept.run_gaps)?;
         if !windows {
-            (self.since, self.logs) = (Vec::new(), Vec::new());
+            (self.since, self.logs, self.stretches) = (Vec::new(), Vec::new(), 0);
         }
         self.kept = kept;
         Some(self)

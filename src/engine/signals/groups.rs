@@ -107,6 +107,11 @@ impl Totals {
         }
     }
 
+    /// As [`Signals::take_cut`], of any group.
+    pub fn take_cut(&mut self) -> bool {
+        self.views.iter_mut().any(|view| view.totals.take_cut().is_some())
+    }
+
     /// The clock at which the total was last known, before the last poll.
     pub fn known_before(&self, group: u32, track: Track, max_gap: Span) -> Option<Span> {
         let view = self.views.iter().find(|view| (view.track, view.max_gap) == (track, max_gap))?;

@@ -4,7 +4,7 @@
 //! because it is laid out for a million slots of which few change: columns for what all have, a list only for
 //! slots that changed within the longest window.
 
-use super::log::{Log, Stretch};
+use super::log::{Log, MOST_IN_ALL, Stretch};
 use super::needs::Kept;
 use crate::engine::lang::Line;
 use crate::engine::time::Span;
@@ -47,13 +47,19 @@ pub(super) struct Known {
     /// For each gap of `kept.run_gaps`: since when it is online, or offline.
     pub(super) runs: Vec<Vec<i64>>,
     swept: usize,
+    /// How many stretches all logs hold.
+    pub(super) stretches: usize,
+    /// The slot of which more was to be kept than there is room for, last.
+    pub(super) cut: Option<u32>,
 }
 
 impl Known {
     pub(super) fn new(kept: Kept) -> Self {
         let runs = vec![Vec::new(); kept.run_gaps.len()];
         let (value, clock, before, since) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { kept, now: 0, then: 0, value, clock, before, since, logs: Vec::new(), runs, swept: 0 }
+        let logs = Vec::new();
+        let (swept, stretches, cut) = (0, 0, None);
+        Self { kept, now: 0, then: 0, value, clock, before, since, logs, runs, swept, stretches, cut }
     }
 
     pub(super) fn grow(&mut self, len: usize) {
@@ -115,7 +121,13 @@ impl Known {
             *since = clock;
             if old != NONE {
                 let next = Stretch { since: clock, until: clock, value };
-                self.logs[slot].get_or_insert_default().push(stretch, &next, &self.kept);
+                let log = self.logs[slot].get_or_insert_default();
+                let (len, cut) = (log.len(), log.cut());
+                log.push(stretch, &next, &self.kept, self.stretches >= MOST_IN_ALL);
+                self.stretches = self.stretches + log.len() - len;
+                if log.cut() != cut {
+                    self.cut = u32::try_from(slot).ok();
+                }
             }
         }
         self.value[slot] = value;
@@ -124,7 +136,9 @@ impl Known {
     /// Drops stretches that ended, by a later reading, before the longest window begins.
     fn forget(&mut self, slot: usize) {
         let Some(log) = self.logs[slot].as_mut() else { return };
+        let len = log.len();
         log.forget(self.since[slot], self.now - self.kept.horizon.millis());
+        self.stretches -= len - log.len();
         if log.is_empty() {
             self.logs[slot] = None;
         }

@@ -9,9 +9,13 @@ use std::collections::VecDeque;
 use super::needs::Kept;
 use super::tally::Tally;
 
-/// The most stretches kept of one slot. Beyond, the oldest is forgotten: peaks, changes and times stay lower
-/// bounds, lows and means lose their value until enough of the window is known again.
-pub(super) const MOST_STRETCHES: usize = 2048;
+/// The most stretches kept of one slot: a value that turns at every poll of one a minute, for 45 days. Beyond, the oldest
+/// is cut off, and windows that reach so far have no value.
+pub(super) const MOST_STRETCHES: usize = 65_536;
+
+/// The most stretches kept of all slots together, 100 MB; beyond, whoever turns is cut, down to so few.
+pub(super) const MOST_IN_ALL: usize = 4 << 20;
+const LEAST_STRETCHES: usize = 64;
 
 /// A log of so many stretches is added up: to walk through fewer takes no longer than to look a sum up. Few where short
 /// histories must have some.
@@ -19,6 +23,9 @@ const LONG: usize = if cfg!(test) { 8 } else { 128 };
 
 /// Every so many stretches those at the other end are looked at: it need not be in the processor's cache.
 const FORGET_EVERY: usize = 8;
+
+/// The cut of a log that never had too much.
+pub(super) const WHOLE: i64 = i64::MIN;
 
 /// A value that was read again and again with no gap that matters in between. Clocks in milliseconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,23 +36,31 @@ pub(super) struct Stretch {
     pub(super) value: u32,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Log {
     stretches: VecDeque<Stretch>,
+    /// Before this nothing is known any more, because there was too much of it.
+    cut: i64,
     /// Of long logs.
     tally: Option<Box<Tally>>,
 }
 
+impl Default for Log {
+    fn default() -> Self {
+        Self { stretches: VecDeque::new(), cut: WHOLE, tally: None }
+    }
+}
+
 impl Log {
     /// As it was made by adding `stretches`; `next` began when the last of them ended.
-    pub(super) fn of(stretches: Vec<Stretch>, next: &Stretch, kept: &Kept) -> Self {
-        let mut log = Self { stretches: stretches.into(), tally: None };
+    pub(super) fn of(stretches: Vec<Stretch>, cut: i64, next: &Stretch, kept: &Kept) -> Self {
+        let mut log = Self { stretches: stretches.into(), cut, tally: None };
         log.add_up(next, kept);
         log
     }
 
-    /// A stretch has ended, and `next` begins.
-    pub(super) fn push(&mut self, stretch: Stretch, next: &Stretch, kept: &Kept) {
+    /// A stretch has ended, and `next` begins. Where `full`, the log grows no further.
+    pub(super) fn push(&mut self, stretch: Stretch, next: &Stretch, kept: &Kept, full: bool) {
         self.stretches.push_back(stretch);
         match &mut self.tally {
             Some(tally) => tally.push(&stretch, next, kept),
@@ -54,8 +69,9 @@ impl Log {
         if self.len().is_multiple_of(FORGET_EVERY) {
             self.forget(next.since, next.since - kept.horizon.millis());
         }
-        if self.len() > MOST_STRETCHES {
+        if self.len() > MOST_STRETCHES || full && self.len() > LEAST_STRETCHES {
             self.pop();
+            self.cut = self.stretches.front().map_or(next.since, |first| first.since);
         }
     }
 
@@ -86,6 +102,11 @@ impl Log {
 
     pub(super) fn len(&self) -> usize {
         self.stretches.len()
+    }
+
+    /// From when on nothing is missing; [`WHOLE`] where nothing ever was.
+    pub(super) const fn cut(&self) -> i64 {
+        self.cut
     }
 
     pub(super) fn is_empty(&self) -> bool {

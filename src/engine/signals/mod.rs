@@ -196,6 +196,12 @@ impl Signals {
         self.now.get(slot as usize).copied().unwrap_or_default()
     }
 
+    /// A slot of which windows had more to keep, since this was last asked, than there is room for.
+    pub fn take_cut(&mut self) -> Option<u32> {
+        let zero = self.zero.as_mut().and_then(|zero| zero.cut.take());
+        self.held.cut.take().or(zero)
+    }
+
     /// The clock at which the slot was last known on a track, before the last poll.
     pub fn known_before(&self, slot: u32, track: Track) -> Option<Span> {
         let (_, clock) = self.known(track)?.before(slot as usize)?;

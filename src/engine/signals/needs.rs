@@ -53,6 +53,21 @@ impl Needs {
         }
     }
 
+    pub fn add_all(&mut self, more: &Self) {
+        self.0.extend(more.0.iter().copied());
+    }
+
+    /// How far back known readings matter, with what a value holds; None where any of them may. How long something has
+    /// been so has no bound, and a change is one however long the hole before it.
+    pub fn reach(&self) -> Option<Span> {
+        let far = |(signal, _, max_gap): &(Signal, Track, Span)| match signal {
+            Signal::OnlineTime | Signal::OfflineTime | Signal::AbsentTime => None,
+            Signal::SilentTime | Signal::Changes(_) => None,
+            _ => Some(signal.window().unwrap_or_default() + *max_gap),
+        };
+        self.0.iter().map(far).try_fold(Span::ZERO, |reach, far| Some(reach.max(far?)))
+    }
+
     /// Distinct ways to read members.
     pub(super) fn views(&self) -> Vec<(Track, Span)> {
         let views: BTreeSet<(Track, Span)> = self.0.iter().map(|(_, track, gap)| (*track, *gap)).collect();

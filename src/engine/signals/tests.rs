@@ -313,21 +313,59 @@ fn a_checkpoint_serves_smaller_needs_and_refuses_larger_ones() {
 }
 
 #[test]
-fn a_slot_that_never_rests_keeps_a_bounded_list() {
-    let (gap, span) = (Span::from_mins(3), Span::from_days(7));
+fn a_slot_that_never_rests_is_told_of_exactly_or_not_at_all() {
+    let (gap, month, longer) = (Span::from_mins(3), Span::from_days(28), Span::from_days(60));
+    let looks =
+        |d| [Signal::Changes(d), Signal::Peak(d), Signal::TimeOver(1, d), Signal::Low(d), Signal::Mean(d)];
     let mut needs = Needs::default();
-    for signal in [Signal::Changes(span), Signal::Peak(span), Signal::Low(span)] {
+    for signal in looks(month).into_iter().chain(looks(longer)) {
         needs.add(signal, Track::AbsentHeld, gap);
     }
     let mut signals = Signals::new(&needs);
-    for minute in 0..10_080_u32 {
-        let count = if minute == 5 { 9 } else { minute % 2 };
-        signals.observe(&online(&[count]), Span::from_mins(i64::from(minute)), u64::from(minute));
+    let mut minute = 0;
+    let mut go = |signals: &mut Signals, until: u32, flaps: bool| {
+        while minute < until {
+            let count = if minute == 30_000 { 9 } else { u32::from(flaps) * (minute % 2) };
+            signals.observe(&online(&[count, 1]), Span::from_mins(i64::from(minute)), u64::from(minute));
+            minute += 1;
+        }
+    };
+    let ask = |signals: &Signals, d| {
+        looks(d).map(|signal| value(signals, signal, Track::AbsentHeld, gap.millis(), 0))
+    };
+    go(&mut signals, 65_000, true);
+    let all = month.millis() as f64;
+    let mean = (20_160.0 + 8.0) / 40_320.0;
+    let exact = [Some(40_320.0), Some(9.0), Some(60_000.0), Some(0.0)];
+    let found = ask(&signals, month);
+    assert_eq!(found[..4], exact, "a month at one poll a minute");
+    assert!((found[4].unwrap_or(f64::NAN) - mean).abs() < 2.0 / all * 60_000.0, "{found:?}");
+    assert_eq!(ask(&signals, longer)[..2], [Some(64_999.0), Some(9.0)], "all there is");
+    assert_eq!(signals.take_cut(), None);
+    go(&mut signals, 66_000, true);
+    assert_eq!((signals.take_cut(), signals.take_cut()), (Some(0), None), "told once");
+    assert_eq!(ask(&signals, month)[0], Some(40_320.0));
+    assert_eq!(ask(&signals, longer), [None; 5], "what was cut off may be among it");
+    signals = Signals::decode(&signals.encode(), &needs).expect("its own checkpoint");
+    assert_eq!(ask(&signals, longer), [None; 5], "nor after a restart");
+    assert_eq!(ask(&signals, month)[0], Some(40_320.0));
+    go(&mut signals, 66_000 + 86_300, false);
+    assert_eq!(ask(&signals, longer)[0], Some(101.0), "as soon as all that is left is known");
+}
+
+#[test]
+fn all_slots_together_keep_a_bounded_list() {
+    let mut needs = Needs::default();
+    needs.add(Signal::Changes(Span::from_days(28)), Track::AbsentHeld, Span::from_mins(3));
+    let mut signals = Signals::new(&needs);
+    let counts = |minute: i64| vec![u32::from(minute % 2 == 1); 3];
+    signals.observe(&online(&counts(0)), Span::ZERO, 0);
+    signals.held.stretches = log::MOST_IN_ALL;
+    for minute in 1..200 {
+        signals.observe(&online(&counts(minute)), Span::from_mins(minute), 0);
     }
-    let ask = |signal| value(&signals, signal, Track::AbsentHeld, gap.millis(), 0);
-    assert_eq!(ask(Signal::Changes(span)), Some(log::MOST_STRETCHES as f64), "a lower bound");
-    assert_eq!(ask(Signal::Peak(span)), Some(1.0), "a lower bound");
-    assert_eq!(ask(Signal::Low(span)), None, "too little is known");
+    let kept: usize = signals.held.logs.iter().flatten().map(|log| log.len()).sum();
+    assert_eq!((kept, signals.held.stretches), (3 * 64, log::MOST_IN_ALL + 3 * 64));
 }
 
 #[test]

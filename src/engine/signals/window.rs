@@ -5,7 +5,7 @@
 //! own because the five share one walk, and most slots need none.
 
 use super::known::Known;
-use super::log::Stretch;
+use super::log::{Log, Stretch, WHOLE};
 use super::tally::Part;
 use crate::engine::lang::{Bounds, Line, ROUNDING, Signal};
 
@@ -24,14 +24,17 @@ struct Seen {
     until: i64,
 }
 
-/// No value before the first reading and while blind.
+/// No value before the first reading, while blind, and where too much was to be kept of the window.
 pub(super) fn line(known: &Known, slot: usize, signal: &Signal, gap: i64) -> Line {
     let held = known.held(slot, gap).zip(known.since.get(slot)).zip(signal.window());
     let Some(((now, since), span)) = held else { return Line::brief(f64::NAN) };
     let (since, span, clock) = (*since, span.millis(), known.now);
     let above = if let Signal::TimeOver(above, _) = signal { *above } else { 0 };
+    let cut = known.logs[slot].as_deref().map_or(WHOLE, Log::cut);
     let line = if since <= clock - span {
         Line::still(settled(signal, now, span, above))
+    } else if cut > clock - span {
+        Line::nothing_for((cut - (clock - span)) as f64)
     } else {
         let last = Stretch { since, until: clock, value: now };
         let seen = walk(known, slot, &last, &Window { start: clock - span, gap, above });
