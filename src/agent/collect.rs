@@ -12,7 +12,7 @@ use crate::engine::judge::judge;
 use crate::engine::names::Asked;
 use crate::engine::outcome::{Outcome, PollRow};
 use crate::engine::reading::{Fault, Fetched, PollOutcome};
-use crate::engine::restore::replay_from;
+use crate::engine::restore::MOST_REPLAYED;
 use crate::engine::tend::reconcile;
 use crate::engine::time::{Span, Time};
 use crate::engine::total;
@@ -131,6 +131,13 @@ impl Agent {
         if let Some(jump) = jump {
             tracing::warn!(source = watch.setup.source, jump_ms = jump.millis(), "the clock jumped");
         }
+        if let Some(of) = watch.take_cut() {
+            tracing::warn!(
+                source = watch.setup.source,
+                of,
+                "turns so often that long windows over it have no value; this is told once"
+            );
+        }
         let Some(PollRow { poll, .. }) = &outcome.poll else { return Err(StoreError::Stopped) };
         let sum = total::sum(poll).filter(|_| watch.memory.quarantine.is_empty());
         let (source, events) = (poll.source.clone(), outcome.events.len());
@@ -212,11 +219,12 @@ fn log(poll: &Collected, fault: Option<&Fault>, refused: usize, extra: u32, took
 /// The watch as the store remembers it: the checkpoint's signals and the polls since, taken in again.
 pub(super) async fn load(store: &Store, setup: Arc<Setup>) -> Result<Watch, StoreError> {
     let store = store.clone();
-    let read = tokio::task::spawn_blocking(move || read(&store.reader()?, setup));
+    let read = tokio::task::spawn_blocking(move || read(&store.reader()?, setup, MOST_REPLAYED));
     read.await.unwrap_or(Err(StoreError::Stopped))
 }
 
-fn read(reader: &Reader, setup: Arc<Setup>) -> Result<Watch, StoreError> {
+/// Without a checkpoint that fits the rules, at most `most` polls are taken in again.
+fn read(reader: &Reader, setup: Arc<Setup>, most: u64) -> Result<Watch, StoreError> {
     let source = setup.source.clone();
     let loaded = reader.load_source(&source)?;
     let alerts = reader.load_alerts(Some(&source))?;
@@ -225,7 +233,17 @@ fn read(reader: &Reader, setup: Arc<Setup>) -> Result<Watch, StoreError> {
     let remembered = Remembered { names, last, memory: loaded.memory, alerts, roster };
     let mut watch = Watch::new(setup, remembered);
     let checkpoint = loaded.checkpoint.filter(|checkpoint| watch.restore(&checkpoint.signals));
-    let from = checkpoint.map_or_else(|| replay_from(&memory), |checkpoint| checkpoint.seq + 1);
+    let from = match checkpoint {
+        Some(checkpoint) => checkpoint.seq + 1,
+        None if memory.seq == 0 => 1,
+        None => {
+            let (from, far_enough) = reader.poll_back(&source, watch.reach(), most)?;
+            if !far_enough {
+                tracing::warn!(%source, from, most, "too many polls to read again; signals begin at this one");
+            }
+            from
+        }
+    };
     if from > memory.seq {
         return Ok(watch);
     }

@@ -4,7 +4,6 @@
 //! of its own because a restarted agent must go on exactly as one that never stopped.
 
 use super::absentees::Absentees;
-use super::outcome::SourceMemory;
 use super::past::Column;
 use super::plan::{Groups, Plan, Subjects};
 use super::reading::Reading;
@@ -12,9 +11,9 @@ use super::signals::{Needs, Signals, Totals};
 use super::time::Span;
 use super::watch::Watch;
 
-/// Signals live on the clock of their source's polls; without a checkpoint at most so many polls are read again, and
-/// signals that look further back begin there.
-pub const MOST_REPLAYED: u64 = 20_000;
+/// Signals live on the clock of their source's polls; without a checkpoint at most so many polls are read again: more
+/// than a year of one a minute. Signals that look further back begin there, and whoever reads says so.
+pub const MOST_REPLAYED: u64 = 600_000;
 
 /// One poll of the past. `column` holds what it said of every slot.
 #[derive(Clone, Copy, Debug)]
@@ -79,6 +78,25 @@ impl Watch {
         Some(())
     }
 
+    /// How long before the last poll history must begin for all that the rules ask for to come out as if this watch had
+    /// never stopped: the longest window and what may hold into it, and the stretch of every alert under way. None where
+    /// a poll of any age may count.
+    pub fn reach(&self) -> Option<Span> {
+        let mut needs = Needs::default();
+        for plan in &self.plans {
+            plan.add_needs(&mut needs);
+            if !plan.per_user() {
+                needs.add_all(&plan.total_needs());
+            }
+        }
+        // The hole before a breach counts as blind time of its alert.
+        let since = |plan: &Plan| {
+            let since = plan.alerts.values().filter_map(|alert| alert.since).map(|since| since.clock).min();
+            since.map(|since| self.memory.clock - since + plan.max_gap)
+        };
+        needs.reach().map(|reach| self.plans.iter().filter_map(since).fold(reach, Span::max))
+    }
+
     /// Takes in a poll that was judged before; nothing but what counts over polls changes.
     pub fn replay(&mut self, past: &Past<'_>) {
         let turned = self.signals.turned(past.column);
@@ -91,11 +109,6 @@ impl Watch {
         self.observe(column.turned(), column.len(), clock, seq, usable);
         self.look_at_all();
     }
-}
-
-/// The poll from which on history is read again when no checkpoint can be used.
-pub fn replay_from(memory: &SourceMemory) -> u64 {
-    memory.seq.saturating_sub(MOST_REPLAYED) + 1
 }
 
 fn take<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {

@@ -295,6 +295,31 @@ impl Reader {
         })
     }
 
+    /// The number of the newest poll of `source` that was at least `back` before the last one, by the sum of `elapsed`; of
+    /// the first that can still be told where none was, or `back` is None. Of the last `most` polls at all; false where
+    /// these were too few.
+    pub fn poll_back(&self, source: &str, back: Option<Span>, most: u64) -> Result<(u64, bool), StoreError> {
+        self.run(|c| {
+            let row = source::expect(c, source)?;
+            let first = row.first_seq.max(1);
+            let query =
+                "SELECT seq, elapsed FROM poll WHERE source = ?1 AND seq >= ?2 ORDER BY seq DESC LIMIT ?3";
+            let mut statement = c.prepare(query)?;
+            let limit = i64::try_from(most).unwrap_or(i64::MAX);
+            let mut rows = statement.query(params![row.id, first.cast_signed(), limit])?;
+            let (mut found, mut passed) = (None, Span::ZERO);
+            while let Some(row) = rows.next()? {
+                let seq = row.get::<_, i64>(0)?.cast_unsigned();
+                found = Some(seq);
+                if back.is_some_and(|back| passed >= back) {
+                    return Ok((seq, true));
+                }
+                passed = passed + Span::from_millis(row.get(1)?);
+            }
+            Ok((found.unwrap_or(first), found.is_none_or(|seq| seq == first)))
+        })
+    }
+
     /// What each poll with `from <= at < to` said of a user. [`StoreError::NotFound`] for an unknown user or source.
     pub fn history(&self, source: &str, user: &str, from: Time, to: Time) -> Result<History, StoreError> {
         self.run(|c| history(c, source, user, from, to))

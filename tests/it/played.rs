@@ -14,10 +14,9 @@ use seatwatch::engine::event::{EventReading, OnlineClient, Subject, SubjectKind}
 use seatwatch::engine::evidence::{attach, suspects};
 use seatwatch::engine::judge::judge;
 use seatwatch::engine::names::{Asked, Names};
-use seatwatch::engine::outcome::{Outcome, SourceMemory};
+use seatwatch::engine::outcome::Outcome;
 use seatwatch::engine::past::Column;
 use seatwatch::engine::reading::{Batch, Fetched, Reading};
-use seatwatch::engine::restore::replay_from;
 use seatwatch::engine::roster::{Listed, Roster};
 use seatwatch::engine::rule::{Hold, Mode, Policy, Rule};
 use seatwatch::engine::time::{Span, Time};
@@ -437,9 +436,4 @@ fn the_run_up_fills_windows_and_holds() {
     let day = Span::from_days(1);
     assert_eq!(run_up(&rules, MINUTE), Span::from_days(4) + Span::from_hours(2) + MINUTE.times(30));
     assert_eq!((run_up(&rules[..1], MINUTE), run_up(&[], MINUTE)), (day, day));
-    let memory = |seq: u64| SourceMemory { seq, ..SourceMemory::default() };
-    assert_eq!(
-        (replay_from(&memory(20_007)), replay_from(&memory(20_000)), replay_from(&memory(0))),
-        (8, 1, 1)
-    );
 }
