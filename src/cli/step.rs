@@ -215,7 +215,13 @@ fn missing(question: &Question<'_>, round: &Round) -> Option<String> {
         Signal::Usual(_) => "the readings of the same hour in two of the past four weeks",
         Signal::Low(_) | Signal::Mean(_) => "nine tenths of its window read",
         Signal::Previous => "a reading before this one",
-        _ => return None,
+        // The step before tells of the others: they have a value with every reading.
+        Signal::Online | Signal::Limit | Signal::OnlineTime | Signal::OfflineTime | Signal::AbsentTime => {
+            return None;
+        }
+        Signal::Peak(_) | Signal::Changes(_) | Signal::TimeOver(..) | Signal::Peers(_) => return None,
+        Signal::Total | Signal::UsersOnline | Signal::Members | Signal::SilentTime => return None,
+        Signal::FailedShare | Signal::Known | Signal::Enabled => return None,
     };
     let first = question.reader.load_source(&question.source.name).ok()?.memory.first_at?;
     let from = first + signal.earliest(question.source.interval);

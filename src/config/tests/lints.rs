@@ -69,6 +69,14 @@ fn conditions_that_are_certain_are_told() {
         ("not (online / 0 > 3)", "never@0"),
         ("online > 2 or online / (2 - 2) > 3", "part never@14"),
         ("online / previous > 3", ""),
+    ] {
+        certain(when, "user", expect);
+    }
+}
+
+#[test]
+fn conditions_that_go_against_the_order_of_signals_are_told() {
+    for (when, expect) in [
         // Windows end with the present reading, and a user is one of its peers.
         ("online > peak(1h)", "never@0"),
         ("peak(1h) >= online", "always@0"),
@@ -118,6 +126,10 @@ fn conditions_that_are_certain_are_told() {
     ] {
         certain(when, "user", expect);
     }
+}
+
+#[test]
+fn conditions_of_sources_that_are_certain_are_told() {
     certain("failed_share > 1", "source", "never@0");
     certain("failed_share * 100 > 200", "source", "never@0");
     certain("failed_share > 0.5", "source", "");

@@ -40,14 +40,14 @@ pub fn ready(text: &str, per: Per, earliest: impl Fn(Signal) -> Span) -> Span {
                     |all: bool| pick(left.holds, right.holds, all),
                     |all: bool| pick(left.fails, right.fails, all),
                 );
-                match operator {
-                    Binary::And => Ready { holds: holds(true), fails: fails(false) },
-                    Binary::Or => Ready { holds: holds(false), fails: fails(true) },
+                if operator == Binary::And {
+                    Ready { holds: holds(true), fails: fails(false) }
+                } else if operator == Binary::Or {
+                    Ready { holds: holds(false), fails: fails(true) }
+                } else {
                     // Each side must have a value, whichever.
-                    _ => {
-                        let after = holds(true).max(fails(true));
-                        Ready { holds: after, fails: after }
-                    }
+                    let after = holds(true).max(fails(true));
+                    Ready { holds: after, fails: after }
                 }
             }
         };
