@@ -191,10 +191,6 @@ impl Notes {
         self.asked.borrow().clone()
     }
 
-    pub fn has_errors(&self) -> bool {
-        !self.errors.borrow().is_empty()
-    }
-
     /// All problems, in the order of their places, each once.
     pub fn into_problems(self) -> Problems {
         let sorted = |list: RefCell<Vec<Problem>>| {

@@ -30,10 +30,6 @@ impl Section<'_> {
         self.secret_in(key, value)
     }
 
-    pub fn required_secret(&mut self, key: &'static str) -> Option<SecretRef> {
-        if self.value(key, || Form::Secret).is_some() { self.secret(key) } else { self.missing(key) }
-    }
-
     /// As [`Self::secret`], but plain text is accepted too (a webhook's URL).
     pub fn secret_or_plain(&mut self, key: &'static str) -> Option<SecretRef> {
         let value = self.value(key, || Form::SecretOrPlain)?;

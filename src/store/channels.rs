@@ -58,6 +58,7 @@ pub(super) fn reached(c: &Connection, channel: &str, now: Time) -> Result<(), St
     Ok(())
 }
 
+/// The channel's rows wait until [`Store::enable_channel`].
 pub(super) fn disable(c: &Connection, channel: &str, now: Time) -> Result<(), StoreError> {
     let mut upsert = c.prepare_cached(
         "INSERT INTO channel (name, disabled, answer, since, failing, last_at) VALUES (?1, 1, 'gone', ?2, 1, ?2)
@@ -158,12 +159,6 @@ impl Store {
 
     pub fn channel_health(&self) -> Pending<Vec<ChannelHealth>> {
         self.read(health)
-    }
-
-    /// The channel's rows wait until [`Store::enable_channel`].
-    pub fn disable_channel(&self, channel: &str, now: Time) -> Pending<()> {
-        let channel = channel.to_owned();
-        self.write(move |c| disable(c, &channel, now))
     }
 
     pub fn enable_channel(&self, channel: &str, now: Time) -> Pending<()> {

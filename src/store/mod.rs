@@ -167,11 +167,6 @@ impl Store {
         })
     }
 
-    /// A [`Reader`] on the database at `path`, for commands; needs no running agent.
-    pub fn read_only(path: &Path) -> Result<Reader, StoreError> {
-        Reader::open(path)
-    }
-
     /// A [`Reader`] beside this writer; what it reads was committed before.
     pub fn reader(&self) -> Result<Reader, StoreError> {
         Reader::open(&self.path)

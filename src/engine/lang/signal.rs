@@ -226,30 +226,6 @@ impl Signal {
         }
     }
 
-    /// Whether the value may change while the subject's own readings stay the same, because time passes: windows move
-    /// on, another hour of the week begins, exceptions end.
-    pub const fn depends_on_time(self) -> bool {
-        match self {
-            Self::Online | Self::Peers(_) | Self::Total | Self::UsersOnline | Self::Members => false,
-            Self::FailedShare | Self::Known | Self::Enabled => false,
-            Self::Limit | Self::Previous | Self::OnlineTime | Self::OfflineTime | Self::AbsentTime => true,
-            Self::Peak(_) | Self::Changes(_) | Self::TimeOver(..) | Self::Low(_) | Self::Mean(_) => true,
-            Self::Usual(_) | Self::SilentTime => true,
-        }
-    }
-
-    /// Whether the value may change while the subject's own readings stay the same, because something else was read:
-    /// other users, or the roster.
-    pub const fn depends_on_others(self) -> bool {
-        match self {
-            Self::Peers(_) | Self::Known | Self::Enabled => true,
-            Self::Total | Self::UsersOnline | Self::Members | Self::SilentTime | Self::FailedShare => true,
-            Self::Online | Self::Limit | Self::Previous | Self::OnlineTime | Self::OfflineTime => false,
-            Self::AbsentTime | Self::Peak(_) | Self::Changes(_) | Self::TimeOver(..) | Self::Low(_) => false,
-            Self::Mean(_) | Self::Usual(_) => false,
-        }
-    }
-
     fn write(self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Online => f.write_str("online"),
