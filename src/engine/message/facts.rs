@@ -32,7 +32,7 @@ pub(super) fn of_event(words: Words, entry: &Entry<'_>, alone: bool) -> Vec<Sect
     let heading = if alone { String::new() } else { about(words, event) };
     let mut sections = vec![Section { heading, facts, table: None, small: false }];
     if !event.readings.is_empty() {
-        sections.push(readings(words, &event.readings));
+        sections.push(readings(words, &event.readings, event.subject.kind));
     }
     if let Some(clients) = &event.clients {
         sections.push(connections(words, clients, event.at));
@@ -175,7 +175,7 @@ fn references(words: Words, event: &Event) -> Section {
 }
 
 /// Local time with the zone in the heading, UTC, the number, and how long after the poll's instant the answer came.
-fn readings(words: Words, readings: &[EventReading]) -> Section {
+fn readings(words: Words, readings: &[EventReading], of: SubjectKind) -> Section {
     let shown = &readings[..readings.len().min(MOST_SHOWN)];
     let times: Vec<Time> = shown.iter().map(|reading| reading.at).collect();
     let ((date, local), beside) = (words.column(&times), words.utc_beside(&times));
@@ -191,7 +191,7 @@ fn readings(words: Words, readings: &[EventReading]) -> Section {
         if !utc {
             row.push(beside);
         }
-        row.push(words.reading(reading));
+        row.push(words.reading(reading, of));
         row.push(reading.fetched_at.map_or_else(|| "-".to_owned(), |at| after(words, at, reading.at)));
         row
     };

@@ -185,9 +185,12 @@ impl Words {
         self.say("the rule", "规则").to_owned()
     }
 
-    /// A reading in a table: a number, or why there is none.
-    pub(super) fn reading(self, reading: &EventReading) -> String {
+    /// A reading in a table: a number, or why there is none. Nobody asks for a total: it is missing where members are.
+    pub(super) fn reading(self, reading: &EventReading, of: SubjectKind) -> String {
         match reading.reading.kind() {
+            Kind::Failed if of != SubjectKind::User => {
+                self.say("no total (members without a reading)", "无合计（有成员无读数）").to_owned()
+            }
             Kind::Online(online) => online.to_string(),
             Kind::Absent => self.say("absent from a good reply", "应答中无此用户").to_owned(),
             Kind::Failed => self.say("not known (request failed)", "未知（请求失败）").to_owned(),

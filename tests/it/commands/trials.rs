@@ -110,6 +110,33 @@ firing = ["alice"]
 }
 
 #[test]
+fn a_total_without_a_value_says_who_is_missing() {
+    let failing = r#"
+[[test]]
+name = "full"
+source = "shanghai"
+[test.readings]
+alice = "1x6"
+bob = "1 _x5"
+ext-ann = "1 1 _x4"
+lobby-kiosk = "1x6"
+gateway-1 = "1x6"
+"n.g" = "1x6"
+[[test.expect]]
+at = "25m"
+rule = "seats"
+firing = ["shanghai"]
+"#;
+    let world = World::new(&format!("{RULES}{failing}"));
+    let ran = world.run(&["rules", "test"]);
+    assert_eq!(ran.code, Some(1), "{}", ran.err);
+    // The last known reading counts for three intervals: bob's until the fourth poll, ext-ann's one longer.
+    let said = |what: &str| ran.out.lines().filter(|line| line.contains(what)).count();
+    assert_eq!(said("no total (1 member without a reading)"), 1, "{}", ran.out);
+    assert_eq!(said("no total (2 members without a reading)"), 1, "{}", ran.out);
+}
+
+#[test]
 fn every_mistake_of_a_test_is_told_at_its_place() {
     let wrong = r#"
 [[test]]
