@@ -177,6 +177,17 @@ mod tests {
     }
 
     #[test]
+    fn the_last_try_is_when_the_time_is_up() {
+        let millisecond = Span::from_millis(1);
+        for (answer, tries, time) in [(Answer::Retry, 7, KEEP_TRYING), (Answer::Rejected, 3, REJECTED_FOR)] {
+            let at = |tries, now| next(answer, tries, START, now, None, 0.0);
+            assert_eq!(at(tries, START + time), Next::Dead, "{answer:?}");
+            assert!(matches!(at(tries, START + time - millisecond), Next::At(_)), "{answer:?}: too early");
+            assert!(matches!(at(tries - 1, START + time), Next::At(_)), "{answer:?}: too seldom");
+        }
+    }
+
+    #[test]
     fn odd_clocks_and_odd_jitter_stay_within_the_hour() {
         for jitter in [f64::NAN, f64::INFINITY, -3.0, 0.0, 0.999, 7.0] {
             for answer in [Answer::Retry, Answer::Rejected, Answer::Misconfigured] {

@@ -130,7 +130,7 @@ pub struct Opinion {
 }
 
 impl Opinion {
-    fn bare(verdict: Verdict) -> Self {
+    pub(super) fn bare(verdict: Verdict) -> Self {
         Self { verdict, detail: None, users: Vec::new(), since: None }
     }
 

@@ -57,3 +57,67 @@ pub fn told(before: &Alert, channels: &[String]) -> Vec<String> {
         Some(_) | None => channels.to_vec(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::alert::Verdict;
+    use crate::engine::event::{EventKind, Subject, SubjectKind};
+    use crate::engine::outcome::{Act, ActRow};
+    use crate::engine::tend::act_on;
+    use crate::engine::time::{Span, Time};
+
+    const START: Time = Time::from_millis(1_795_392_000_000);
+
+    fn key() -> AlertKey {
+        let subject = Subject { kind: SubjectKind::Channel, name: "hook".to_owned() };
+        AlertKey { rule: Own::Channel.rule().name.to_owned(), source: None, subject }
+    }
+
+    /// The alert of a channel after one more look at it, and what is told to whom.
+    fn look(
+        before: &Alert,
+        verdict: Verdict,
+        minute: i64,
+        channel: &str,
+    ) -> (Alert, Vec<(EventKind, String)>) {
+        let clock = Span::from_mins(minute);
+        let moment = Moment { at: START + clock, clock, seq: 1 + minute.unsigned_abs(), hole: false };
+        let opinion = Opinion { detail: Some("no answer".to_owned()), ..Opinion::bare(verdict) };
+        let channels = [channel.to_owned()];
+        let (after, event) = take(before, Own::Channel, &key(), &opinion, &moment, "install", &channels);
+        (after, event.into_iter().map(|(event, told)| (event.kind, told.join(" "))).collect())
+    }
+
+    #[test]
+    fn who_was_told_of_the_begin_is_told_of_the_end() {
+        let (firing, told) = look(&Alert::default(), Verdict::Breach, 0, "mail");
+        assert_eq!(told, [(EventKind::Fired, "mail".to_owned())]);
+        let (over, told) = look(&firing, Verdict::Clear, 1, "chat");
+        assert_eq!(told, [(EventKind::Ended, "mail".to_owned())], "whatever the file says meanwhile");
+        let (_, told) = look(&over, Verdict::Breach, 2, "chat");
+        assert_eq!(told, [(EventKind::Fired, "chat".to_owned())], "the next episode goes by the file");
+    }
+
+    #[test]
+    fn an_alert_of_no_source_is_acknowledged_and_closed() {
+        let (firing, _) = look(&Alert::default(), Verdict::Breach, 0, "mail");
+        let episode = firing.episode.as_ref().unwrap().id.clone();
+        let at = START + Span::from_mins(1);
+        let row = |id, act| ActRow { id, by: "olga".to_owned(), at, act };
+        let ack = row(7, Act::Ack { episode: episode.clone(), note: None });
+        let (acked, outcome) = act_on("install", &ack, key(), &firing, at);
+        assert_eq!(acked.episode.as_ref().unwrap().acked_by.as_deref(), Some("olga"));
+        assert_eq!(outcome.alerts, [(key(), acked.clone())]);
+        assert_eq!(outcome.told, [["mail"]]);
+        let [event] = &outcome.events[..] else { panic!("{:?}", outcome.events) };
+        assert_eq!((event.kind, &*event.episode, event.at), (EventKind::Acked, &*episode, at));
+        assert_eq!((&*event.rule_version, event.by.as_deref()), (VERSION, Some("olga")));
+        assert_eq!((outcome.acts[0].id, outcome.acts[0].done), (7, true));
+        let close = row(8, Act::Close { episode, rearm: false, finding: None, note: None });
+        let (closed, outcome) = act_on("install", &close, key(), &acked, at);
+        let kinds: Vec<EventKind> = outcome.events.iter().map(|event| event.kind).collect();
+        assert_eq!((closed.state, kinds), (State::Closed, vec![EventKind::Closed, EventKind::Ended]));
+        assert_eq!(outcome.told, [vec![], vec!["mail".to_owned()]], "told once, by the end");
+    }
+}

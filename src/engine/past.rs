@@ -99,6 +99,16 @@ mod tests {
         ]
     }
 
+    #[test]
+    fn a_column_is_as_long_as_the_highest_slot_anybody_spoke_of() {
+        let mut column = Column::new(Vec::new());
+        assert_eq!((column.len(), column.is_empty()), (0, true));
+        column.turn(&[(2, Reading::online(1))], &[]);
+        assert_eq!((column.len(), column.is_empty()), (3, false));
+        column.turn(&[(0, Reading::ABSENT)], &[3..5]);
+        assert_eq!(column.len(), 5);
+    }
+
     proptest! {
         #[test]
         fn what_turned_makes_each_poll_of_the_one_before(

@@ -266,3 +266,49 @@ impl Poll {
         self.batches.get(batch as usize)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(readings: &[Reading], fault: bool, expect: PollOutcome) {
+        let fault = fault.then(|| Fault {
+            class: FaultClass::Transport,
+            code: "timeout".to_owned(),
+            message: "no answer".to_owned(),
+        });
+        let poll = Poll {
+            source: "shanghai".to_owned(),
+            seq: 1,
+            at: Time::default(),
+            elapsed: Span::ZERO,
+            jump: None,
+            readings: readings.to_vec(),
+            batch_of: vec![NO_BATCH; readings.len()],
+            batches: Vec::new(),
+            requests: 1,
+            took: Span::ZERO,
+            fault,
+            skew: None,
+        };
+        assert_eq!(poll.outcome(), expect, "{readings:?} {:?}", poll.fault);
+    }
+
+    #[test]
+    fn a_poll_is_complete_partial_or_failed_by_what_it_knows() {
+        let (known, absent) = (Reading::online(0), Reading::ABSENT);
+        let (failed, not_polled) = (Reading::FAILED, Reading::NOT_POLLED);
+        check(&[known, absent, not_polled], false, PollOutcome::Complete);
+        check(&[absent], false, PollOutcome::Complete);
+        check(&[known, failed], true, PollOutcome::Partial);
+        check(&[failed, not_polled], true, PollOutcome::Failed);
+        // What one try could not do, another did.
+        check(&[known], true, PollOutcome::Complete);
+        // Nobody is asked about: it knows all there is to know, unless even that went wrong.
+        check(&[], false, PollOutcome::Complete);
+        check(&[not_polled], false, PollOutcome::Complete);
+        check(&[], true, PollOutcome::Failed);
+        check(&[not_polled], true, PollOutcome::Failed);
+    }
+}

@@ -228,6 +228,19 @@ mod tests {
     }
 
     #[test]
+    fn timers_wait_for_no_negative_time() {
+        let std = |millis| Span::from_millis(millis).to_std().as_millis();
+        assert_eq!((std(1500), std(0), std(-1), std(i64::MIN)), (1500, 0, 0, 0));
+    }
+
+    #[test]
+    fn instants_beyond_the_calendar_are_its_ends() {
+        let utc = |millis| Time::from_millis(millis).to_utc();
+        assert_eq!(utc(-1).timestamp_millis(), -1);
+        assert_eq!((utc(i64::MIN), utc(i64::MAX)), (DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC));
+    }
+
+    #[test]
     fn times_print_as_they_are_read() {
         for text in ["2026-11-22T03:05:00Z", "1970-01-01T00:00:00.001Z", "2026-12-31T23:59:59Z"] {
             assert_eq!(text.parse::<Time>().map(|t| t.to_string()), Ok(text.to_owned()));

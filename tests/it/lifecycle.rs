@@ -245,6 +245,25 @@ fn missing_readings_hold_everything() {
 }
 
 #[test]
+fn while_firing_the_trail_keeps_what_changed() {
+    check(
+        &held("online > limit", 1, 2),
+        "1 3 3 3 3 5 5 4 1 1 1",
+        "  2 shared fired now 3 first 3 peak 3 since 1 blind 0s readings [3 3] ids 2
+ 10 shared ended cleared now 1 first 3 peak 5 since 1 blind 0s readings [3 3 5 4 1 1 1] ids 7",
+    );
+}
+
+#[test]
+fn nine_tenths_of_a_window_are_enough() {
+    check(
+        &rule("low", "low(10m) > 2"),
+        "3x10",
+        "  9 low fired now 3 first 3 peak 3 since 9 blind 0s readings [3 3] ids 1",
+    );
+}
+
+#[test]
 fn a_hole_starts_the_hold_again() {
     check(&held("online > limit", 2, 0), "3 _x3 3 3", "");
     check(

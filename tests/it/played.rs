@@ -12,13 +12,14 @@ use seatwatch::engine::backtest::follow::Followed;
 use seatwatch::engine::backtest::{PastPoll, Playback, run_up};
 use seatwatch::engine::event::{EventReading, OnlineClient, Subject, SubjectKind};
 use seatwatch::engine::evidence::{attach, suspects};
+use seatwatch::engine::fleet::{Fleet, Group};
 use seatwatch::engine::judge::judge;
 use seatwatch::engine::names::{Asked, Names};
 use seatwatch::engine::outcome::Outcome;
 use seatwatch::engine::past::Column;
 use seatwatch::engine::reading::{Batch, Fetched, Reading};
 use seatwatch::engine::roster::{Listed, Roster};
-use seatwatch::engine::rule::{Hold, Mode, Policy, Rule};
+use seatwatch::engine::rule::{Hold, Mode, Policy, Rule, Scope};
 use seatwatch::engine::time::{Span, Time};
 use seatwatch::engine::trial::{Expected, Miss, Timeline, Trial, What};
 use seatwatch::engine::watch::{Remembered, Watch, When};
@@ -147,6 +148,13 @@ fn a_test_of_rules_shows_one_subject_poll_by_poll() {
     let expect =
         ["0 1 clear Ok []", "1 3 breach Pending []", "2 3 breach Firing [Fired]", "3 1 clear Ok [Ended]"];
     assert_eq!(told, expect);
+    let parts: Vec<&str> = rounds[1].look.when.iter().map(|part| &*part.text).collect();
+    assert_eq!(parts, ["online", "limit", "online > limit"], "every expression has its value shown");
+    let trail = &rounds[2].look.alert.trail;
+    assert_eq!(
+        trail.iter().map(|reading| reading.fetched_at).collect::<Vec<_>>(),
+        [Some(trial.at(1)), Some(trial.at(2))]
+    );
     assert_eq!(trial.trace("shared", &user("nobody")), []);
     assert_eq!(trial.trace("none", &user("alice")), []);
 }
@@ -418,6 +426,27 @@ fn a_poll_of_some_says_nothing_of_the_others() {
     let poll =
         watch.poll(fetched, &asked, When { at: START, elapsed: Span::ZERO, jump: None, took: Span::ZERO });
     assert_eq!(poll.readings, readings("3 ~ _"));
+}
+
+#[test]
+fn a_rule_for_a_group_is_for_its_members() {
+    let group = Group {
+        name: "contractors".to_owned(),
+        users: vec![globset::Glob::new("ext-*").unwrap().compile_matcher()],
+        source: None,
+        limit: None,
+        labels: BTreeMap::new(),
+    };
+    let scope = Scope { groups: vec!["contractors".to_owned()], ..Scope::default() };
+    let rules = vec![Rule { scope, ..rule("shared", "online > limit") }, rule("busy", "online > limit")];
+    let mut setup = Arc::unwrap_or_clone(setup(rules, &["alice", "ext-1"]));
+    setup.fleet = Arc::new(Fleet { groups: vec![group], ..Fleet::default() });
+    let mut watch = Watch::new(Arc::new(setup), Remembered::default());
+    let outcome = poll(&mut watch, 0, "3 3");
+    let told: Vec<(&str, &str)> =
+        outcome.events.iter().map(|event| (&*event.rule, &*event.subject.name)).collect();
+    assert_eq!(told, [("shared", "ext-1"), ("busy", "alice"), ("busy", "ext-1")]);
+    assert!(!outcome.is_empty() && Outcome::default().is_empty());
 }
 
 #[test]

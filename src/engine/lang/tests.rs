@@ -53,6 +53,14 @@ fn what_is_not_finite_has_no_value() {
 }
 
 #[test]
+fn a_window_has_a_length_and_a_longest_one() {
+    let accepted = |text: &str| compile(text, Per::User).is_ok();
+    assert!(accepted("peak(1ms) > 1") && accepted("peak(90d) > 1") && accepted("time_over(2, 90d) > 1h"));
+    assert!(!accepted("peak(0s) > 1") && !accepted("peak(91d) > 1") && !accepted("peak(2160h1ms) > 1"));
+    assert!(!accepted("time_over(2, 0s) > 1h") && !accepted("time_over(2, 7776000001ms) > 1h"));
+}
+
+#[test]
 fn durations_stay_whole_milliseconds() {
     check("3 * 10m / 2 == 15m and 1h / 15m == 4 and 1h - 90m == -30m", 0.0, Truth::True);
     check("10ms / 4 == 3ms and 1ms * 0.4 == 0s", 0.0, Truth::True);
