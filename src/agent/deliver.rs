@@ -253,7 +253,7 @@ impl Agent {
             taken if rest_alone && taken > before => *breaker = Breaker::default(),
             _ if rest_alone && before > 0 => {}
             _ => breaker.take(delivery, now),
-        })
+        });
     }
 
     /// Until when nothing is sent to the channel, if anything keeps it.

@@ -105,7 +105,7 @@ mod tests {
         assert_eq!((column.len(), column.is_empty()), (0, true));
         column.turn(&[(2, Reading::online(1))], &[]);
         assert_eq!((column.len(), column.is_empty()), (3, false));
-        column.turn(&[(0, Reading::ABSENT)], &[3..5]);
+        column.turn(&[(0, Reading::ABSENT)], std::slice::from_ref(&(3..5)));
         assert_eq!(column.len(), 5);
     }
 

@@ -60,10 +60,16 @@ impl Needs {
     /// How far back known readings matter, with what a value holds; None where any of them may. How long something has
     /// been so has no bound, and a change is one however long the hole before it.
     pub fn reach(&self) -> Option<Span> {
-        let far = |(signal, _, max_gap): &(Signal, Track, Span)| match signal {
-            Signal::OnlineTime | Signal::OfflineTime | Signal::AbsentTime => None,
-            Signal::SilentTime | Signal::Changes(_) => None,
-            _ => Some(signal.window().unwrap_or_default() + *max_gap),
+        let far = |(signal, _, max_gap): &(Signal, Track, Span)| {
+            let unbounded = matches!(
+                signal,
+                Signal::OnlineTime
+                    | Signal::OfflineTime
+                    | Signal::AbsentTime
+                    | Signal::SilentTime
+                    | Signal::Changes(_)
+            );
+            (!unbounded).then(|| signal.window().unwrap_or_default() + *max_gap)
         };
         self.0.iter().map(far).try_fold(Span::ZERO, |reach, far| Some(reach.max(far?)))
     }
