@@ -293,3 +293,28 @@ async fn the_check_of_the_whole_database_tells_of_damage_and_logs_the_rest() {
     assert_eq!(world.told("soc"), "fired agent/storage agent");
     world.leaves("it is damaged");
 }
+
+/// Three weeks pass at a poll a minute; then a rule comes that looks back over four.
+#[tokio::test]
+async fn a_rule_that_is_new_looks_back_over_all_its_window() {
+    const LAST: i64 = 20_149;
+    let counts = counts("alice", "3 1 3") + &counts("bob", "1 1 3");
+    let last = format!("\"{}m\"", LAST + 1);
+    let mut world = World::new(&counts.replace("\"2m\"", &last), "source shanghai 'alice', 'bob'\n").await;
+    world.live(0..3).await;
+    let passed = "WITH RECURSIVE n (n) AS (SELECT 3 UNION ALL SELECT n + 1 FROM n WHERE n < $last)
+        INSERT INTO poll (source, seq, at, elapsed, took, requests, outcome, asked, changed)
+        SELECT source, n + 1, at + (n - 2) * 60000, 60000, took, requests, outcome, asked, 0 FROM n, poll WHERE seq = 3;
+        UPDATE source SET last_seq = $last + 1, memory = json_set(memory, '$.seq', $last + 1,
+            '$.last_at', (SELECT strftime('%Y-%m-%dT%H:%M:%fZ', max(at) / 1000, 'unixepoch') FROM poll), '$.clock', $last * 60000, '$.usable_clock', $last * 60000,
+            '$.boot[1]', ($last + 1000) * 60000)";
+    let other = rusqlite::Connection::open(world.database()).unwrap();
+    other.execute_batch(&passed.replace("$last", &LAST.to_string())).unwrap();
+    world.write(
+        "source shanghai 'alice', 'bob'\n[[rule]]\nname = 'first'\nwhen = 'online > 2 and time_over(2, 28d) == 0s'\n",
+    );
+    world.restart().await;
+    assert_eq!(world.poll(LAST + 1).await.seq, LAST as u64 + 2);
+    world.deliver().await;
+    assert_eq!(world.told("soc"), "fired first bob", "alice had three clients before, three weeks ago");
+}
