@@ -138,8 +138,8 @@ async fn a_receiver_that_never_answers_delays_no_other() {
     assert_eq!(world.inboxes["hung"].all().len(), 1, "one attempt, still waiting");
 }
 
-/// The program itself: in a fleet of ten thousand everybody shares an account from one poll to the next. Three quarters of the
-/// memory that its unit allows (`MemoryMax`) is enough, with everything that a process takes for itself.
+/// The program itself: in a fleet of ten thousand everybody shares an account from one poll to the next. Three quarters
+/// of the memory that its unit allows (`MemoryMax`) is enough, with everything that a process takes for itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_alerts_take_bounded_memory_and_no_receiver_waits_for_another() {
     let (mut scenario, mut users) = (String::new(), String::new());
