@@ -343,6 +343,30 @@ fn check_refused(url: &str, allow_private: bool, words: &str) {
 }
 
 #[test]
+fn robots_that_answer_200_to_what_they_throw_away_are_refused() {
+    check_refused(
+        "https://oapi.dingtalk.com/robot/send?access_token=canary",
+        false,
+        "chat robot of DingTalk",
+    );
+    check_refused(
+        "https://OAPI.dingtalk.com./robot/send?access_token=canary",
+        true,
+        "chat robot of DingTalk",
+    );
+    check_refused(
+        "https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=canary",
+        false,
+        "chat robot of WeCom",
+    );
+    check_refused("https://open.feishu.cn/open-apis/bot/v2/hook/canary", false, "chat robot of Feishu");
+    check_refused("https://open.larksuite.com/open-apis/bot/v2/hook/canary", false, "chat robot of Lark");
+    // What stands before a robot and puts alerts into its words may be named after it.
+    let relay = settings("https://oapi.dingtalk.com.relay.example.com/canary");
+    Channel::open(&Settings::Webhook(webhook::Settings { allow_private: false, ..relay })).expect("a relay");
+}
+
+#[test]
 fn some_addresses_are_refused_before_anything_is_sent() {
     for address in ["127.0.0.1", "10.0.0.1", "[::1]", "[::ffff:192.168.0.1]", "2130706433", "0x7f.1"] {
         check_refused(&format!("https://{address}/canary"), false, "allow_private");

@@ -183,10 +183,31 @@ fn check_url(secret: &Secret, allow_private: bool) -> Result<(Url, Reach), Strin
             shown(&url)
         ));
     }
+    if let Some(robot) = url.domain().and_then(robot) {
+        return Err(format!(
+            "{} is a chat robot of {robot}: it answers 200 to what it throws away, so no alert sent there is \
+             known to have arrived; send to a receiver that puts it into the robot's words, or by e-mail",
+            shown(&url)
+        ));
+    }
     match literal_address(&url).map(|address| reach.check(address)) {
         Some(Err(refused)) => Err(refused.to_string()),
         Some(Ok(())) | None => Ok((url, reach)),
     }
+}
+
+/// Whose group robot listens at `domain`, of those that tell a refusal in the body of a 200 (`errcode`, `code`) and
+/// take no body but their own. A 2xx is the receiver's word that it has the alert, and theirs isn't.
+fn robot(domain: &str) -> Option<&'static str> {
+    let hosts = [
+        ("oapi.dingtalk.com", "DingTalk"),
+        ("api.dingtalk.com", "DingTalk"),
+        ("qyapi.weixin.qq.com", "WeCom"),
+        ("open.feishu.cn", "Feishu"),
+        ("open.larksuite.com", "Lark"),
+    ];
+    let domain = domain.trim_end_matches('.');
+    hosts.iter().find(|(host, _)| domain == *host).map(|(_, whose)| *whose)
 }
 
 /// An address written in the URL: it never passes a resolver.
