@@ -14,6 +14,7 @@ mod fold;
 mod hazard;
 mod live;
 mod outage;
+mod outlived;
 mod own;
 mod reload;
 mod roster;

@@ -4,11 +4,9 @@
 //! where a full disk loses nothing, so that a start goes on with it. A part of its own because telling that the store
 //! fails cannot go through the store.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::PoisonError;
 use std::time::Duration;
-
-use serde::{Deserialize, Serialize};
 
 use crate::channel::{Delivery, Letter};
 use crate::engine::backoff::{self, Answer, Next};
@@ -18,9 +16,10 @@ use crate::engine::notify::{Notice, plan};
 use crate::engine::outcome::{Alert, AlertKey, Outcome};
 use crate::engine::own::{self, Own};
 use crate::engine::time::{Span, Time};
-use crate::store::StoreError;
+use crate::store::{Made, StoreError};
 
 use super::deliver::all;
+use super::outlived::Outage;
 use super::own::OwnAlerts;
 use super::{Agent, Live};
 
@@ -36,67 +35,6 @@ const LONGEST_ERROR: usize = 1_000;
 pub(super) struct Storage {
     alert: Alert,
     outage: Option<Outage>,
-}
-
-/// One outage of the store, with everything that its ids and texts are made of: told by one process and ended by the
-/// next, it is the same, even if a backup was put in the database's place between.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Outage {
-    /// The installation's id.
-    install: String,
-    /// As it was before.
-    alert: Alert,
-    began: Time,
-    error: String,
-    /// It does not pass: the agent ends.
-    damaged: bool,
-    told: BTreeSet<String>,
-    /// Channels that were tried and have not taken it.
-    #[serde(default)]
-    tries: BTreeMap<String, Tries>,
-}
-
-/// How telling one channel went so far, as the outbox would keep it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Tries {
-    begun: u32,
-    first: Time,
-    then: Next,
-    /// Recipients that took it.
-    accepted: Vec<String>,
-}
-
-impl Outage {
-    /// When `channel` may be tried: None if it was told or is not tried any more.
-    fn next(&self, channel: &str, now: Time) -> Option<Time> {
-        match self.tries.get(channel).map(|tries| tries.then) {
-            _ if self.told.contains(channel) => None,
-            None => Some(now),
-            Some(Next::At(at)) => Some(backoff::clamp(at, now)),
-            Some(Next::Dead | Next::Wait | Next::Done) => None,
-        }
-    }
-
-    fn take(&mut self, channel: &str, delivery: Delivery, began: Time, ended: Time, chance: f64) {
-        if delivery.answer == Answer::Sent {
-            self.tries.remove(channel);
-            self.told.insert(channel.to_owned());
-            return;
-        }
-        let none = Tries { begun: 0, first: began, then: Next::At(began), accepted: Vec::new() };
-        let tries = self.tries.entry(channel.to_owned()).or_insert(none);
-        tries.begun = tries.begun.saturating_add(1);
-        let asked = delivery.retry_after;
-        tries.then = backoff::next(delivery.answer, tries.begun, tries.first, ended, asked, chance);
-        tries.accepted = delivery.accepted;
-    }
-
-    /// Those of `channels`, and of those that were told, that are to hear of its end: all but who refused to be told.
-    fn hears(&self, channels: &[String]) -> BTreeSet<String> {
-        let dead = |name: &String| self.tries.get(name).is_some_and(|tries| tries.then == Next::Dead);
-        let untold = channels.iter().filter(|name| !dead(name));
-        self.told.iter().chain(untold).cloned().collect()
-    }
 }
 
 impl Agent {
@@ -163,8 +101,8 @@ impl Agent {
         error.truncate(error.floor_char_boundary(LONGEST_ERROR));
         let install = self.live().install.clone();
         self.with_storage(|Storage { alert, outage }| {
-            let (alert, told, tries) = (alert.clone(), BTreeSet::new(), BTreeMap::new());
-            let new = Outage { install, alert, began: now, error, damaged, told, tries };
+            let (alert, tries) = (alert.clone(), BTreeMap::new());
+            let new = Outage { install, alert, began: now, error, damaged, tries };
             outage.get_or_insert(new).damaged |= damaged;
         });
     }
@@ -243,7 +181,11 @@ impl Agent {
         if letters.is_empty() {
             return next(&outage);
         }
-        // Whoever has to tell it again tells the same.
+        self.with_storage(|storage| {
+            let outage = storage.outage.iter_mut();
+            outage.for_each(|outage| letters.iter().for_each(|(channel, _)| outage.begin(channel, now)));
+        });
+        // Whoever has to tell it again tells the same, and whoever was told is told the end.
         self.keep_note().await;
         let sends = letters.iter().filter_map(|(channel, letter)| {
             let transport = live.channels.get(channel)?;
@@ -261,7 +203,7 @@ impl Agent {
             let chance = self.hazard.chance();
             self.with_storage(|storage| {
                 if let Some(outage) = &mut storage.outage {
-                    outage.take(channel, delivery, now, ended, chance);
+                    outage.take(channel, delivery, ended, chance);
                 }
             });
         }
@@ -277,8 +219,8 @@ impl Agent {
         });
     }
 
-    /// The store works: the next failure is a new outage. Channels that were told of this one are told of its end,
-    /// through the outbox; those that could not be reached, of both.
+    /// The store works: the next failure is a new outage. Its beginning and end go through the outbox, with what was
+    /// tried from memory: who took the beginning is told its end, who did not of both.
     pub(super) async fn storage_works(&self, live: &Live, now: Time) {
         // Who is being told at this moment is told of the end after the next poll.
         let Ok(_telling) = self.telling.try_lock() else { return };
@@ -287,10 +229,10 @@ impl Agent {
         self.complaints.over();
         let hears: Vec<String> = outage.hears(&live.config.agent.notify).into_iter().collect();
         let mut alerts = OwnAlerts(BTreeMap::from([(storage_key(), outage.alert.clone())]));
-        // An outage that anybody was told of, or may have been, keeps its ids for itself.
-        if !hears.is_empty() || !outage.tries.is_empty() {
-            let outcome = over(&mut alerts, live, &outage, &hears, now);
-            if let Err(error) = self.write(outcome).await {
+        // An outage that anybody was told of, or is to be, keeps its ids for itself.
+        if !hears.is_empty() {
+            let (outcome, made) = over(&mut alerts, live, &outage, &hears, now);
+            if let Err(error) = self.write(outcome, made).await {
                 tracing::warn!(%error, "the end of the outage is told at the next poll");
                 return;
             }
@@ -303,19 +245,25 @@ impl Agent {
     }
 }
 
-/// The beginning and the end of an outage, rendered. That it began is told once more only to those of `hears` who did
-/// not take it, with the bytes that they were sent.
-fn over(alerts: &mut OwnAlerts, live: &Live, outage: &Outage, hears: &[String], now: Time) -> Outcome {
+/// The beginning and the end of an outage, rendered with the bytes that were sent, and the attempts that were made.
+fn over(
+    alerts: &mut OwnAlerts,
+    live: &Live,
+    outage: &Outage,
+    hears: &[String],
+    now: Time,
+) -> (Outcome, Vec<Made>) {
     let mut outcome = fail(alerts, live, outage, hears);
-    outcome.told.iter_mut().for_each(|told| told.retain(|channel| !outage.told.contains(channel)));
     let mut notifications = live.render(&outcome, outage.began);
+    let made = notifications.iter().filter_map(|row| Some(outage.tries.get(&row.channel)?.made(&row.id)));
+    let made = made.collect();
     // One row for the alert, as it is in the end.
     outcome.alerts.clear();
     let (works, subject) = (own::of_storage(None, live.config.agent.language), storage_key().subject);
     let ended = alerts.take(&outage.install, Own::Storage, subject, &works, hears, now);
     notifications.extend(live.render(&ended, now));
     outcome.append(ended);
-    Outcome { now, notifications, ..outcome }
+    (Outcome { now, notifications, ..outcome }, made)
 }
 
 fn no_answer(letter: &Letter) -> Delivery {

@@ -13,7 +13,7 @@ use crate::engine::outcome::{Act, ActResult, ActRow, Alert, AlertKey, Outcome, S
 use crate::engine::own::{ChannelFacts, Own, is_down};
 use crate::engine::tend::{act, episode_of, reconcile, remind, settle};
 use crate::engine::time::{Span, Time};
-use crate::store::{ChannelHealth, OutboxSize, Retention, StoreError};
+use crate::store::{ChannelHealth, Made, OutboxSize, Retention, StoreError};
 
 use super::own::OwnAlerts;
 use super::story::Story;
@@ -177,13 +177,13 @@ impl Agent {
             return Ok(());
         }
         outcome.notifications = live.render(&outcome, now);
-        self.write(outcome).await
+        self.write(outcome, Vec::new()).await
     }
 
-    /// What is rendered already.
-    pub(super) async fn write(&self, outcome: Outcome) -> Result<(), StoreError> {
+    /// What is rendered already, and what was tried of it.
+    pub(super) async fn write(&self, outcome: Outcome, made: Vec<Made>) -> Result<(), StoreError> {
         let story = Story::of(&outcome);
-        self.store.commit(outcome).await?;
+        self.store.commit_made(outcome, made).await?;
         story.tell();
         self.wake_deliver();
         Ok(())

@@ -5,7 +5,7 @@
 
 use rusqlite::Transaction;
 
-use super::{Patience, Pending, Store, acts, alerts, episodes, events, outbox, polls};
+use super::{Made, Patience, Pending, Store, acts, alerts, episodes, events, made, outbox, polls};
 use crate::engine::outcome::Outcome;
 
 impl Store {
@@ -13,6 +13,11 @@ impl Store {
     /// follow the last one is refused whole ([`StoreError::Sequence`](super::StoreError::Sequence)); events and notifications that are there
     /// already are kept as they are. A poll cannot be asked for again, so it waits longer for another program's lock. After [`UnknownFate`](super::StoreError::UnknownFate) the caller reads its state again.
     pub fn commit(&self, outcome: Outcome) -> Pending<()> {
+        self.commit_made(outcome, Vec::new())
+    }
+
+    /// The same, with attempts at its notifications that were made before they could be written.
+    pub fn commit_made(&self, outcome: Outcome, attempts: Vec<Made>) -> Pending<()> {
         let Patience { usual, poll } = self.patience;
         let patience = if outcome.poll.is_some() { poll } else { usual };
         let work = move |c: &Transaction<'_>| {
@@ -34,6 +39,9 @@ impl Store {
             }
             for notification in &outcome.notifications {
                 outbox::insert(c, notification)?;
+            }
+            for one in &attempts {
+                made::note(c, one)?;
             }
             for result in &outcome.acts {
                 acts::finish(c, result, outcome.now)?;

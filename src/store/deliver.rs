@@ -176,7 +176,7 @@ fn begin(c: &Connection, id: &str, run: &str, now: Time) -> Result<u32, StoreErr
     Ok(n)
 }
 
-fn finish(c: &Connection, id: &str, n: u32, end: &Finish) -> Result<(), StoreError> {
+pub(super) fn finish(c: &Connection, id: &str, n: u32, end: &Finish) -> Result<(), StoreError> {
     let (no, id, state) = outbox::find(c, id)?;
     let (at, answer) = (end.ended_at.millis(), super::events::word(&end.answer)?);
     let update = "UPDATE attempt SET ended_at = ?3, outcome = ?4, status = ?5, note = ?6

@@ -177,6 +177,7 @@ fn failed_for_a_while(_: &Asked) -> Result<String, String> {
         .map(|outage| -> Box<dyn FnOnce() + Send> { Box::new(move || outage::play(outage)) });
     let mut jobs: Vec<Box<dyn FnOnce() + Send>> = outages.collect();
     jobs.push(Box::new(outage::dies));
+    jobs.push(Box::new(outage::dies_within));
     jobs.push(Box::new(outage::starts_read_only));
     side_by_side(jobs.len(), jobs)?;
     Ok("a disk that is full, read-only, or broken at writes, syncs or reads for seconds: told once, nothing lost, \
