@@ -119,6 +119,11 @@ fn take(
     Ok(taken.len() as u64)
 }
 
+/// An episode whose events are kept fired on the answers of row `b`.
+const GROUNDS: &str =
+    "EXISTS (SELECT 1 FROM episode e JOIN source s ON s.name = e.source WHERE s.id = b.source
+    AND (e.ended_at IS NULL OR e.ended_at >= ?1) AND b.at BETWEEN e.since AND e.fired_at)";
+
 /// Events of episodes that ended before `cutoff`; an open episode keeps all of its own.
 fn events(
     c: &Connection,
@@ -138,13 +143,18 @@ fn events(
     let episodes = "DELETE FROM episode WHERE id IN (SELECT id FROM episode e WHERE ended_at < ?1
         AND NOT EXISTS (SELECT 1 FROM event v WHERE v.episode = e.id) LIMIT ?2)";
     delete(c, episodes, params![cut, batch], pruned, batch)?;
-    let evidence = "DELETE FROM evidence WHERE (source, slot, seq) IN
-        (SELECT source, slot, seq FROM evidence WHERE at < ?1 LIMIT ?2)";
-    delete(c, evidence, params![cut, batch], pruned, batch)?;
+    let evidence = format!(
+        "DELETE FROM evidence WHERE (source, slot, seq) IN
+        (SELECT source, slot, seq FROM evidence b WHERE at < ?1 AND NOT {GROUNDS} LIMIT ?2)"
+    );
+    delete(c, &evidence, params![cut, batch], pruned, batch)?;
     // Moves find in it what they rest on.
-    let basis = "DELETE FROM basis WHERE (source, seq) IN (SELECT source, seq FROM basis b WHERE at < ?1
-        AND NOT EXISTS (SELECT 1 FROM move m WHERE m.source = b.source AND m.seq = b.seq) LIMIT ?2)";
-    delete(c, basis, params![cut, batch], pruned, batch)?;
+    let basis = format!(
+        "DELETE FROM basis WHERE (source, seq) IN (SELECT source, seq FROM basis b WHERE at < ?1
+        AND NOT EXISTS (SELECT 1 FROM move m WHERE m.source = b.source AND m.seq = b.seq)
+        AND NOT {GROUNDS} LIMIT ?2)"
+    );
+    delete(c, &basis, params![cut, batch], pruned, batch)?;
     let notifications = "DELETE FROM notification WHERE no IN
         (SELECT no FROM notification WHERE finished_at < ?1 LIMIT ?2)";
     pruned.notifications += delete(c, notifications, params![cut, batch], pruned, batch)?;

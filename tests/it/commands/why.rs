@@ -5,7 +5,7 @@ use seatwatch::engine::event::{EventKind, Finding};
 use seatwatch::engine::outcome::{Act, ActRow};
 use seatwatch::engine::tend::act;
 use seatwatch::engine::time::Span;
-use seatwatch::store::Store;
+use seatwatch::store::{Retention, Store};
 
 use super::{RULES, START, World, refused};
 
@@ -69,6 +69,30 @@ fn an_episode_is_explained_poll_by_poll() {
     insta::assert_snapshot!("why_json", world.run(&["why", &id, "--json"]).json());
     insta::assert_snapshot!("why_shadow", world.run(&["why", &episode(&world, "strict")]).all());
     refused(&world, &["why", "ep_nothing"], 2, "the newest are");
+}
+
+/// It is open for longer than its events are kept: what it rests on stays, for people and for a restart.
+#[test]
+fn an_episode_older_than_what_is_kept_still_shows_its_grounds() {
+    let world = World::new(RULES);
+    let store = Store::open(&world.path("seatwatch.db"), START).unwrap();
+    world.play(&store, "shanghai", &["3 1 1 1 1 ~"; 90]);
+    let id = episode(&world, "shared-account");
+    let shown = |command: &[&str]| {
+        let ran = world.run(&[command, &[&id, "--json"]].concat());
+        assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
+        ran.out
+    };
+    let answers =
+        || store.reader().unwrap().evidence("shanghai", "alice", START, START + Span::from_days(1)).unwrap();
+    let alerts = || store.load_alerts(None).wait().unwrap();
+    let before = (shown(&["why"]), shown(&["alerts", "show"]), alerts(), answers());
+    assert_eq!(before.3.len(), 3, "it fired at the third poll");
+    let (kept, none) = (Span::from_mins(30), Span::ZERO);
+    let retention = Retention { events: kept, attempts: kept, requests: none, ..Retention::default() };
+    let later = START + Span::from_mins(5 * 90);
+    while store.prune(later, retention, 7).wait().unwrap().more {}
+    assert_eq!((shown(&["why"]), shown(&["alerts", "show"]), alerts(), answers()), before);
 }
 
 /// What the file says now is not what was judged then; and what nobody has any more cannot be played.
