@@ -209,6 +209,9 @@ fn a_subject_is_followed_with_its_holes() {
     assert_eq!((seen.rounds.len(), seen.left_out), (2000, 5));
     assert_eq!(seen.rounds.last().unwrap().at, START + MINUTE.times(2004));
     assert_eq!(seen.rounds[1998].at, START + MINUTE.times(1998));
+    let seen = followed(shared(), &"1 _ _ _ ".repeat(2003), 0);
+    assert_eq!(minutes(&seen.holes).len(), 2000);
+    assert_eq!(minutes(&seen.holes)[1999], (4 * 1999, 4 * 2000));
 }
 
 /// What a watch makes of one more poll; users in the order of the readings.

@@ -372,6 +372,30 @@ fn closing_tells_who_and_why_and_waits_for_one_clear() {
     assert_eq!((alert.state, event, alert.episode), (State::Ok, None, None));
 }
 
+/// An acknowledged alert whose rule has become less severe ends: who the end names, and how severe it still is.
+#[track_caller]
+fn check_end(reason: EndReason, by: Option<&str>, note: Option<&str>) {
+    let (mut alert, key) = (in_state(State::Firing), key());
+    let milder = Facts { severity: Severity::Low, ..facts(&key) };
+    let now = moment(20, false).at;
+    let act = Happening::Acked { by: "kim".into(), note: Some("looking".into()) };
+    let acked = build_event(&mut alert, act, now, &milder);
+    assert_eq!((acked.by.as_deref(), acked.note.as_deref()), (Some("kim"), Some("looking")));
+    let reminded = build_event(&mut alert, Happening::Reminded, now, &milder);
+    assert_eq!((reminded.by, reminded.note, reminded.reminder), (None, None, 1));
+    assert_eq!(reminded.severity, Severity::Low, "what the rule says now");
+    let ended = build_event(&mut alert, Happening::Ended(reason), now, &milder);
+    assert_eq!((ended.by.as_deref(), ended.note.as_deref(), ended.reminder), (by, note, 0), "{reason:?}");
+    assert_eq!(ended.severity, Severity::High, "as it was told");
+}
+
+#[test]
+fn an_end_names_an_operator_only_where_one_closed_it() {
+    check_end(EndReason::Cleared, None, None);
+    check_end(EndReason::LeftScope, None, None);
+    check_end(EndReason::Closed, Some("kim"), Some("looking"));
+}
+
 /// One poll of a random timeline.
 #[derive(Clone, Debug)]
 struct Poll {

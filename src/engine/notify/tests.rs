@@ -130,6 +130,8 @@ fn check_fold(text: &str, expect: &[&str]) {
 fn fired_and_ended_become_one() {
     check_fold("x:fired:a x:ended:a", &["mail FiredAndEnded x:fired:a x:ended:a <- x:fired:a x:ended:a"]);
     check_fold("x:fired:a x:ended:b", &[]);
+    check_fold("x:fired:a x:reminded:a x:changed:a", &[]);
+    check_fold("x:reminded:a x:ended:a", &[]);
     check_fold("!x:fired:a x:ended:a", &[]);
     check_fold("x:fired:a ~x:ended:a", &[]);
     check_fold(

@@ -276,7 +276,8 @@ proptest! {
     #[test]
     fn garbage_is_no_checkpoint(content in prop::collection::vec(any::<u8>(), 0..200)) {
         // With a right seal, so that what is behind it is read.
-        let mut bytes = b"seatwatch signals 2\n".to_vec();
+        let mut bytes = Signals::new(&Needs::default()).encode();
+        bytes.truncate(b"seatwatch signals 0\n".len());
         bytes.extend(content);
         let sum = <sha2::Sha256 as sha2::Digest>::digest(&bytes);
         bytes.extend(&sum[..8]);
@@ -309,6 +310,42 @@ fn a_checkpoint_serves_smaller_needs_and_refuses_larger_ones() {
     other_gap.add(Signal::OnlineTime, Track::AbsentHeld, Span::from_mins(4));
     for more in [longer, shorter_gap, other_gap] {
         assert!(Signals::decode(&bytes, &more).is_none(), "{more:?}");
+    }
+}
+
+fn shorten<T>(list: &mut Vec<T>) {
+    list.truncate(list.len() - 1);
+}
+
+#[test]
+fn columns_that_do_not_fit_each_other_are_no_checkpoint() {
+    let needs = needs(&[3 * MINUTE]);
+    let mut whole = Signals::new(&needs);
+    for minute in 0..20 {
+        whole.observe(
+            &online(&[minute / 7 % 3, minute % 2, minute % 3]),
+            Span::from_mins(i64::from(minute)),
+            u64::from(minute),
+        );
+    }
+    let wrong: [(&str, fn(&mut Signals)); 11] = [
+        ("a reading less", |signals| shorten(&mut signals.now)),
+        ("a value less", |signals| shorten(&mut signals.held.value)),
+        ("a clock less", |signals| shorten(&mut signals.held.clock)),
+        ("a stretch less", |signals| shorten(&mut signals.held.since)),
+        ("a log less", |signals| shorten(&mut signals.held.logs)),
+        ("a run's slot less", |signals| shorten(&mut signals.held.runs[0])),
+        ("a gap's run less", |signals| shorten(&mut signals.held.runs)),
+        ("an order of its own", |signals| signals.held.before.reverse()),
+        ("less of the other track", |signals| shorten(&mut signals.zero.as_mut().unwrap().value)),
+        ("less of who was there", |signals| shorten(&mut signals.absence.as_mut().unwrap().good)),
+        ("less of who was absent", |signals| shorten(&mut signals.absence.as_mut().unwrap().since[0])),
+    ];
+    assert!(Signals::decode(&whole.encode(), &needs).is_some());
+    for (what, spoil) in wrong {
+        let mut spoilt = whole.clone();
+        spoil(&mut spoilt);
+        assert!(Signals::decode(&spoilt.encode(), &needs).is_none(), "{what}");
     }
 }
 
