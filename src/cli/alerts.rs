@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use chrono_tz::Tz;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use super::{Common, Exit, Failure, acts, episode, local, open, pick, print, when};
+use super::{Common, Exit, Failure, acts, episode, local, open, pick, print, stale, when};
 use crate::agent::clock;
 use crate::config::Config;
 use crate::config::section::suggest;
@@ -147,6 +147,7 @@ pub(super) fn lost(reader: &Reader, error: StoreError) -> Failure {
 
 fn list(common: &Common, config: &Config, reader: &Reader, args: &List) -> Result<Exit, Failure> {
     let filter = filter(config, args)?;
+    stale::note(config, reader, filter.source.as_deref(), clock::now())?;
     let mut rows = reader.episodes(&filter)?;
     for row in rows.iter_mut().filter(|row| row.severity.is_none()) {
         let rule = config.rules.iter().find(|rule| rule.name == row.rule);

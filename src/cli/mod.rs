@@ -31,6 +31,7 @@ mod print;
 mod roster;
 mod rules;
 mod run;
+mod stale;
 mod stderr;
 mod step;
 mod subject;

@@ -10,15 +10,18 @@ use serde::Serialize;
 use super::past::{self, LastPoll, Past, Question, ToldRound};
 use super::step::{Chain, Step, condition, holding, hours, scope, told_of, user};
 use super::subject::{Meant, meant};
-use super::{Common, Exit, Failure, coverage, local, open, pick, print, when};
+use super::{Common, Exit, Failure, coverage, local, open, pick, print, stale, when};
 use crate::agent::clock;
 use crate::config::Config;
-use crate::engine::event::{EndReason, Subject};
+use crate::engine::alert::Verdict;
+use crate::engine::event::{EndReason, EventKind, Subject};
+use crate::engine::look::Look;
 use crate::engine::message::clean;
-use crate::engine::outcome::SourceMemory;
+use crate::engine::outcome::{SourceMemory, State};
 use crate::engine::rule::{Hold, Mode, Rule};
 use crate::engine::time::{Span, Time};
 use crate::engine::trial::Round;
+use crate::engine::verdict::Judged;
 use crate::store::{EpisodeFilter, EpisodeRow, Reader, StoreError};
 
 /// Polls shown.
@@ -59,6 +62,8 @@ struct Found {
     chain: Chain,
     episode: Option<EpisodeRow>,
     past: Option<Past>,
+    /// When operators closed episodes.
+    closed: Vec<Time>,
 }
 
 pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
@@ -70,6 +75,9 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
     let rule = config.rules.iter().find(|rule| rule.name == args.rule);
     let rule = rule.ok_or_else(|| pick::unknown("rule", &args.rule, names()))?;
     let meant = meant(&config, &reader, rule, &args.user)?;
+    if args.at.is_none() {
+        stale::note(&config, &reader, Some(&meant.source), now)?;
+    }
     let mut found = Found::default();
     look(&config, &reader, rule, &meant, at, &mut found)?;
     let rounds = found.past.as_ref().map(|past| &past.followed.rounds[..]).unwrap_or_default();
@@ -147,6 +155,11 @@ fn look(
     let shown = interval.times(i64::try_from(SHOWN).unwrap_or(i64::MAX));
     let from = at - shown.max(hold + interval).max(question.max_gap());
     found.past = question.played(from, at + Span::from_millis(1))?;
+    if let Some(past) = &mut found.past {
+        rows.iter().for_each(|row| closed(&mut past.followed.rounds, row));
+        let closed = rows.iter().filter(|row| row.reason == Some(EndReason::Closed));
+        found.closed = closed.filter_map(|row| row.ended_at).collect();
+    }
     let Some(round) = told_of(chain, &question, found.past.as_ref(), at) else { return Ok(()) };
     let past = found.past.as_ref();
     if hours(chain, rule, round, zone)
@@ -156,6 +169,26 @@ fn look(
         chain_end(chain, past, &rows, &meant.subject, at, config);
     }
     Ok(())
+}
+
+/// The readings know nothing of operators: what went on when `row` was closed is closed until it is clear.
+fn closed(rounds: &mut [Round], row: &EpisodeRow) {
+    let Some(ended) = row.ended_at.filter(|_| row.reason == Some(EndReason::Closed)) else { return };
+    let mut cleared = false;
+    for round in rounds.iter_mut().filter(|round| round.at >= ended) {
+        let Look { alert, judged, .. } = &mut round.look;
+        let ends = round.events.contains(&EventKind::Ended);
+        round.events.retain(|kind| *kind != EventKind::Ended);
+        if ends || !matches!(alert.state, State::Firing | State::Recovering) {
+            return;
+        }
+        cleared |= *judged == Judged::Inside(Verdict::Clear);
+        alert.state = match judged {
+            _ if !cleared => State::Closed,
+            Judged::Inside(Verdict::Breach) => State::Pending,
+            Judged::Inside(_) | Judged::Outside(_) | Judged::LeftScope => State::Ok,
+        };
+    }
 }
 
 /// All that the readings ask for is there, and yet no episode.
@@ -216,9 +249,12 @@ fn text(config: &Config, rule: &Rule, told: &Told<'_>, found: &Found, rounds: &[
         let _ = writeln!(text, "It did fire, at {fired}: {id}{told}. `seatwatch why {id}` says why.");
     }
     if !rounds.is_empty() {
+        let shown = rounds.first().map(|round| round.at)..=Some(told.at);
+        let closed = found.closed.iter().filter(|at| shown.contains(&Some(**at)));
         let noted: Vec<(Time, String)> = rounds
             .iter()
             .flat_map(|round| round.events.iter().map(|kind| (round.at, local::word(kind))))
+            .chain(closed.map(|at| (*at, local::word(&EventKind::Closed))))
             .collect();
         let _ =
             write!(text, "\nPolls, judged by the rule as it is now\n{}", past::table(rounds, &noted, zone));

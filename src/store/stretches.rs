@@ -5,7 +5,7 @@
 
 use std::ops::{Range, RangeInclusive};
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::StoreError;
 use super::{Reader, polls, source};
@@ -59,6 +59,27 @@ fn stretches(
 }
 
 impl Reader {
+    /// The instant of the last usable poll of a source; None if there is none.
+    pub fn last_usable(&self, source: &str) -> Result<Option<Time>, StoreError> {
+        self.last(source, Some(PollOutcome::Failed))
+    }
+
+    /// The instant of the last poll of a source, whatever came of it; None if it was never polled.
+    pub fn last_polled(&self, source: &str) -> Result<Option<Time>, StoreError> {
+        self.last(source, None)
+    }
+
+    fn last(&self, source: &str, but: Option<PollOutcome>) -> Result<Option<Time>, StoreError> {
+        self.run(|c| {
+            let Some(source) = source::find(c, source)? else { return Ok(None) };
+            let query =
+                "SELECT at FROM poll WHERE source = ?1 AND outcome IS NOT ?2 ORDER BY seq DESC LIMIT 1";
+            let values = params![source.id, but.map(polls::number)];
+            let at = c.prepare_cached(query)?.query_row(values, |row| row.get(0)).optional()?;
+            Ok(at.map(Time::from_millis))
+        })
+    }
+
     /// Instants of the usable polls of a source with `from <= at < until`, ascending; none if it was never polled.
     pub fn usable(&self, source: &str, from: Time, until: Time) -> Result<Vec<Time>, StoreError> {
         self.run(|c| {

@@ -176,37 +176,9 @@ impl World {
         let settings = config.sources.iter().find(|s| s.name == source).unwrap();
         let setup = Arc::new(setup(&config, settings, &fleet, store.install_id()));
         let mut watch = Watch::new(setup, Remembered::default());
-        for (n, column) in columns.iter().enumerate() {
-            let at = start + Span::from_mins(5).times(i64::try_from(n).unwrap());
-            let elapsed = if n == 0 { Span::ZERO } else { Span::from_mins(5) };
-            let readings: Vec<Reading> = column
-                .split_whitespace()
-                .map(|word| match word {
-                    "-" => Reading::ABSENT,
-                    "_" => Reading::FAILED,
-                    "~" => Reading::NOT_POLLED,
-                    count => Reading::online(count.parse().unwrap()),
-                })
-                .collect();
-            let asked: Vec<u32> = (0..u32::try_from(readings.len()).unwrap()).collect();
-            let refused: Vec<u32> =
-                asked.iter().copied().filter(|i| readings[*i as usize] == Reading::NOT_POLLED).collect();
-            let fetched = Fetched {
-                batch_of: vec![0; readings.len()],
-                readings,
-                batches: vec![Batch { fetched_at: at, request_id: Some(format!("R{n}").into()) }],
-                requests: 1,
-                ..Fetched::default()
-            };
-            let asked = Asked::new(Arc::clone(&watch.names), asked);
-            watch.quarantine(&asked, &refused, at);
-            let poll = watch.poll(fetched, &asked, When { at, elapsed, jump: None, took: Span::ZERO });
-            store.commit(judge(&mut watch, poll, at)).wait().unwrap();
-            watch.names_saved();
-        }
+        go_on(&mut watch, start, store, 0, columns);
         watch
     }
-
     fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
@@ -230,6 +202,38 @@ impl World {
         let directory = self.directory.path().display().to_string();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(&directory, "DIR");
         Ran { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    }
+}
+
+/// Polls from the one of number `first` on, counted from `start`.
+fn go_on(watch: &mut Watch, start: Time, store: &Store, first: usize, columns: &[&str]) {
+    for (n, column) in (first..).zip(columns) {
+        let at = start + Span::from_mins(5).times(i64::try_from(n).unwrap());
+        let elapsed = if n == 0 { Span::ZERO } else { Span::from_mins(5) };
+        let readings: Vec<Reading> = column
+            .split_whitespace()
+            .map(|word| match word {
+                "-" => Reading::ABSENT,
+                "_" => Reading::FAILED,
+                "~" => Reading::NOT_POLLED,
+                count => Reading::online(count.parse().unwrap()),
+            })
+            .collect();
+        let asked: Vec<u32> = (0..u32::try_from(readings.len()).unwrap()).collect();
+        let refused: Vec<u32> =
+            asked.iter().copied().filter(|i| readings[*i as usize] == Reading::NOT_POLLED).collect();
+        let fetched = Fetched {
+            batch_of: vec![0; readings.len()],
+            readings,
+            batches: vec![Batch { fetched_at: at, request_id: Some(format!("R{n}").into()) }],
+            requests: 1,
+            ..Fetched::default()
+        };
+        let asked = Asked::new(Arc::clone(&watch.names), asked);
+        watch.quarantine(&asked, &refused, at);
+        let poll = watch.poll(fetched, &asked, When { at, elapsed, jump: None, took: Span::ZERO });
+        store.commit(judge(watch, poll, at)).wait().unwrap();
+        watch.names_saved();
     }
 }
 

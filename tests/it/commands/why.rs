@@ -7,7 +7,7 @@ use seatwatch::engine::tend::act;
 use seatwatch::engine::time::Span;
 use seatwatch::store::{Retention, Store};
 
-use super::{RULES, START, World, refused};
+use super::{RULES, START, World, go_on, refused};
 
 /// Outside of its hours on a Saturday, and about a group.
 const MORE: &str = r#"
@@ -169,6 +169,46 @@ fn the_first_step_that_fails_is_named() {
     );
 }
 
+/// "Nothing is firing" while nobody looks is no comfort: how old it is stands beside it.
+#[test]
+fn what_is_known_from_long_ago_says_so() {
+    let world = world();
+    let old = ["shanghai is not polled as its schedule says", "ago, at 2024-11-23 08:35:00 UTC+8"];
+    for arguments in
+        [&["alerts", "list"][..], &["alerts", "list", "--json"], &["why-not", "often", "shanghai/bob"]]
+    {
+        let ran = world.run(arguments);
+        assert!(old.iter().all(|part| ran.err.contains(part)), "{arguments:?}: {}", ran.err);
+        assert_eq!(ran.code, Some(0));
+    }
+    assert!(!world.run(&["alerts", "list", "--source", "beijing"]).err.contains("shanghai"));
+    assert!(
+        !world
+            .run(&["why-not", "often", "shanghai/bob", "--at", "2024-11-23T00:15:00Z"])
+            .err
+            .contains("note")
+    );
+    let now = seatwatch::agent::clock::now();
+    let known = |source: &str, since: i64, columns: &[&str]| {
+        let world = World::new(RULES);
+        let store = Store::open(&world.path("seatwatch.db"), START).unwrap();
+        world.play_from(now - Span::from_mins(since), &store, source, columns);
+        world.run(&["alerts", "list", "--source", source]).err
+    };
+    let (usual, failed) = ("1 1 1 1 1 ~", "_ _ _ _ _ ~");
+    let late = known("shanghai", 25, &[usual, failed, failed]);
+    assert!(
+        late.contains("shanghai is not polled as its schedule says; what is known of it is from 25m"),
+        "{late}"
+    );
+    let blind = known("shanghai", 25, &[usual, failed, failed, failed, failed, failed]);
+    assert!(blind.contains("polls of shanghai fail; what is known of it is from 25m"), "{blind}");
+    let nothing = known("shanghai", 5, &[failed, failed]);
+    assert!(nothing.contains("no poll of shanghai has told anything yet"), "{nothing}");
+    assert_eq!(known("shanghai", 5, &[usual, usual]), "");
+    assert!(known("beijing", 5, &[]).contains("beijing was never polled"));
+}
+
 /// An episode that an operator closed, and a rule that was another one then.
 #[test]
 fn operators_and_older_rules_are_steps_too() {
@@ -187,6 +227,10 @@ fn operators_and_older_rules_are_steps_too() {
     store.commit(outcome).wait().unwrap();
     let mut text = String::new();
     check(&world, &mut text, "shared-account", "alice", 37, "closed");
+    // It goes on as closed, whatever the readings would have raised, until it is clear and breaks anew.
+    go_on(&mut watch, START, &store, 8, &["4 1 1 1 1 ~", "1 1 1 1 1 ~", "3 1 1 1 1 ~"]);
+    check(&world, &mut text, "shared-account", "alice", 42, "closed");
+    check(&world, &mut text, "shared-account", "alice", 50, "for");
     text += &world.run(&["why", &episode(&world, "shared-account")]).all();
     std::fs::write(world.path("rules.toml"), RULES.replace("limit = 2", "limit = 1")).unwrap();
     check(&world, &mut text, "shared-account", "shanghai/bob", 20, "poll");
