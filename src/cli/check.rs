@@ -87,6 +87,8 @@ struct Reach {
     rule: String,
     source: String,
     subjects: u32,
+    /// Users on the instance's roster come on top of `subjects`.
+    roster: bool,
     limits: Vec<LimitShare>,
     notify: Vec<String>,
     #[serde(skip)]
@@ -197,9 +199,14 @@ fn reach(coverage: &Coverage<'_>) -> Vec<Reach> {
         rule: plan.rule.name.clone(),
         source: coverage.source.name.clone(),
         subjects: plan.size(),
+        roster: coverage.asks_roster(&plan.rule),
         limits: coverage.limits(plan),
         notify: plan.rule.notify.clone(),
-        shown: subjects(&plan.rule, usize::try_from(plan.size()).unwrap_or(usize::MAX)),
+        shown: subjects(
+            &plan.rule,
+            usize::try_from(plan.size()).unwrap_or(usize::MAX),
+            coverage.asks_roster(&plan.rule),
+        ),
     };
     coverage.plans.iter().map(of_plan).collect()
 }
@@ -305,7 +312,7 @@ fn show(config: &Config, report: &Report) {
             one.source.as_ref().map_or_else(|| one.user.clone(), |source| format!("{source}/{}", one.user)),
             print::or_dash(one.limit),
             one.expires.to_string(),
-            one.days_left.to_string(),
+            days_left(one),
             one.owner.clone(),
             one.reason.clone(),
         ]
@@ -323,6 +330,13 @@ fn show(config: &Config, report: &Report) {
     part(&["account", "keys"], &rows);
     if report.errors.is_empty() && report.warnings.is_empty() {
         print::line("Nothing is wrong with the file.");
+    }
+}
+
+fn days_left(one: &Deviation) -> String {
+    match one.expires.succ_opt() {
+        Some(since) if one.days_left == 0 => format!("expired since {since}"),
+        Some(_) | None => one.days_left.to_string(),
     }
 }
 

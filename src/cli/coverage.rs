@@ -95,6 +95,11 @@ impl Coverage<'_> {
         own.or_else(|| rule.limit.map(Limit::of_rule))
     }
 
+    /// Whether the instance says who else is a subject of the rule.
+    pub(super) fn asks_roster(&self, rule: &Rule) -> bool {
+        self.source.roster.is_some() && rule.per != Per::Source
+    }
+
     /// How many users have which limit under a rule, the most first; empty for a rule that names no limit.
     pub(super) fn limits(&self, plan: &Plan) -> Vec<LimitShare> {
         let mut shares: BTreeMap<(u32, String), usize> = BTreeMap::new();
@@ -132,17 +137,32 @@ pub(super) fn limits(shares: &[LimitShare]) -> String {
     if shares.is_empty() {
         return "-".to_owned();
     }
+    // One more takes no more room than to count it.
+    let most = if shares.len() == MOST_LIMITS + 1 { shares.len() } else { MOST_LIMITS };
     let shown = shares
         .iter()
-        .take(MOST_LIMITS)
+        .take(most)
         .map(|share| format!("{} ({}) for {}", share.value, share.origin.replacen(':', " ", 1), share.users));
-    let more: usize = shares.iter().skip(MOST_LIMITS).map(|share| share.users).sum();
-    let more = (more > 0).then(|| format!("others for {more}"));
+    let (rest, more) = (shares.get(most..).unwrap_or_default(), |n| super::print::count(n, "user"));
+    let users = || rest.iter().map(|share| share.users).sum();
+    let more = (!rest.is_empty()).then(|| format!("{} other limits for {}", rest.len(), more(users())));
     shown.chain(more).collect::<Vec<_>>().join(", ")
 }
 
-/// `120 users`, `3 groups`, `the source`.
-pub(super) fn subjects(rule: &Rule, n: usize) -> String {
+/// `120 users`, `3 groups`, `the source`; where a roster `adds` more, and nobody knows yet whom, that too.
+pub(super) fn subjects(rule: &Rule, n: usize, adds: bool) -> String {
+    let listed = match rule.per {
+        Per::User => "whoever is on the roster",
+        Per::Group | Per::Source => "the groups of whoever is on the roster",
+    };
+    match (adds, n) {
+        (false, _) => known(rule, n),
+        (true, 0) => listed.to_owned(),
+        (true, _) => format!("{} and {listed}", known(rule, n)),
+    }
+}
+
+fn known(rule: &Rule, n: usize) -> String {
     match rule.per {
         Per::User => super::print::count(n, "user"),
         Per::Group => super::print::count(n, "group"),
@@ -150,6 +170,18 @@ pub(super) fn subjects(rule: &Rule, n: usize) -> String {
         Per::Source => super::print::count(n, "source"),
     }
 }
+
+/// A rule's scope in words with whom it reaches: `everyone: 120 users`, `the source`, `the source (users ext-*)`.
+pub(super) fn reach(rule: &Rule, n: usize, adds: bool) -> String {
+    let (scope, subjects) = (scope(rule), subjects(rule, n, adds));
+    match rule.per {
+        Per::Group | Per::Source if scope == EVERYONE => subjects,
+        Per::Source => format!("{subjects} ({scope})"),
+        Per::User | Per::Group => format!("{scope}: {subjects}"),
+    }
+}
+
+const EVERYONE: &str = "everyone";
 
 /// A rule's scope in words, as the file states it.
 pub(super) fn scope(rule: &Rule) -> String {
@@ -165,7 +197,7 @@ pub(super) fn scope(rule: &Rule) -> String {
         parts.push(format!("groups {}", scope.groups.join(", ")));
     }
     if parts.is_empty() {
-        parts.push("everyone".to_owned());
+        parts.push(EVERYONE.to_owned());
     }
     let mut text = parts.join(" and ");
     if !scope.sources.is_empty() {
@@ -175,4 +207,20 @@ pub(super) fn scope(rule: &Rule) -> String {
         text = format!("{text} except {}", globs(&scope.except));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_that_most_have_are_named_and_the_rest_counted() {
+        let shares = |n: u32| -> Vec<LimitShare> {
+            let one = |value| LimitShare { value, origin: "rule".to_owned(), users: 1 };
+            (1..=n).map(one).collect()
+        };
+        assert_eq!(limits(&shares(0)), "-");
+        assert!(limits(&shares(5)).ends_with("4 (rule) for 1, 5 (rule) for 1"));
+        assert!(limits(&shares(6)).ends_with("4 (rule) for 1, 2 other limits for 2 users"));
+    }
 }

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use chrono_tz::Tz;
 use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;
 
@@ -58,13 +59,13 @@ struct Report<'a> {
 }
 
 pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
-    let (_, reader) = open::records(common, args.database.as_deref())?;
+    let (config, reader) = open::records(common, args.database.as_deref())?;
     match &args.verb {
         Verb::Backup { file, force } => backup(common, &reader, file, *force),
         Verb::Check => check(common, &reader),
         Verb::Stats { max_age } => {
             let counted = reader.stats()?;
-            stats(common, &counted)?;
+            stats(common, &counted, config.agent.timezone)?;
             Ok(max_age.map_or(Exit::Fine, |most| fresh(counted.last_at, most, clock::now())))
         }
     }
@@ -141,11 +142,11 @@ fn fresh(last: Option<Time>, most: Span, now: Time) -> Exit {
     Exit::Problem
 }
 
-fn stats(common: &Common, stats: &Stats) -> Result<(), Failure> {
+fn stats(common: &Common, stats: &Stats, zone: Tz) -> Result<(), Failure> {
     if common.json {
         return print::json(stats);
     }
-    let utc = |at| when::local(chrono_tz::UTC, at);
+    let local = |at| when::local(zone, at);
     let bytes = |n: u64| format!("{} ({} bytes)", HumanBytes(n), HumanCount(n));
     let rows = [
         ("file", stats.file.clone()),
@@ -156,17 +157,17 @@ fn stats(common: &Common, stats: &Stats) -> Result<(), Failure> {
         ("readings", HumanCount(stats.readings).to_string()),
         ("changes", HumanCount(stats.changes).to_string()),
         ("bytes per reading", print::or_dash(per_reading(stats))),
-        ("first poll", print::or_dash(stats.first_at.map(utc))),
-        ("last poll", print::or_dash(stats.last_at.map(utc))),
+        ("first poll", print::or_dash(stats.first_at.map(local))),
+        ("last poll", print::or_dash(stats.last_at.map(local))),
         ("events", HumanCount(stats.events).to_string()),
         ("notifications", HumanCount(stats.notifications).to_string()),
         ("SQLite", stats.sqlite_version.clone()),
         ("schema", stats.schema.to_string()),
         (
             "rules in force",
-            print::or_dash(stats.rules.as_ref().map(|of| format!("{}, since {}", of.file, utc(of.at)))),
+            print::or_dash(stats.rules.as_ref().map(|of| format!("{}, since {}", of.file, local(of.at)))),
         ),
-        ("rules refused", print::or_dash(stats.refused_rules.as_ref().map(|of| refused(of, utc(of.at))))),
+        ("rules refused", print::or_dash(stats.refused_rules.as_ref().map(|of| refused(of, local(of.at))))),
     ];
     for (what, value) in rows {
         print::line(&format!("{what:<18} {}", print::name(&value)));

@@ -51,15 +51,15 @@ pub(super) fn reader(common: &Common) -> Result<(Config, Reader), Failure> {
     let mut config = config(common)?;
     let reader = database(&config.agent.database)?;
     roster::remembered(&mut config, &reader)?;
-    note_refused(&reader)?;
+    note_refused(&config, &reader)?;
     Ok((config, reader))
 }
 
 /// Says on stderr that the agent goes by another rules file than the one that was just read.
-fn note_refused(reader: &Reader) -> Result<(), Failure> {
+fn note_refused(config: &Config, reader: &Reader) -> Result<(), Failure> {
     if let Some(RulesFile { file, at, refused }) = reader.refused_rules()? {
         let (file, why) = (print::name(&file), print::name(&refused.unwrap_or_default()));
-        let at = when::local(chrono_tz::UTC, at);
+        let at = when::local(config.agent.timezone, at);
         print::error(&format!("note: the agent refused {file} at {at} and goes by the one before: {why}\n"));
     }
     Ok(())
@@ -92,7 +92,7 @@ pub(super) fn reader_if_any(common: &Common) -> Result<(Config, Option<Reader>),
     match database(&config.agent.database) {
         Ok(reader) => {
             roster::remembered(&mut config, &reader)?;
-            note_refused(&reader)?;
+            note_refused(&config, &reader)?;
             Ok((config, Some(reader)))
         }
         Err(Failure::Store(StoreError::Missing { .. })) => Ok((config, None)),

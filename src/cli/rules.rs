@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use super::coverage::{self, Coverage, LimitShare, scope, subjects};
+use super::coverage::{self, Coverage, LimitShare, scope};
 use super::{Common, Exit, Failure, backtest, open, print, suggest, trials, when};
 use crate::config::Config;
 use crate::engine::backtest::report::{Coverage as Known, per_week};
@@ -46,6 +46,9 @@ struct Listed {
     armed_at: Option<Time>,
     scope: String,
     subjects: u64,
+    /// Scope and subjects in words.
+    #[serde(skip)]
+    shown: String,
     /// Recovering ones too: their episode is open.
     firing: usize,
     pending: usize,
@@ -97,14 +100,13 @@ fn list(common: &Common) -> Result<Exit, Failure> {
         Some(at) => when::local(zone, at),
     };
     let row = |(listed, rule): (&Listed, &Rule)| {
-        let reach = subjects(rule, usize::try_from(listed.subjects).unwrap_or(usize::MAX));
         vec![
             listed.rule.clone(),
             listed.when.clone(),
             hold(rule.policy.hold),
             format!("{:?}", listed.severity).to_lowercase(),
             listed.mode.to_owned(),
-            format!("{}: {reach}", listed.scope),
+            listed.shown.clone(),
             coverage::limits(&listed.limits),
             armed(listed),
             listed.firing.to_string(),
@@ -148,14 +150,21 @@ pub(super) fn hold(hold: Hold) -> String {
 fn listed(config: &Config, reader: Option<&Reader>, now: Time) -> Result<Vec<Listed>, StoreError> {
     let coverage = coverage::of_file(config, now);
     let mut first_polls = Vec::new();
+    let mut unlisted = Vec::new();
     for source in &config.sources {
-        let memory = reader.map(|reader| reader.load_source(&source.name)).transpose()?;
-        first_polls.push(memory.and_then(|loaded| loaded.memory.first_at));
+        let loaded = reader.map(|reader| reader.load_source(&source.name)).transpose()?.unwrap_or_default();
+        first_polls.push(loaded.memory.first_at);
+        unlisted.push(loaded.roster.is_none());
     }
     let alerts = reader.map(|reader| reader.load_alerts(None)).transpose()?.unwrap_or_default();
     let list = |rule| {
         let fired = fired(rule, config, reader, now)?;
-        Ok(one(rule, &coverage, &first_polls, &alerts, fired))
+        let adds = coverage.iter().zip(&unlisted).any(|(of, unlisted)| {
+            *unlisted && of.asks_roster(rule) && rule.scope.covers_source(&of.source.name)
+        });
+        let listed = one(rule, &coverage, &first_polls, &alerts, fired);
+        let shown = coverage::reach(rule, usize::try_from(listed.subjects).unwrap_or(usize::MAX), adds);
+        Ok(Listed { shown, ..listed })
     };
     config.rules.iter().map(list).collect()
 }
@@ -256,6 +265,7 @@ fn one(
         ),
         notify: rule.notify.clone(),
         fired,
+        shown: String::new(),
     }
 }
 

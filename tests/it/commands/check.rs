@@ -29,6 +29,40 @@ fn a_good_file_is_explained() {
     assert!(!world.path("seatwatch.db").exists(), "check leaves no database behind");
 }
 
+/// Whom a roster names is not known to a file; nothing says that there is nobody.
+#[test]
+fn a_roster_that_was_not_asked_for_is_not_an_empty_one() {
+    let more = "[[rule]]\nname = 'crowd'\nper = 'group'\nwhen = 'total > 3'\n";
+    let roster = RULES.replace("users = [\"bob\"]\n\n[[group]]", "roster = true\n\n[[group]]") + more;
+    let world = World::new(&roster.replace("expires = 2999-12-31", "expires = 2024-11-01"));
+    let ran = world.run(&FROM[..3]);
+    let line = |text: &str, parts: &[&str]| {
+        let holds = |line: &str| parts.iter().all(|part| line.contains(part));
+        assert!(text.lines().any(holds), "{parts:?}: {text}");
+    };
+    line(&ran.out, &["shared-account", "beijing", "whoever is on the roster"]);
+    line(&ran.out, &["crowd", "shanghai", "1 group"]);
+    line(&ran.out, &["crowd", "beijing", "the groups of whoever is on the roster"]);
+    line(&ran.out, &["seats", "beijing", "the source"]);
+    line(&ran.out, &["lobby-kiosk", "2024-11-01", "expired since 2024-11-02"]);
+    assert!(!ran.out.contains("0 users"), "{}", ran.out);
+    let value: serde_json::Value = serde_json::from_str(&world.run(&FROM).out).unwrap();
+    let of = |rule: &str, source: &str| {
+        value["rules"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|r| r["rule"] == rule && r["source"] == source)
+            .unwrap()
+    };
+    assert_eq!(of("shared-account", "beijing")["roster"], true);
+    assert_eq!(of("shared-account", "shanghai")["roster"], false);
+    let ran = world.run(&["rules", "list"]);
+    line(&ran.out, &["shared-account", "and whoever is on the roster"]);
+    line(&ran.out, &["seats", "2 sources"]);
+    assert!(!ran.out.contains("everyone: 2 sources"), "{}", ran.out);
+}
+
 #[test]
 fn secrets_out_of_reach_are_warnings_or_errors_as_asked() {
     let world = World::new(RULES);

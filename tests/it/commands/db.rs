@@ -59,7 +59,7 @@ fn stats_count_what_is_there() {
         assert_eq!(ran.err.contains("see whether the agent runs"), code == 1, "{}", ran.err);
     }
     let text = world.run(&["db", "stats"]).out;
-    assert!(text.contains("first poll         2024-11-23 00:00:00 UTC\n"), "{text}");
+    assert!(text.contains("first poll         2024-11-23 08:00:00 UTC+8\n"), "{text}");
     assert!(text.contains("bytes per reading  -\n"), "of so few readings it says nothing: {text}");
 }
 
