@@ -4,6 +4,8 @@
 //! Neighbours: `deliver` calls it before it sends, `tend` when too much waits; `engine::notify` says what folds. A part
 //! of its own because it decides nothing and sends nothing: it swaps rows for rows that say the same.
 
+use std::sync::Arc;
+
 use std::time::{Duration, Instant};
 
 use crate::engine::notify::{self, Row};
@@ -93,7 +95,7 @@ impl Agent {
             true => Vec::new(),
             false => {
                 *room -= due.events.len();
-                self.store.events(due.events).await?
+                self.store.events(due.events).await?.into_iter().map(Arc::new).collect()
             }
         };
         Ok(Row { id: due.id, episodes: due.episodes, events, attempted, due: is_due })

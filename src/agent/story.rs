@@ -26,7 +26,7 @@ pub(super) struct Story {
 
 impl Story {
     pub(super) fn of(outcome: &Outcome) -> Self {
-        let lines: Vec<Line> = outcome.events.iter().take(MOST).map(line).collect();
+        let lines: Vec<Line> = outcome.events.iter().take(MOST).map(|event| line(event)).collect();
         Self { more: outcome.events.len() - lines.len(), lines }
     }
 

@@ -4,6 +4,7 @@
 //! A part of its own because it changes nothing that was decided: a list that does not come is left out.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::event::{Event, OnlineClient, SubjectKind};
 use super::outcome::{Alert, Outcome, State};
@@ -54,7 +55,7 @@ pub fn attach(watch: &mut Watch, outcome: &mut Outcome, lists: BTreeMap<u32, Vec
     };
     for event in outcome.events.iter_mut().filter(|event| asks(event)) {
         let slot = watch.names.slot(&event.subject.name);
-        event.clients = slot.and_then(|slot| lists.get(&slot)).cloned();
+        Arc::make_mut(event).clients = slot.and_then(|slot| lists.get(&slot)).cloned();
     }
     if let Some(row) = &mut outcome.poll {
         let others = lists.iter().filter(|(slot, list)| watch.clients.get(slot) != Some(*list));

@@ -4,6 +4,7 @@
 //! judges the source itself. A part of its own because everything a poll decides is decided here, in this order.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::alert::{self, Facts, Happening, Moment, Move, Outline, RuleMoves, Step, Turn, Verdict};
 use super::changes::take_readings;
@@ -15,7 +16,7 @@ use super::own_alerts::{self, told};
 use super::past::Column;
 use super::plan::Plan;
 use super::reading::{Poll, PollOutcome, Reading};
-use super::rule::OnLeave;
+use super::rule::{OnLeave, Rule};
 use super::time::{Span, Time};
 use super::verdict::{self, Judged};
 use super::watch::Watch;
@@ -75,7 +76,7 @@ pub fn judge(watch: &mut Watch, poll: Poll, now: Time) -> Outcome {
 
 /// Judges again the poll that `column` has come to, for its events alone: nothing is made that only a store has use
 /// for, and there are no own alerts. `poll` needs no readings. A watch goes this way from its first poll on.
-pub(super) fn judge_past(watch: &mut Watch, poll: &Poll, column: &Column, usable: bool) -> Vec<Event> {
+pub(super) fn judge_past(watch: &mut Watch, poll: &Poll, column: &Column, usable: bool) -> Vec<Arc<Event>> {
     watch.recorded = false;
     watch.set_day(poll.at);
     watch.set_hour(poll.at);
@@ -126,10 +127,6 @@ impl<'a> Pass<'a> {
     fn rules(&mut self, turned: &[(u32, Reading)]) {
         let mut plans = std::mem::take(&mut self.watch.plans);
         for plan in &mut plans {
-            if self.watch.recorded {
-                let (rule, version) = (plan.rule.name.clone(), plan.rule.version.clone());
-                self.moves.push(RuleMoves { rule, version, moves: Vec::new() });
-            }
             let found = verdict::of(self.watch, plan, self.poll, turned);
             // Out of the plan while they are stepped where they lie, because a step asks the plan.
             let mut alerts = std::mem::take(&mut plan.alerts);
@@ -137,7 +134,7 @@ impl<'a> Pass<'a> {
                 self.advance(plan, &mut alerts, index, judged);
             }
             plan.alerts = alerts;
-            self.moves.pop_if(|rule| rule.moves.is_empty());
+
             self.write_stale(plan);
         }
         self.watch.plans = plans;
@@ -184,7 +181,7 @@ impl<'a> Pass<'a> {
                     Turn::GoesOn | Turn::Begins => plan.stale.moved(index),
                     Turn::Gone => plan.stale.written(index, false),
                 }
-                self.moves.last_mut().into_iter().for_each(|rule| rule.moves.push(one));
+                self.note(&plan.rule, one);
             }
             Change::Whole if self.watch.recorded => {
                 plan.stale.written(index, !blank);
@@ -196,6 +193,17 @@ impl<'a> Pass<'a> {
             alerts.remove(&index);
         } else if !kept && !blank {
             alerts.insert(index, fresh);
+        }
+    }
+
+    /// Notes a move under its rule, which is the last one that moved, or comes after it.
+    fn note(&mut self, rule: &Rule, one: Move) {
+        match self.moves.last_mut().filter(|last| last.rule == rule.name) {
+            Some(last) => last.moves.push(one),
+            None => {
+                let (rule, version) = (rule.name.clone(), rule.version.clone());
+                self.moves.push(RuleMoves { rule, version, moves: vec![one] });
+            }
         }
     }
 
@@ -295,7 +303,11 @@ impl<'a> Pass<'a> {
             // It takes several failed polls to know, and it has been silent since the first.
             opinion.since = watch.memory.unusable_since.filter(|_| own == Own::SourceSilent);
             let rule = own.rule().name;
-            let before = watch.own.get(rule).cloned().unwrap_or_default();
+            let before = watch.own.get(rule);
+            if opinion.verdict != Verdict::Breach && before.is_none_or(alert::rests) {
+                continue;
+            }
+            let before = before.cloned().unwrap_or_default();
             let (key, setup) = (watch.own_key(rule), &watch.setup);
             let (after, event) =
                 own_alerts::take(&before, own, &key, &opinion, &moment, &setup.install, &setup.own_notify);

@@ -4,6 +4,7 @@
 //! it is the only thing that passes from deciding to remembering: computed before the transaction, written in it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -166,7 +167,8 @@ pub struct Outcome {
     pub poll: Option<PollRow>,
     /// New states; the store replaces the row of each key. Those that only moved are in the poll's row.
     pub alerts: Vec<(AlertKey, Alert)>,
-    pub events: Vec<Event>,
+    /// Notices of several channels share them.
+    pub events: Vec<Arc<Event>>,
     /// For each event the channels it is told to, as the notifications are planned; not written.
     pub told: Vec<Vec<String>>,
     pub notifications: Vec<NewNotification>,
@@ -178,7 +180,7 @@ pub struct Outcome {
 
 impl Outcome {
     pub fn tell(&mut self, event: Event, channels: Vec<String>) {
-        self.events.push(event);
+        self.events.push(Arc::new(event));
         self.told.push(channels);
     }
 

@@ -163,8 +163,8 @@ pub fn of_source(facts: &SourceFacts, language: Language) -> [(Own, Opinion); 5]
         (Own::SourceSilent, silent(facts, language)),
         (Own::Credentials, credentials(facts, language)),
         (Own::Clock, clock(facts, language)),
-        (Own::NameRefused, names(&facts.refused, true, own::refused(facts.refused.len(), language))),
-        (Own::UserAbsent, names(&facts.absent, facts.usable, own::absent(facts.absent.len(), language))),
+        (Own::NameRefused, names(&facts.refused, true, || own::refused(facts.refused.len(), language))),
+        (Own::UserAbsent, names(&facts.absent, facts.usable, || own::absent(facts.absent.len(), language))),
     ]
 }
 
@@ -209,9 +209,9 @@ fn clock(facts: &SourceFacts, language: Language) -> Opinion {
     })
 }
 
-fn names(users: &[String], told: bool, detail: String) -> Opinion {
+fn names(users: &[String], told: bool, detail: impl FnOnce() -> String) -> Opinion {
     match (users.is_empty(), told) {
-        (false, _) => Opinion { users: users.to_vec(), ..Opinion::breach(detail) },
+        (false, _) => Opinion { users: users.to_vec(), ..Opinion::breach(detail()) },
         (true, true) => Opinion::bare(Verdict::Clear),
         (true, false) => Opinion::bare(Verdict::Unknown),
     }

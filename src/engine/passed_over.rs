@@ -266,10 +266,10 @@ proptest! {
 }
 
 /// What history knows of an event: not its answers.
-fn without_answers(events: Vec<Event>) -> Vec<Event> {
+fn without_answers(events: Vec<Arc<Event>>) -> Vec<Arc<Event>> {
     let ours = events.into_iter().filter(|event| Own::of_name(&event.rule).is_none());
-    let mut all: Vec<Event> = ours.collect();
-    for event in &mut all {
+    let mut all: Vec<Arc<Event>> = ours.collect();
+    for event in all.iter_mut().map(Arc::make_mut) {
         event.request_ids.clear();
         event.readings.iter_mut().for_each(|reading| reading.fetched_at = None);
     }

@@ -127,7 +127,7 @@ impl Trial {
         rounds
     }
 
-    fn play(&self, mut after: impl FnMut(usize, &Watch, &Poll, &[Event])) {
+    fn play(&self, mut after: impl FnMut(usize, &Watch, &Poll, &[Arc<Event>])) {
         let mut watch = Watch::new(Arc::clone(&self.setup), Remembered::default());
         if let Some(roster) = &self.roster {
             watch.take_roster(roster);
@@ -177,7 +177,7 @@ struct Played {
 }
 
 impl Played {
-    fn take(&mut self, poll: Poll, events: &[Event]) {
+    fn take(&mut self, poll: Poll, events: &[Arc<Event>]) {
         self.polls.push(poll);
         for event in events.iter().filter(|event| event.subject.kind == SubjectKind::User) {
             let raised = self.raised.entry(event.episode.clone()).or_insert_with(|| Raised {
@@ -213,7 +213,7 @@ impl Played {
 }
 
 /// The subjects of which it holds.
-fn found(watch: &Watch, expected: &Expected, events: &[Event]) -> BTreeSet<String> {
+fn found(watch: &Watch, expected: &Expected, events: &[Arc<Event>]) -> BTreeSet<String> {
     let stands = |states: &[State]| {
         let alerts = watch.alerts().into_iter();
         let those = alerts.filter(|(key, alert)| key.rule == expected.rule && states.contains(&alert.state));

@@ -515,12 +515,12 @@ fn fill(place: &Place) -> Store {
     let live = Live::open(config, store.install_id()).unwrap();
     let notification = |id: &str, channel: &str, event: &Event| -> NewNotification {
         let (channel, kind) = (channel.to_owned(), NoticeKind::Alert(event.kind));
-        let notice = Notice { channel, id: id.to_owned(), kind, events: vec![event.clone()] };
+        let notice = Notice { channel, id: id.to_owned(), kind, events: vec![Arc::new(event.clone())] };
         live.notification(&notice, event.at)
     };
     let commit = |minute, alerts, events: Vec<Event>, notifications| {
-        let told = events.iter().map(|_| Vec::new()).collect();
-        let outcome = Outcome { now: at(minute), alerts, events, told, notifications, ..Outcome::default() };
+        let mut outcome = Outcome { now: at(minute), alerts, notifications, ..Outcome::default() };
+        events.into_iter().for_each(|event| outcome.tell(event, Vec::new()));
         store.commit(outcome).wait().unwrap();
     };
     let finish = |id: &str, minute, answer, then, status, note: &str| {

@@ -3,6 +3,8 @@
 //! because a reader sees both together. Each HTML part is left in the build's directory for temporary files, under
 //! `letters`, to be looked at.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use chrono_tz::Tz;
@@ -65,7 +67,7 @@ fn event(kind: EventKind, user: &str) -> Event {
 
 fn notice(kind: NoticeKind, events: Vec<Event>) -> Notice {
     let id = "ntf_4haqpsyuwdlwtrjizn6gr763ij".to_owned();
-    Notice { channel: "soc-mail".to_owned(), id, kind, events }
+    Notice { channel: "soc-mail".to_owned(), id, kind, events: events.into_iter().map(Arc::new).collect() }
 }
 
 fn alert(event: Event) -> Notice {

@@ -81,7 +81,7 @@ pub(crate) fn readings(timeline: &str) -> Vec<Reading> {
 }
 
 /// A poll a minute for alice; zed is always there, so that the source never fails as a whole. Returns the events, and the watch as it ended.
-fn play(watch: &mut Watch, timeline: &str, restart_at: Option<usize>) -> Vec<Event> {
+fn play(watch: &mut Watch, timeline: &str, restart_at: Option<usize>) -> Vec<Arc<Event>> {
     let mut events = Vec::new();
     let mut past: Vec<(u64, Span, Vec<Reading>, bool)> = Vec::new();
     for (n, reading) in readings(timeline).into_iter().enumerate() {
@@ -135,8 +135,8 @@ fn restarted(watch: &Watch, past: &[(u64, Span, Vec<Reading>, bool)]) -> Watch {
     again
 }
 
-fn story(events: &[Event]) -> String {
-    let line = |event: &Event| {
+fn story(events: &[Arc<Event>]) -> String {
+    let line = |event: &Arc<Event>| {
         let minute = event.at.since(START).millis() / 60_000;
         let kind = format!("{:?}", event.kind).to_lowercase();
         let reason = event.reason.map(|reason| format!(" {reason:?}").to_lowercase()).unwrap_or_default();
@@ -212,7 +212,7 @@ fn what_ends_between_polls_tells_of_the_hole_that_goes_on() {
     let mut watch =
         Watch::new(setup(vec![rule("shared", "online > limit")], &["alice", "zed"]), Remembered::default());
     let fired = play(&mut watch, "3 _x3", None).remove(0);
-    let close = Act::Close { episode: fired.episode, rearm: true, finding: None, note: None };
+    let close = Act::Close { episode: fired.episode.clone(), rearm: true, finding: None, note: None };
     let at = START + Span::from_mins(5);
     let row = ActRow { id: 1, by: "olga".to_owned(), at, act: close };
     let blind: Vec<Span> =

@@ -132,7 +132,7 @@ fn fetched(moment: &Moment, at: Time, seq: usize) -> Fetched {
     }
 }
 
-fn play(history: &[Moment], restarts: bool) -> Vec<Event> {
+fn play(history: &[Moment], restarts: bool) -> Vec<Arc<Event>> {
     let setup = setup();
     let mut watch = Watch::new(Arc::clone(&setup), Remembered::default());
     let (mut events, mut at, mut kept) = (Vec::new(), START, Kept::default());

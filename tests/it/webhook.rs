@@ -2,6 +2,8 @@
 //! Neighbours: `channel::webhook`, and the receiver in `support::http`. A part of its own because what arrives is what
 //! other programs are written against.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use seatwatch::channel::{Channel, Delivery, Letter, Settings, webhook};
@@ -91,7 +93,12 @@ fn message() -> Message {
 }
 
 fn notice(kind: NoticeKind, events: Vec<Event>) -> Notice {
-    Notice { channel: "soc-hook".to_owned(), id: "ntf_1".to_owned(), kind, events }
+    Notice {
+        channel: "soc-hook".to_owned(),
+        id: "ntf_1".to_owned(),
+        kind,
+        events: events.into_iter().map(Arc::new).collect(),
+    }
 }
 
 fn body(notice: &Notice) -> serde_json::Value {

@@ -115,7 +115,7 @@ impl Model {
     fn silence(&mut self, channel: &str) {
         let Some(rows) = self.outbox.get_mut(channel) else { return };
         let (unheard, balance) = (&self.unheard, &mut self.balance);
-        let hush = |event: &Event| {
+        let hush = |event: &Arc<Event>| {
             event.kind == EventKind::Ended && unheard.contains(&(channel.to_owned(), event.episode.clone()))
         };
         rows.retain(|row| {
@@ -192,7 +192,7 @@ impl Model {
     }
 
     pub(crate) fn unheard_of(&self, channel: &str, row: &Row) -> Vec<String> {
-        let hush = |event: &&Event| {
+        let hush = |event: &&Arc<Event>| {
             event.kind == EventKind::Ended
                 && self.unheard.contains(&(channel.to_owned(), event.episode.clone()))
         };

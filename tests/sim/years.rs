@@ -270,7 +270,7 @@ impl Years<'_> {
             let (expect, alerts) = expect;
             assert_eq!(expect.events, outcome.events, "a restart changed the events");
             // How they are written may differ: one that began anew does not know what of its alerts has a row.
-            assert_eq!(alerts, sorted(&self.watch), "a restart changed the alerts");
+            assert_eq!(alerts, self.watch.alerts(), "a restart changed the alerts");
         }
         self.tally.polls += 1;
         match self.chance.below(4_000) {
@@ -303,13 +303,13 @@ impl Years<'_> {
     }
 
     /// What the watch that never stopped makes of the same poll.
-    fn shadowed(&mut self, poll: &Poll, now: Time) -> Option<(Outcome, BTreeMap<AlertKey, Alert>)> {
+    fn shadowed(&mut self, poll: &Poll, now: Time) -> Option<(Outcome, Vec<(AlertKey, Alert)>)> {
         let (shadow, left) = self.shadow.as_mut()?;
         let settled = reconcile(shadow, now);
         let mut outcome = judge(shadow, poll.clone(), now);
         outcome.prepend(settled);
         shadow.names_saved();
-        let alerts = sorted(shadow);
+        let alerts = shadow.alerts();
         *left -= 1;
         if *left == 0 {
             self.shadow = None;

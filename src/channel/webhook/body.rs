@@ -3,6 +3,8 @@
 //! Neighbours: `engine::event` gives the shape of an event, `webhook` stores the bytes. A part of its own because
 //! receivers are built against this shape, and because fitting it into its size is a decision of its own.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use crate::engine::event::{Event, Severity};
@@ -43,7 +45,8 @@ struct Fields<'a> {
 
 /// The bytes that are stored, and sent and signed at every attempt.
 pub(super) fn render(notice: &Notice, message: &Message, now: Time) -> Vec<u8> {
-    let mut events: Vec<Event> = notice.events.iter().take(MAX_EVENTS).cloned().collect();
+    let shown = notice.events.iter().take(MAX_EVENTS);
+    let mut events: Vec<Event> = shown.map(|event| Event::clone(event)).collect();
     let kind = kind(notice);
     let text = shorten(&message.summary, MAX_TEXT);
     let body = |events: &[Event]| {
@@ -131,7 +134,7 @@ fn kind(notice: &Notice) -> String {
 }
 
 /// The value that all events share.
-fn common<'a, T: PartialEq>(events: &'a [Event], value: impl Fn(&'a Event) -> T) -> Option<T> {
+fn common<'a, T: PartialEq>(events: &'a [Arc<Event>], value: impl Fn(&'a Event) -> T) -> Option<T> {
     let first = value(events.first()?);
     events.iter().all(|event| value(event) == first).then_some(first)
 }

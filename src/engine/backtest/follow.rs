@@ -3,6 +3,8 @@
 //! Neighbours: `look` says what a rule says of a subject, commands that explain an episode read it. A part of its own
 //! because an episode may go on for months: what is kept of it has a bound, and the holes in it must not.
 
+use std::sync::Arc;
+
 use crate::engine::event::{Event, EventKind, Subject};
 use crate::engine::look::Look;
 use crate::engine::reading::Poll;
@@ -41,7 +43,7 @@ impl Followed {
         }
     }
 
-    pub(super) fn take(&mut self, watch: &Watch, poll: &Poll, events: &[Event]) {
+    pub(super) fn take(&mut self, watch: &Watch, poll: &Poll, events: &[Arc<Event>]) {
         let Some(look) = watch.look(&self.rule, &self.subject, poll) else { return };
         let Some(plan) = watch.plan(&self.rule) else { return };
         if plan.known(look.reading) {

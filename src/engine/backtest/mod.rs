@@ -167,7 +167,7 @@ impl Playback {
             followed.take(&self.watch, &self.poll, &events);
         }
         for event in events {
-            self.take(event);
+            self.take(Arc::unwrap_or_clone(event));
         }
     }
 

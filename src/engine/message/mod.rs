@@ -15,6 +15,7 @@ mod text;
 mod words;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use chrono_tz::Tz;
 
@@ -105,7 +106,7 @@ struct Entry<'a> {
 }
 
 /// An episode that fired and ended within one notice is one entry: its *ended* event, which has all the facts.
-fn entries(events: &[Event]) -> Vec<Entry<'_>> {
+fn entries(events: &[Arc<Event>]) -> Vec<Entry<'_>> {
     let of = |kind: EventKind| -> BTreeSet<&str> {
         events.iter().filter(|e| e.kind == kind).map(|e| e.episode.as_str()).collect()
     };

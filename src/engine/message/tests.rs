@@ -84,7 +84,12 @@ fn own_event(own: Own, detail: Option<String>, users: Vec<String>) -> Event {
 }
 
 fn notice(kind: NoticeKind, events: Vec<Event>) -> Notice {
-    Notice { channel: "soc-mail".to_owned(), id: "ntf_x".to_owned(), kind, events }
+    Notice {
+        channel: "soc-mail".to_owned(),
+        id: "ntf_x".to_owned(),
+        kind,
+        events: events.into_iter().map(Arc::new).collect(),
+    }
 }
 
 fn both_languages(notice: &Notice) -> String {

@@ -5,6 +5,7 @@
 //! "told *fired*, told *ended*, once and in this order" is kept or broken here.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::event::{Event, EventKind, notification_id};
 
@@ -32,11 +33,11 @@ pub struct Notice {
     pub id: String,
     pub kind: NoticeKind,
     /// Oldest first.
-    pub events: Vec<Event>,
+    pub events: Vec<Arc<Event>>,
 }
 
 impl Notice {
-    fn new(channel: &str, kind: NoticeKind, events: Vec<Event>) -> Self {
+    fn new(channel: &str, kind: NoticeKind, events: Vec<Arc<Event>>) -> Self {
         let id = notification_id(channel, events.iter().map(|event| event.id.as_str()));
         Self { channel: channel.to_owned(), id, kind, events }
     }
@@ -55,29 +56,29 @@ impl Notice {
 
 /// The notices of one pass: per channel, one for each rule and kind; more than [`MOST_AT_ONCE`] become one digest.
 /// `channels` says where an event goes; channels come in the order they are first named.
-pub fn plan(events: &[Event], channels: &dyn Fn(&Event) -> Vec<String>) -> Vec<Notice> {
-    let mut per_channel: Vec<(String, Vec<Event>)> = Vec::new();
+pub fn plan(events: &[Arc<Event>], channels: &dyn Fn(&Event) -> Vec<String>) -> Vec<Notice> {
+    let mut per_channel: Vec<(String, Vec<Arc<Event>>)> = Vec::new();
     for event in events {
         for channel in distinct(channels(event).iter()) {
             match per_channel.iter_mut().find(|(name, _)| *name == channel) {
-                Some((_, list)) => list.push(event.clone()),
-                None => per_channel.push((channel, vec![event.clone()])),
+                Some((_, list)) => list.push(Arc::clone(event)),
+                None => per_channel.push((channel, vec![Arc::clone(event)])),
             }
         }
     }
     per_channel.into_iter().flat_map(|(channel, events)| group(&channel, events)).collect()
 }
 
-fn group(channel: &str, events: Vec<Event>) -> Vec<Notice> {
-    let mut order: BTreeMap<(String, EventKind), usize> = BTreeMap::new();
-    let mut groups: Vec<(EventKind, Vec<Event>)> = Vec::new();
+fn group(channel: &str, events: Vec<Arc<Event>>) -> Vec<Notice> {
+    let mut order: BTreeMap<(&str, EventKind), usize> = BTreeMap::new();
+    let mut groups: Vec<(EventKind, Vec<Arc<Event>>)> = Vec::new();
     for event in &events {
         let next = groups.len();
-        let at = *order.entry((event.rule.clone(), event.kind)).or_insert(next);
+        let at = *order.entry((&event.rule, event.kind)).or_insert(next);
         if at == next {
             groups.push((event.kind, Vec::new()));
         }
-        groups[at].1.push(event.clone());
+        groups[at].1.push(Arc::clone(event));
     }
     if groups.len() > MOST_AT_ONCE {
         return vec![Notice::new(channel, NoticeKind::Digest, events)];
@@ -91,7 +92,7 @@ pub struct Row {
     pub id: String,
     pub episodes: Vec<String>,
     /// Empty for tests.
-    pub events: Vec<Event>,
+    pub events: Vec<Arc<Event>>,
     /// At least one attempt was begun: it stays as it is.
     pub attempted: bool,
     /// Its time has come.
@@ -108,10 +109,13 @@ impl Row {
 /// where there is nothing to part. What goes is to take the row's place in the queue, so that no end of it overtakes
 /// its beginning; what stays, ends alone, goes to the back: behind an end there is nothing left to overtake.
 pub fn part(channel: &str, row: &Row, unheard: &[String]) -> Option<[Notice; 2]> {
-    let unheard = |event: &Event| event.kind == EventKind::Ended && unheard.contains(&event.id);
-    let (stays, goes): (Vec<Event>, Vec<Event>) = row.events.iter().cloned().partition(unheard);
-    let both = !row.attempted && !stays.is_empty() && !goes.is_empty();
-    both.then(|| [goes, stays].map(|events| Notice::new(channel, kind_of(&events), events)))
+    if row.attempted || unheard.is_empty() {
+        return None;
+    }
+    let unheard = |event: &Arc<Event>| event.kind == EventKind::Ended && unheard.contains(&event.id);
+    let (stays, goes): (Vec<_>, Vec<_>) = row.events.iter().cloned().partition(unheard);
+    (!stays.is_empty() && !goes.is_empty())
+        .then(|| [goes, stays].map(|events| Notice::new(channel, kind_of(&events), events)))
 }
 
 /// Rows that one new notification stands for from now on.
@@ -128,7 +132,11 @@ pub struct Fold {
 /// overtakes. The new notice takes the turn of the last
 /// row that it stands for.
 pub fn fold(channel: &str, rows: &[Row]) -> Vec<Fold> {
-    let mut clusters = cluster(&foldable(rows));
+    let foldable = foldable(rows);
+    if foldable.len() < 2 {
+        return Vec::new();
+    }
+    let mut clusters = cluster(&foldable);
     if clusters.len() > MOST_AT_ONCE {
         clusters = vec![in_order(rows, clusters.into_iter().flatten())];
     }
@@ -203,10 +211,10 @@ fn in_order<'a>(rows: &'a [Row], chosen: impl Iterator<Item = &'a Row>) -> Vec<&
 
 fn merge(channel: &str, rows: &[&Row]) -> Fold {
     let mut seen = BTreeSet::new();
-    let events: Vec<Event> = rows
+    let events: Vec<Arc<Event>> = rows
         .iter()
         .flat_map(|row| row.events.iter())
-        .filter(|event| seen.insert(event.id.clone()))
+        .filter(|event| seen.insert(&event.id))
         .cloned()
         .collect();
     let kind = kind_of(&events);
@@ -218,7 +226,7 @@ fn merge(channel: &str, rows: &[&Row]) -> Fold {
 
 /// What events that come together are: one rule's episodes that fired and ended, events of one rule and kind, or
 /// a mixture.
-fn kind_of(events: &[Event]) -> NoticeKind {
+fn kind_of(events: &[Arc<Event>]) -> NoticeKind {
     let Some(first) = events.first() else {
         return NoticeKind::Digest;
     };

@@ -46,6 +46,11 @@ fn event(text: &str) -> Event {
     }
 }
 
+/// As an outcome has them.
+fn shared(events: impl IntoIterator<Item = Event>) -> Vec<Arc<Event>> {
+    events.into_iter().map(Arc::new).collect()
+}
+
 fn show(notice: &Notice) -> String {
     let events: Vec<&str> = notice.events.iter().map(|event| event.id.as_str()).collect();
     format!("{} {:?} {}", notice.channel, notice.kind, events.join(" "))
@@ -53,7 +58,7 @@ fn show(notice: &Notice) -> String {
 
 #[track_caller]
 fn check_plan(events: &str, expect: &[&str]) {
-    let events: Vec<Event> = events.split_whitespace().map(event).collect();
+    let events = shared(events.split_whitespace().map(event));
     let channels = |event: &Event| match event.rule.as_str() {
         "both" => vec!["mail".to_owned(), "hook".to_owned(), "mail".to_owned()],
         "none" => Vec::new(),
@@ -97,19 +102,20 @@ fn events_of_one_rule_and_kind_travel_together() {
 
 #[test]
 fn the_same_events_for_the_same_channel_are_the_same_notification() {
-    let plan_for = |channel: &str| plan(&[event("x:fired:a")], &|_| vec![channel.to_owned()]).remove(0).id;
+    let plan_for =
+        |channel: &str| plan(&shared([event("x:fired:a")]), &|_| vec![channel.to_owned()]).remove(0).id;
     assert_eq!(plan_for("mail"), plan_for("mail"));
     assert_ne!(plan_for("mail"), plan_for("hook"));
     assert_ne!(Notice::test("mail", "1").id, Notice::test("mail", "2").id);
     let all = ["x:fired:a", "y:fired:b", "x:reminded:a"].map(event);
-    assert_eq!(Notice::new("mail", NoticeKind::Digest, all.to_vec()).episodes(), ["a", "b"]);
+    assert_eq!(Notice::new("mail", NoticeKind::Digest, shared(all)).episodes(), ["a", "b"]);
 }
 
 /// `x:fired:a,x:fired:b` is a row; `!` before it: attempted; `~`: not due.
 fn row(text: &str) -> Row {
     let (attempted, due) = (text.starts_with('!'), !text.starts_with('~'));
     let text = text.trim_start_matches(['!', '~']);
-    let events: Vec<Event> = text.split(',').filter(|t| *t != "test").map(event).collect();
+    let events = shared(text.split(',').filter(|t| *t != "test").map(event));
     Row { id: text.to_owned(), episodes: distinct(events.iter().map(|e| &e.episode)), events, attempted, due }
 }
 
@@ -209,8 +215,8 @@ proptest! {
         let left: Vec<&Row> = rows.iter().filter(|row| !gone.contains(&&row.id)).collect();
         let after = left.iter().flat_map(|row| &row.events).chain(folds.iter().flat_map(|f| &f.notice.events));
         for episode in 0..6 {
-            let step = |e: &&Event| kinds.iter().position(|kind| e.id.contains(&format!(":{kind}:")));
-            prop_assert!(after.clone().filter(|e| e.episode == episode.to_string()).is_sorted_by_key(|e| step(&e)));
+            let step = |e: &Event| kinds.iter().position(|kind| e.id.contains(&format!(":{kind}:")));
+            prop_assert!(after.clone().filter(|e| e.episode == episode.to_string()).is_sorted_by_key(|e| step(e)));
         }
         let mut ids: Vec<&str> = left.iter().flat_map(|row| &row.events).map(|e| e.id.as_str()).collect();
         ids.extend(folds.iter().flat_map(|fold| &fold.notice.events).map(|e| e.id.as_str()));
@@ -219,7 +225,7 @@ proptest! {
         expect.sort_unstable();
         prop_assert_eq!(ids, expect);
         for fold in &folds {
-            let order = |e: &Event| rows.iter().flat_map(|row| &row.events).position(|other| other.id == e.id);
+            let order = |e: &Arc<Event>| rows.iter().flat_map(|row| &row.events).position(|other| other.id == e.id);
             prop_assert!(fold.notice.events.is_sorted_by_key(order));
             let first = rows.iter().position(|row| fold.superseded.contains(&row.id)).unwrap_or(0);
             let episodes: BTreeSet<String> = fold.notice.episodes().into_iter().collect();

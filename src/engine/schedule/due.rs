@@ -6,6 +6,7 @@
 
 use super::{SEARCHED, Schedule};
 use crate::engine::time::{Span, Time};
+use crate::engine::zone;
 
 /// Missed instants are counted up to here; after ten years' suspend nobody needs the exact number.
 pub const MOST_MISSED: u32 = 10_000;
@@ -69,6 +70,11 @@ impl Schedule {
     /// The latest instant up to `now`; `first` is one that is not later. Looks back over twice the time until it
     /// finds one, so that a leap of ten years is not walked.
     fn latest(&self, first: Time, now: Time) -> Time {
+        // Mostly it came just now. Where clocks change, two instants may be nearer to each other than the text says.
+        let steady = || zone::next_change(self.zone, first - Span::from_millis(1), now).is_none();
+        if now == first || now.since(first) < self.grain && steady() {
+            return first;
+        }
         let now = now.min(SEARCHED.1);
         let mut back = Span::from_mins(1);
         let mut at = first;

@@ -9,7 +9,7 @@ mod due;
 
 use std::ops::Range;
 
-use chrono::{Datelike, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta};
+use chrono::{Datelike, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Timelike};
 use chrono_tz::Tz;
 use cron::TimeUnitSpec;
 
@@ -49,6 +49,8 @@ pub struct Schedule {
     /// Steps over wall time; more than one where both day fields are restricted, which means either of them.
     steps: Vec<cron::Schedule>,
     every_hour: bool,
+    /// Where all hours of all days are alike, which they mostly are: the seconds of an hour, ascending. Empty otherwise.
+    alike: Vec<u32>,
     /// The smallest distance between two seconds of the seconds field, over the minute's end; 60 with one second.
     grain: Span,
 }
@@ -81,8 +83,12 @@ impl Schedule {
                 hint: Some("the closest runs are two seconds apart: `*/2` as seconds".to_owned()),
             });
         }
-        let schedule =
-            Self { text: text.to_owned(), zone, steps, every_hour: every_hour || all_hours, grain };
+        let alike = match &steps[..] {
+            [step] => alike(step),
+            _ => Vec::new(),
+        };
+        let (text, every_hour) = (text.to_owned(), every_hour || all_hours);
+        let schedule = Self { text, zone, steps, every_hour, alike, grain };
         if schedule.next_local(NaiveDate::default().and_time(NaiveTime::MIN)).is_none() {
             return Err(ScheduleError {
                 message: "the schedule never runs: no month of it has such a day".to_owned(),
@@ -162,16 +168,38 @@ impl Schedule {
         }
     }
 
-    /// The next local time, by the crate, which is given local time as if it were UTC.
+    /// The next local time, by the crate, which is given local time as if it were UTC; by the hour where all are alike.
     fn next_local(&self, after: NaiveDateTime) -> Option<NaiveDateTime> {
         if after.year() > YEARS.1 {
             return None;
         }
         let before_all =
             NaiveDate::from_ymd_opt(YEARS.0, 1, 1)?.and_time(NaiveTime::MIN) - TimeDelta::seconds(1);
-        let after = after.max(before_all).and_utc();
+        let after = after.max(before_all);
+        if let Some(first) = self.alike.first() {
+            return next_in_hour(after, *first, &self.alike).filter(|next| next.year() <= YEARS.1);
+        }
+        let after = after.and_utc();
         self.steps.iter().filter_map(|step| step.after(&after).next()).min().map(|at| at.naive_utc())
     }
+}
+
+/// The seconds of an hour at which a step runs, if it runs in every hour of every day alike.
+fn alike(step: &cron::Schedule) -> Vec<u32> {
+    let days = [step.days_of_month().count(), step.months().count(), step.days_of_week().count()];
+    if step.hours().count() < 24 || days != [31, 12, 7] {
+        return Vec::new();
+    }
+    let minutes = step.minutes().iter();
+    minutes.flat_map(|minute| step.seconds().iter().map(move |second| minute * 60 + second)).collect()
+}
+
+/// The first of the hour's `seconds` after a local time, or in the hour after that the `first` of them.
+fn next_in_hour(after: NaiveDateTime, first: u32, seconds: &[u32]) -> Option<NaiveDateTime> {
+    let passed = after.minute() * 60 + after.second();
+    let next = seconds.get(seconds.partition_point(|second| *second <= passed)).copied();
+    let further = TimeDelta::seconds(i64::from(next.unwrap_or(3600 + first)) - i64::from(passed));
+    after.with_nanosecond(0)?.checked_add_signed(further)
 }
 
 fn grain(step: &cron::Schedule) -> Span {

@@ -431,6 +431,23 @@ proptest! {
     }
 
     #[test]
+    fn hours_that_are_alike_are_stepped_as_the_crate_does(
+        fields in (field(0, 59), field(0, 59)),
+        hour in prop::sample::select(vec!["*", "0-23", "*/1"]),
+        from in 0_i64..4_134_000_000_000,
+        late in 0_i64..200_000,
+    ) {
+        let text = format!("{} {} {hour} * 1-12 0-7", fields.0.text, fields.1.text);
+        if let Ok(schedule) = Schedule::parse(&text, Tz::Australia__Lord_Howe) {
+            let by_the_crate = Schedule { alike: Vec::new(), grain: Span::ZERO, ..schedule.clone() };
+            let (from, now) = (Time::from_millis(from), Time::from_millis(from + late));
+            prop_assert_eq!(schedule.alike.len(), fields.0.values.len() * fields.1.values.len());
+            prop_assert_eq!(schedule.instants(from, 70), by_the_crate.instants(from, 70), "{}", text);
+            prop_assert_eq!(schedule.due(Some(from), now), by_the_crate.due(Some(from), now), "{}", text);
+        }
+    }
+
+    #[test]
     fn whatever_the_text_nothing_panics(text in "[-0-9*,/@ A-Za-z?#\\t\u{0}\u{e9}\u{4e2d}]{0,40}", any in "\\PC{0,30}") {
         for text in [&text, &any] {
             match Schedule::parse(text, Tz::Europe__Berlin) {

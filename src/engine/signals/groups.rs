@@ -51,9 +51,11 @@ impl Totals {
         if usable || self.usable.is_none() {
             self.usable = Some(self.clock);
         }
-        self.members = members.iter().map(|slots| u32::try_from(slots.len()).unwrap_or(u32::MAX)).collect();
+        self.members.clear();
+        self.members.extend(members.iter().map(|slots| u32::try_from(slots.len()).unwrap_or(u32::MAX)));
         let asked: Vec<Asked> = members.iter().map(|slots| Asked::count(users, slots)).collect();
-        self.failed_share = asked.iter().map(Asked::failed_share).collect();
+        self.failed_share.clear();
+        self.failed_share.extend(asked.iter().map(Asked::failed_share));
         for view in &mut self.views {
             let sums = members.iter().zip(&asked).map(|(slots, asked)| {
                 let answered = asked.answered > 0 || slots.is_empty();
@@ -62,8 +64,9 @@ impl Totals {
             let sums: Vec<Option<Sum>> = sums.collect();
             let readings: Vec<Reading> =
                 sums.iter().map(|sum| sum.as_ref().map_or(Reading::FAILED, Sum::reading)).collect();
-            view.users_online =
-                sums.iter().map(|s| s.as_ref().map_or(f64::NAN, |s| f64::from(s.online))).collect();
+            let online = |sum: &Option<Sum>| sum.as_ref().map_or(f64::NAN, |sum| f64::from(sum.online));
+            view.users_online.clear();
+            view.users_online.extend(sums.iter().map(online));
             view.totals.observe(&readings, self.clock, users.seq());
         }
     }

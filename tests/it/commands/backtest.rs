@@ -98,8 +98,8 @@ fn past() -> World {
                 "carol" if n < 60 => Finding::SharedByPolicy,
                 _ => continue,
             };
-            let close =
-                Act::Close { episode: event.episode, rearm: false, finding: Some(finding), note: None };
+            let episode = event.episode.clone();
+            let close = Act::Close { episode, rearm: false, finding: Some(finding), note: None };
             let row = ActRow { id: 1, by: "ops".to_owned(), at, act: close };
             let outcome = act(&mut watch, &row, at).unwrap();
             store.commit(outcome).wait().unwrap();

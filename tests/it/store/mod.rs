@@ -156,7 +156,7 @@ fn notification(id: &str, channel: &str, events: &[&Event]) -> NewNotification {
 }
 
 fn commit_events(store: &Store, events: &[&Event], notifications: Vec<NewNotification>) {
-    let events = events.iter().map(|e| (*e).clone()).collect();
+    let events = events.iter().map(|e| (*e).clone().into()).collect();
     let outcome = Outcome { now: at(1), events, notifications, ..Outcome::default() };
     store.commit(outcome).wait().unwrap();
 }

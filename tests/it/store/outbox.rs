@@ -1,6 +1,8 @@
 //! What a channel was told: in order, exactly one end, through crashes, folding, dead letters and retries.
 //! Rows go through the same verbs as the deliver loop calls around a send.
 
+use std::sync::Arc;
+
 use seatwatch::engine::backoff::Answer;
 use seatwatch::engine::event::EventKind;
 use seatwatch::engine::event::Severity;
@@ -358,7 +360,7 @@ fn episodes_outlive_their_alerts() {
     let outcome = |event, alert: &Alert| Outcome {
         now: at(1),
         alerts: vec![(key.clone(), alert.clone())],
-        events: vec![event],
+        events: vec![Arc::new(event)],
         ..Outcome::default()
     };
     store.commit(outcome(fired.clone(), &alert)).wait().unwrap();

@@ -344,7 +344,7 @@ impl Told {
     }
 
     fn take(&mut self, outcome: Outcome, usable: PollOutcome) {
-        self.events.extend(outcome.events.iter().cloned());
+        self.events.extend(outcome.events.iter().map(|event| Event::clone(event)));
         if let Some(row) = &outcome.poll {
             let read = |(key, alert): (&String, &String)| {
                 (serde_json::from_str(key).unwrap(), serde_json::from_str(alert).unwrap())
