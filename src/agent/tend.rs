@@ -191,9 +191,7 @@ impl Agent {
 
     /// Alerts of sources that left the rules file end.
     async fn settle_lost_sources(&self, live: &Live, now: Time) -> Result<(), StoreError> {
-        let store = self.store.clone();
-        let known = tokio::task::spawn_blocking(move || store.reader()?.sources()).await;
-        for source in known.unwrap_or(Err(StoreError::Stopped))? {
+        for source in self.store.sources().await? {
             if live.source(&source).is_some() {
                 continue;
             }

@@ -110,6 +110,11 @@ fn names(c: &Connection, source: i64) -> Result<Names, StoreError> {
     Ok(names)
 }
 
+fn all(c: &Connection) -> Result<Vec<String>, StoreError> {
+    let mut query = c.prepare_cached("SELECT name FROM source ORDER BY name")?;
+    Ok(query.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+}
+
 fn load(c: &Connection, name: &str) -> Result<LoadedSource, StoreError> {
     let Some(row) = find(c, name)? else {
         return Ok(LoadedSource::default());
@@ -133,6 +138,10 @@ fn load(c: &Connection, name: &str) -> Result<LoadedSource, StoreError> {
 }
 
 impl Store {
+    /// As [`Reader::sources`].
+    pub fn sources(&self) -> Pending<Vec<String>> {
+        self.read(all)
+    }
     /// Everything a restart needs of a source; empty for one that was never polled.
     pub fn load_source(&self, name: &str) -> Pending<LoadedSource> {
         let name = name.to_owned();
@@ -148,9 +157,6 @@ impl Reader {
 
     /// The names of all sources that were ever polled, in order of name.
     pub fn sources(&self) -> Result<Vec<String>, StoreError> {
-        self.run(|c| {
-            let mut query = c.prepare_cached("SELECT name FROM source ORDER BY name")?;
-            Ok(query.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
-        })
+        self.run(all)
     }
 }

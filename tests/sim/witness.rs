@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use rusqlite::config::DbConfig;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 use seatwatch::config::Config;
@@ -23,6 +24,8 @@ type Key = (String, String, Subject);
 
 pub(crate) struct Witness {
     database: Connection,
+    /// Whether anybody wrote since the witness looked.
+    version: Vec<[String; 1]>,
     last_event: i64,
     /// What the outbox held when it was last gone through, and each of its rows.
     outbox: Option<[String; 3]>,
@@ -41,8 +44,11 @@ pub(crate) struct Witness {
 impl Witness {
     pub(crate) fn new(path: &Path) -> Self {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let database = Connection::open_with_flags(path, flags).unwrap();
+        database.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).unwrap();
         Self {
-            database: Connection::open_with_flags(path, flags).unwrap(),
+            database,
+            version: Vec::new(),
             last_event: 0,
             outbox: None,
             kept: BTreeMap::new(),
@@ -105,6 +111,11 @@ impl Witness {
         said: Option<(&str, &Said)>,
         sends: &[Sent],
     ) {
+        let version = self.rows("PRAGMA data_version", &[]);
+        if version == self.version && sends.is_empty() {
+            return;
+        }
+        self.version = version;
         let query = "SELECT no, event FROM event WHERE no > ?1 ORDER BY no";
         for [no, json] in self.rows::<2>(query, &[&self.last_event]) {
             let event: Event = serde_json::from_str(&json).unwrap();
