@@ -148,6 +148,9 @@ mod tests {
         ] {
             let _ = writeln!(table, "{answer:?}, longest waits\n{}", story(answer, 0.0, most));
         }
+        for (answer, most) in [(Answer::Rejected, 10), (Answer::Misconfigured, 4)] {
+            let _ = writeln!(table, "{answer:?}, spread\n{}", story(answer, 0.5, most));
+        }
         let _ = writeln!(table, "Retry, half waits\n{}", story(Answer::Retry, 0.5, 12));
         insta::assert_snapshot!(table);
     }

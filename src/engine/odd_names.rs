@@ -67,6 +67,11 @@ mod tests {
         {
             assert!(line.contains(words), "{words} in {line}");
         }
+        assert_eq!(names.line(&odd[..1], 1, at(1)), None, "the day is not over");
+        let line = OddNames::default().line(&odd[..2], 2, at(1)).unwrap();
+        assert!(!line.contains("more"), "all of them are named: {line}");
+        let line = OddNames::default().line(&odd[2..], 0, at(1)).unwrap();
+        assert!(!line.contains("more"), "nobody else came: {line}");
         assert_eq!(names.line(&odd, 9, at(24)), None);
         assert!(names.line(&odd, 9, at(25)).is_some());
         assert!(names.line(&odd, 9, at(2)).is_some(), "a clock that was set back silences nothing");

@@ -315,6 +315,9 @@ mod tests {
         let skew = |skew: i64| SourceFacts { skew: Some(Span::from_secs(skew)), ..good.clone() };
         check(&skew(-61), [Clear, Clear, Breach, Clear, Clear]);
         check(&skew(45), [Clear, Clear, Between, Clear, Clear]);
+        check(&skew(60), [Clear, Clear, Between, Clear, Clear]);
+        check(&skew(30), [Clear, Clear, Between, Clear, Clear]);
+        check(&skew(-29), [Clear; 5]);
         check(&SourceFacts { skew: None, ..good.clone() }, [Clear, Clear, Unknown, Clear, Clear]);
         let jump = |jump: i64| SourceFacts { jump: Some(Span::from_secs(jump)), ..good.clone() };
         check(&jump(-3600), [Clear, Clear, Breach, Clear, Clear]);
@@ -324,6 +327,25 @@ mod tests {
         check(&facts, [Clear, Clear, Clear, Breach, Breach]);
         assert_eq!(of_source(&facts, Language::En)[4].1.users, names);
         assert!(names_added(&[], &names) && !names_added(&names, &names) && !names_added(&names, &[]));
+    }
+
+    #[track_caller]
+    fn check_down(failing: &str, tried: &str, expect: bool) {
+        let now = Time::from_millis(1_795_392_000_000);
+        let ago = |text: &str| now - text.parse().unwrap();
+        assert_eq!(
+            is_down(ago(failing), ago(tried), now),
+            expect,
+            "failing for {failing}, tried {tried} ago"
+        );
+    }
+
+    #[test]
+    fn a_channel_is_down_when_it_took_nothing_for_half_an_hour() {
+        check_down("29m", "1m", false);
+        check_down("30m", "1m", true);
+        check_down("9h", "90m", true);
+        check_down("9h", "91m", false);
     }
 
     #[test]

@@ -63,7 +63,7 @@ mod tests {
     use super::*;
     use crate::engine::alert::Verdict;
     use crate::engine::event::{EventKind, Subject, SubjectKind};
-    use crate::engine::outcome::{Act, ActRow};
+    use crate::engine::outcome::{Act, ActRow, Stamp};
     use crate::engine::tend::act_on;
     use crate::engine::time::{Span, Time};
 
@@ -119,5 +119,35 @@ mod tests {
         let kinds: Vec<EventKind> = outcome.events.iter().map(|event| event.kind).collect();
         assert_eq!((closed.state, kinds), (State::Closed, vec![EventKind::Closed, EventKind::Ended]));
         assert_eq!(outcome.told, [vec![], vec!["mail".to_owned()]], "told once, by the end");
+    }
+
+    /// Users in trouble, look after look, and what is told of each.
+    #[track_caller]
+    fn check_users(looks: &[(&str, Option<EventKind>)]) {
+        let mut alert = Alert::default();
+        for (minute, (names, expect)) in (0..).zip(looks) {
+            let users: Vec<String> = names.split_whitespace().map(str::to_owned).collect();
+            let clock = Span::from_mins(minute);
+            let moment = Moment { at: START + clock, clock, seq: 1 + minute.unsigned_abs(), hole: false };
+            let verdict = if users.is_empty() { Verdict::Clear } else { Verdict::Breach };
+            let since = (!users.is_empty()).then_some(Stamp { at: START, clock: Span::ZERO });
+            let opinion = Opinion { users: users.clone(), since, ..Opinion::bare(verdict) };
+            let (after, event) = take(&alert, Own::NameRefused, &key(), &opinion, &moment, "install", &[]);
+            let found = event.map(|(event, _)| (event.kind, event.users, event.since));
+            let told = expect.map(|kind| {
+                let listed = if kind == EventKind::Ended { found.clone().unwrap().1 } else { users };
+                (kind, listed, START)
+            });
+            assert_eq!(found, told, "look {minute} at {names:?}");
+            alert = after;
+        }
+    }
+
+    #[test]
+    fn more_users_are_told_of_and_fewer_are_not() {
+        use EventKind::{Changed, Ended, Fired};
+        check_users(&[("bob", Some(Fired)), ("bob", None), ("bob eve", Some(Changed)), ("bob eve", None)]);
+        check_users(&[("bob eve", Some(Fired)), ("eve", None), ("", Some(Ended)), ("", None)]);
+        check_users(&[("", None), ("bob", Some(Fired)), ("eve", Some(Changed)), ("bob", Some(Changed))]);
     }
 }

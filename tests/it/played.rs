@@ -14,12 +14,14 @@ use seatwatch::engine::event::{EventReading, OnlineClient, Subject, SubjectKind}
 use seatwatch::engine::evidence::{attach, suspects};
 use seatwatch::engine::fleet::{Fleet, Group};
 use seatwatch::engine::judge::judge;
+use seatwatch::engine::lang::compile;
 use seatwatch::engine::names::{Asked, Names};
 use seatwatch::engine::outcome::Outcome;
 use seatwatch::engine::past::Column;
 use seatwatch::engine::reading::{Batch, Fetched, Reading};
+use seatwatch::engine::restore::Past;
 use seatwatch::engine::roster::{Listed, Roster};
-use seatwatch::engine::rule::{Hold, Mode, Policy, Rule, Scope};
+use seatwatch::engine::rule::{AbsentMeans, Hold, Mode, Per, Policy, Rule, Scope};
 use seatwatch::engine::time::{Span, Time};
 use seatwatch::engine::trial::{Expected, Miss, Timeline, Trial, What};
 use seatwatch::engine::watch::{Remembered, Watch, When};
@@ -278,6 +280,164 @@ fn evidence_names_no_instant_at_which_nobody_was_asked() {
     check_evidence_over_a_jump(Span::from_mins(-30), &[(-28, 2), (-27, 4), (-26, 1)]);
 }
 
+/// What the event of a rule with a window has seen, minute and count; polls of alice and zed with `/` in between.
+#[track_caller]
+fn check_seen(rule: Rule, polls: &str, expect: &[(i64, u32)]) {
+    let mut watch = Watch::new(setup(vec![rule], &["alice", "zed"]), Remembered::default());
+    let outcomes: Vec<Outcome> =
+        (0..).zip(polls.split('/')).map(|(minute, line)| poll(&mut watch, minute, line)).collect();
+    let events: Vec<_> = outcomes.iter().flat_map(|outcome| &outcome.events).collect();
+    let [fired] = &events[..] else { panic!("it fired once: {events:?}") };
+    let of = |one: &EventReading| Some((one.at.since(START).millis() / 60_000, one.reading.count()?));
+    assert_eq!(fired.readings.iter().filter_map(of).collect::<Vec<_>>(), expect, "{polls}");
+}
+
+#[test]
+fn evidence_of_a_window_is_what_stood_in_it() {
+    let zero = |rule: Rule| Rule { absent: AbsentMeans::Zero, ..rule };
+    let total = |when: &str| Rule {
+        per: Per::Source,
+        when: compile(when, Per::Source).unwrap(),
+        ..rule("all", when)
+    };
+    check_seen(rule("busy", "changes(10m) >= 3"), "1 1/0 1/3 1/2 1", &[(0, 1), (1, 0), (2, 3), (3, 2)]);
+    // Where absent is zero nobody can tell them apart afterwards, so neither is shown but at the poll itself.
+    check_seen(zero(rule("busy", "changes(10m) >= 3")), "1 1/0 1/3 1/2 1", &[(0, 1), (2, 3), (3, 2)]);
+    // A total of nobody is a total.
+    check_seen(total("changes(10m) >= 3"), "1 1/0 0/3 1/2 1", &[(0, 2), (1, 0), (2, 4), (3, 3)]);
+    check_seen(zero(total("changes(10m) >= 3")), "1 1/0 0/3 1/2 1", &[(0, 2), (1, 0), (2, 4), (3, 3)]);
+    // What stood before the window began is no part of it.
+    check_seen(rule("busy", "changes(2m) >= 2"), "1 1/1 1/0 1/0 1/3 1/2 1", &[(2, 0), (4, 3), (5, 2)]);
+}
+
+/// How far back a watch must read before it goes on, after polls of alice a minute apart.
+#[track_caller]
+fn check_reach(whens: &[&str], polls: &str, expect: Option<Span>) {
+    let rules = (0..).zip(whens).map(|(n, when)| rule(&format!("rule-{n}"), when)).collect();
+    let mut watch = Watch::new(setup(rules, &["alice"]), Remembered::default());
+    for (minute, line) in (0..).zip(polls.split_whitespace()) {
+        poll(&mut watch, minute, line);
+    }
+    assert_eq!(watch.reach(), expect, "{whens:?} after {polls}");
+}
+
+#[test]
+fn history_is_read_back_as_far_as_it_counts() {
+    let minutes = |n: i64| Some(Span::from_mins(n));
+    // What a value holds, three minutes, comes on top.
+    check_reach(&["online > 2"], "1 1", minutes(3));
+    check_reach(&["online > 2", "peak(1h) > 9 and mean(10m) > 9"], "1 1", minutes(63));
+    check_reach(&["online > 2", "online_time > 5h"], "1 1", None);
+    check_reach(&["changes(5m) > 3"], "1", None);
+    // An alert goes back to its first breach.
+    check_reach(&["online > 2"], "1 3 3 3 3 3", minutes(4 + 3));
+    check_reach(&["online > 2", "online > 4"], "1 5 1 5 3 3", minutes(2 + 3));
+    check_reach(&["online > 2", "peak(9m) > 9"], "3 3 3", minutes(9 + 3));
+}
+
+#[test]
+fn what_is_usual_is_learnt_once_an_hour_and_only_where_a_rule_asks() {
+    let plain = || rule("busy", "online > 2");
+    let watch = |rules| Watch::new(setup(rules, &["alice"]), Remembered::default());
+    assert!(watch(vec![plain()]).lesson(START).is_none(), "nobody asks");
+    let mut watch = watch(vec![plain(), rule("unusual", "online > usual(0.9)")]);
+    for hour in 0..3 {
+        let at = |minutes: i64| START + Span::from_hours(hour) + MINUTE.times(minutes);
+        let lesson = watch.lesson(at(1)).unwrap();
+        assert_eq!(lesson.rules().collect::<Vec<_>>(), ["unusual"], "whose episodes are left out");
+        assert_eq!((lesson.hours().len(), lesson.reach()), (4, MINUTE.times(3)));
+        watch.learn(lesson);
+        assert!(watch.lesson(at(1)).is_none() && watch.lesson(at(59)).is_none(), "it is there already");
+    }
+}
+
+/// What is written of alice's and bob's alerts, poll by poll: rows by their state, moves, the rows' end.
+fn written(rule: Rule, polls: &str) -> String {
+    let mut watch = Watch::new(setup(vec![rule], &["alice", "bob"]), Remembered::default());
+    let mut out = String::new();
+    for (minute, line) in (0..).zip(polls.split('/')) {
+        let outcome = poll(&mut watch, minute, line);
+        let row = outcome.poll.unwrap();
+        let rows = outcome.alerts.iter().filter(|(key, _)| key.rule == "shared").map(|(key, alert)| {
+            let blank = if alert.step_no == 0 && alert.since.is_none() { ", blank" } else { "" };
+            format!(
+                "  {} whole: {:?}, version {}, {} readings{blank}",
+                key.subject.name,
+                alert.state,
+                alert.rule_version,
+                alert.trail.len()
+            )
+        });
+        let moves = row.moves.iter().flat_map(|of| &of.moves).map(|one| {
+            let reading = one.reading.map_or("-".to_owned(), |reading| format!("{reading:?}"));
+            format!(
+                "  slot {} {:?}: now {:?}, {reading}, anew {}, blind {}",
+                one.slot, one.turn, one.now, one.held_anew, one.blind
+            )
+        });
+        let lines: Vec<String> = rows.chain(moves).collect();
+        let events: Vec<String> =
+            outcome.events.iter().map(|event| format!(" {:?} {}", event.kind, event.subject.name)).collect();
+        let evidence =
+            if row.evidence.is_empty() { String::new() } else { format!(" evidence {:?}", row.evidence) };
+        if !lines.is_empty() || !events.is_empty() {
+            out.push_str(&format!("{minute}: {line}{}{evidence}\n", events.concat()));
+        }
+        for line in lines {
+            out.push_str(&format!("{line}\n"));
+        }
+    }
+    out
+}
+
+#[test]
+fn what_is_written_of_alerts() {
+    let policy = Policy { hold: Hold::For(MINUTE.times(2)), clear_hold: Hold::For(MINUTE) };
+    let held = Rule { policy, ..rule("shared", "online > limit") };
+    let polls = Policy { hold: Hold::Polls { n: 2, of: 3 }, clear_hold: Hold::Polls { n: 2, of: 2 } };
+    let by_polls = Rule { policy: polls, ..rule("shared", "online > limit") };
+    let short = "1 1/3 1/1 1/3 1/3 3/4 3/3 3/3 1/1 1/1 1/1 1/3 1/3 _/_ _/_ _/_ _/3 3/1 1/1 1";
+    // Pending and firing for longer than a row may be stale.
+    let long = Rule {
+        policy: Policy { hold: Hold::For(MINUTE.times(100)), clear_hold: Hold::For(MINUTE) },
+        ..held.clone()
+    };
+    let flaps: Vec<&str> =
+        (0..150).map(|n| if n == 130 { "1 1" } else { ["3 1", "4 1"][n / 9 % 2] }).collect();
+    let rows = |told: String| -> String {
+        let polls = told.lines().filter(|line| line.contains("whole") || line.contains("red alice"));
+        polls.map(|line| format!("{line}\n")).collect()
+    };
+    let told = [
+        ("held for two minutes", written(held, short)),
+        ("two of three polls", written(by_polls, short)),
+        ("held for long, the rows alone", rows(written(long, &flaps.join("/")))),
+    ];
+    let told: Vec<String> = told.into_iter().map(|(what, told)| format!("{what}\n{told}")).collect();
+    insta::assert_snapshot!(told.join("\n"));
+}
+
+#[test]
+fn windows_that_were_cut_are_told_of_once() {
+    let rules = vec![rule("restless", "changes(90d) > 1000000"), rule("busy", "online > 8")];
+    let mut watch = Watch::new(setup(rules, &["alice", "zed"]), Remembered::default());
+    let mut minute = 0;
+    let mut go = |watch: &mut Watch, until: i64| {
+        while minute < until {
+            minute += 1;
+            let column = [Reading::online(1), Reading::online(u32::from(minute % 2 == 0))];
+            let (seq, clock) = (minute.unsigned_abs(), Span::from_mins(minute));
+            watch.replay(&Past { seq, clock, column: &column, usable: true });
+        }
+    };
+    go(&mut watch, 65_000);
+    assert_eq!(watch.take_cut(), None);
+    go(&mut watch, 66_000);
+    assert_eq!(watch.take_cut().as_deref(), Some("zed"));
+    go(&mut watch, 67_000);
+    assert_eq!(watch.take_cut(), None, "once is enough");
+}
+
 #[test]
 fn connections_are_asked_of_whom_a_rule_suspects() {
     let names = |watch: &Watch, outcome: &Outcome| -> Vec<String> {
@@ -389,6 +549,53 @@ fn a_playback_takes_the_roster_of_each_time() {
     let told: Vec<_> =
         episodes.iter().map(|one| (one.subject.name.as_str(), one.fired_at, one.ended_at)).collect();
     assert_eq!(told, [("alice", START + MINUTE.times(2), Some(START + MINUTE.times(4)))]);
+}
+
+/// The episodes of a rule over alice's timeline, a poll a minute; `!` before a word: a poll that tells nothing.
+#[track_caller]
+fn check_episodes(rule: Rule, from: i64, line: &str, expect: &[(i64, Option<i64>, i64, Option<u32>, i64)]) {
+    let names = Names::new(["alice", "zed"]);
+    let mut playback =
+        Playback::new(setup(vec![rule], &["alice", "zed"]), names, None, START + MINUTE.times(from));
+    let (mut column, alice) = (Column::new(Vec::new()), 0..1);
+    for (n, word) in (0_i64..).zip(line.split_whitespace()) {
+        let usable = !word.starts_with('!');
+        let reading = readings(word.trim_start_matches('!'))[0];
+        let failed = reading == Reading::FAILED;
+        let mut changes = vec![(1, Reading::online(1))];
+        changes.extend((!failed).then_some((0, reading)));
+        changes.sort_unstable_by_key(|(slot, _)| *slot);
+        column.turn(&changes, if failed { slice::from_ref(&alice) } else { &[] });
+        let elapsed = if n == 0 { Span::ZERO } else { MINUTE };
+        playback.poll(
+            PastPoll { seq: n.unsigned_abs() + 1, at: START + MINUTE.times(n), elapsed, usable },
+            &column,
+        );
+    }
+    let minute = |at: Time| at.since(START).millis() / 60_000;
+    let found: Vec<_> = playback
+        .finish()
+        .into_iter()
+        .map(|one| {
+            let (ended, blind) = (one.ended_at.map(minute), one.blind.millis() / 60_000);
+            (minute(one.fired_at), ended, minute(one.seen_at), one.peak, blind)
+        })
+        .collect();
+    assert_eq!(found, expect, "{line}");
+}
+
+#[test]
+fn an_episode_of_the_past_is_told_as_far_as_it_was_seen() {
+    let rule = || rule("shared", "online > limit");
+    check_episodes(rule(), 0, "1 3 5 4 1", &[(1, Some(4), 4, Some(5), 0)]);
+    check_episodes(rule(), 0, "1 3 _ _ _ 4 1", &[(1, Some(6), 6, Some(4), 4)]);
+    // What goes on has no end, and yet a highest count and a blind time.
+    check_episodes(rule(), 0, "1 3 5 4", &[(1, None, 3, Some(5), 0)]);
+    check_episodes(rule(), 0, "1 3 _ _ _ 7 3", &[(1, None, 6, Some(7), 4)]);
+    check_episodes(rule(), 0, "1 3 3 !_ !_", &[(1, None, 2, Some(3), 0)]);
+    // One that fired before the time that is asked about is left out.
+    check_episodes(rule(), 2, "1 3 1 3 1", &[(3, Some(4), 4, Some(3), 0)]);
+    check_episodes(rule(), 1, "1 3 1 3", &[(1, Some(2), 2, Some(3), 0), (3, None, 3, Some(3), 0)]);
 }
 
 #[test]

@@ -197,6 +197,29 @@ mod tests {
         );
     }
 
+    /// The signals that an event names, deciding ones with a mark.
+    #[track_caller]
+    fn check_told(text: &str, online: f64, expect: &[&str]) {
+        let program = compile(text, Per::User).unwrap();
+        let told = program.told(&mut |_, out| out.fill(Line::still(online)));
+        let mark = |decides| if decides { " <-" } else { "" };
+        let told: Vec<String> =
+            told.iter().map(|part| format!("{}{}", part.text, mark(part.decides))).collect();
+        assert_eq!(told, expect, "{text}");
+    }
+
+    #[test]
+    fn an_event_names_each_signal_once() {
+        check_told("online > 2 and limit > 1 and online < 9", 5.0, &["online <-", "limit <-"]);
+        check_told("online > 7 or peak(1h) > online or limit > 2", 5.0, &["online", "peak(1h)", "limit <-"]);
+        check_told(
+            "online > 9 and limit > 2 or peak(1h) > limit - 1",
+            5.0,
+            &["online", "limit <-", "peak(1h) <-"],
+        );
+        check_told("1 < 2", 5.0, &[]);
+    }
+
     #[test]
     fn what_decides_would_do_so_alone() {
         let last = |text: &str, online: f64| {

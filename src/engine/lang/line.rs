@@ -308,6 +308,27 @@ mod tests {
     }
 
     #[test]
+    fn what_may_only_creep_is_not_looked_at_before_it_can_arrive() {
+        let near = |value: f64| Bounds::between(value - 100.0, value + 100.0);
+        // Nothing is sure but that it moves by no more than a half in a millisecond.
+        let creeps = Line { lasts: 0.0, bounds: near(2.0).moving(0.5), ..STILL };
+        let other = Line { value: 9.0, lasts: 0.0, bounds: near(9.0).moving(0.25), ..STILL };
+        check("online > 5", creeps, STILL, Truth::False, 6.0);
+        check("5 > online", creeps, STILL, Truth::True, 6.0);
+        check("online < -2", creeps, STILL, Truth::False, 8.0);
+        check("online > limit", creeps, other, Truth::False, 7.0 / 0.75);
+        check("limit > online", creeps, other, Truth::True, 7.0 / 0.75);
+        check("online == limit", creeps, other, Truth::False, 7.0 / 0.75);
+        check("online > 5 or limit < 9.5", creeps, other, Truth::True, 2.0);
+        check("online >= 2", creeps, STILL, Truth::True, 0.0);
+        // The faster of both says more where the other one goes straight on.
+        check("online > limit", creeps, Line { lasts: 4.0, ..STILL }, Truth::False, 0.0);
+        check("online > limit", creeps, Line { value: 9.0, lasts: 4.0, ..STILL }, Truth::False, 4.0);
+        check("online > limit", creeps, Line { value: 9.0, ..STILL }, Truth::False, 14.0);
+        check("online > limit", creeps, Line { value: 9.0, slope: -1.0, ..STILL }, Truth::False, 7.0 / 1.5);
+    }
+
+    #[test]
     fn two_truths_last_as_long_as_what_they_rest_on() {
         let until = |line: Line, lasts: f64| Line { lasts, ..line };
         let none = Line { value: f64::NAN, ..STILL };

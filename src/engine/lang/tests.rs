@@ -109,6 +109,11 @@ const WRONG_FOR_USERS: &[&str] = &[
     "Online > 3",
     "on_line_time > 3m",
     "xyzzy > 1",
+    "lo(1h) > 1",
+    "lov(1h) > 1",
+    "lxv(1h) > 1",
+    "offline_tmie > 3m",
+    "of_line_tmi > 3m",
     "1 < online < 5",
     "online > 10m",
     "online_time > 10",
@@ -171,6 +176,7 @@ const WRONG_FOR_USERS: &[&str] = &[
     "enabled + 1 > 2",
     "true",
     "online > 3\u{202e}",
+    "online > 3\u{ad}\u{200b}",
     "a > 1 and b > 2 and online > 3m and c",
     "online > 3\nand limitt > 2\nor online < 3m",
 ];
@@ -183,6 +189,33 @@ const WRONG_FOR_SOURCES: &[&str] = &[
     "total > limit",
     "users > 3",
 ];
+
+/// A mistake far to the right in a long condition: the line is cut, and the caret still stands under the mistake.
+#[track_caller]
+fn check_cut(before: &str, mistake: &str, after: &str) {
+    let text = format!("{before}{mistake}{after}");
+    let shown = compile(&text, Per::User).expect_err(&text)[0].render(&text);
+    let lines: Vec<&str> = shown.lines().collect();
+    let caret = lines.iter().position(|line| line.trim_start_matches([' ', '|']).starts_with('^')).unwrap();
+    let columns = |text: &str| unicode_width::UnicodeWidthStr::width(text);
+    let at = columns(&lines[caret][..lines[caret].find('^').unwrap()]);
+    let above = lines[caret - 1];
+    let start = above.char_indices().map(|(at, _)| at).find(|start| columns(&above[..*start]) == at).unwrap();
+    assert!(above[start..].starts_with(mistake), "{shown}");
+    assert_eq!(lines[caret].matches('^').count(), mistake.len(), "{shown}");
+    assert!(columns(above) <= 102, "sixty before, forty from the mistake on, and where it is cut: {shown}");
+}
+
+#[test]
+fn a_caret_stands_under_its_mistake_however_the_line_is_cut() {
+    let long = "online > 1 and ".repeat(12);
+    check_cut("", "limitt", " > 2");
+    check_cut("online > 1 and ", "limitt", " > 2");
+    check_cut(&long, "limitt", " > 2");
+    check_cut(&long, "limitt", &format!(" > 2 and {}online > 2", &long));
+    check_cut("", "limitt", &format!(" > 2 and {}online > 2", &long));
+    check_cut(&"online  >\t1 and ".repeat(9), "limitt", " > 2");
+}
 
 /// Every mistake above with its carets and hints, as an operator sees it.
 #[test]

@@ -162,6 +162,76 @@ fn a_table_has_one_precision_and_counts_what_it_leaves_out() {
     assert_eq!(table(Language::ZhCn)[1].rows[20][0], "另有 3 个");
 }
 
+/// The last row and the heading of a table of so many connections; and of so many users of an own alert.
+#[track_caller]
+fn check_count(count: u8, heading: &str, last: &str) {
+    let mut event = event(EventKind::Fired, "alice", "one");
+    let client = |n: u8| OnlineClient { address: format!("10.0.0.{n}"), online_since: None };
+    event.clients = Some((1..=count).map(client).collect());
+    let message = compose(&notice(NoticeKind::Alert(EventKind::Fired), vec![event]), Language::En, Tz::UTC);
+    let found = message.sections.iter().find(|section| section.heading.starts_with("Connections")).unwrap();
+    assert_eq!(found.heading, heading);
+    assert_eq!(found.table.as_ref().unwrap().rows.last().unwrap()[0], last);
+}
+
+#[test]
+fn a_table_that_is_just_full_leaves_nothing_out() {
+    check_count(19, "Connections", "10.0.0.19");
+    check_count(20, "Connections", "10.0.0.20");
+    check_count(21, "Connections, 20 of 21", "and 1 more");
+}
+
+#[track_caller]
+fn check_tone(events: &[(EventKind, Severity)], expect: Tone) {
+    let of = |(kind, severity): &(EventKind, Severity)| Event {
+        severity: *severity,
+        ..event(*kind, "alice", "one")
+    };
+    let notice = notice(NoticeKind::Digest, events.iter().map(of).collect());
+    assert_eq!(compose(&notice, Language::En, Tz::UTC).tone, expect, "{events:?}");
+}
+
+#[test]
+fn a_message_is_as_grave_as_the_gravest_and_calm_when_all_is_over() {
+    use EventKind::{Ended, Fired, Reminded};
+    check_tone(&[(Fired, Severity::Low), (Fired, Severity::Critical)], Tone::Grave(Severity::Critical));
+    check_tone(&[(Reminded, Severity::Low), (Ended, Severity::High)], Tone::Grave(Severity::High));
+    check_tone(&[(Ended, Severity::High), (Ended, Severity::Critical)], Tone::Over);
+    let test = compose(&Notice::test("soc-mail", "1"), Language::En, Tz::UTC);
+    assert_eq!(test.tone, Tone::Calm);
+}
+
+/// How long after the poll's instant the answer came, as a table shows it.
+#[track_caller]
+fn check_answered(after: i64, expect: &str) {
+    let mut event = event(EventKind::Fired, "alice", "one");
+    event.readings[0].fetched_at = Some(event.readings[0].at + Span::from_millis(after));
+    let message = compose(&notice(NoticeKind::Alert(EventKind::Fired), vec![event]), Language::En, Tz::UTC);
+    let table = message.sections.into_iter().find_map(|section| section.table).unwrap();
+    assert_eq!(table.rows[0].last().unwrap(), expect);
+}
+
+#[test]
+fn answers_are_told_to_the_millisecond() {
+    check_answered(0, "0 s");
+    check_answered(1, "0.001 s");
+    check_answered(2300, "2.3 s");
+    check_answered(10_000, "10 s");
+    // A clock that was set back between the two.
+    check_answered(-1500, "-1.5 s");
+}
+
+#[test]
+fn time_without_readings_is_told_or_said_to_be_none() {
+    for (blind, expect) in [(Span::ZERO, "none"), (Span::from_secs(150), "2 min 30 s")] {
+        let event = Event { blind, ..event(EventKind::Fired, "alice", "one") };
+        let text =
+            compose(&notice(NoticeKind::Alert(EventKind::Fired), vec![event]), Language::En, Tz::UTC).text();
+        let line = text.lines().find(|line| line.starts_with("Time without readings")).unwrap();
+        assert_eq!(line.trim_start_matches("Time without readings").trim(), expect);
+    }
+}
+
 #[test]
 fn one_is_not_many() {
     let mut event = event(EventKind::Ended, "ghost", "one");
@@ -329,6 +399,10 @@ fn own_alerts_say_what_to_do() {
             note: "who are you".to_owned(),
         };
         opinions.push((Own::Channel, own::of_channel(&note, language)));
+        let silent =
+            ChannelFacts { answer: Answer::Retry, status: None, note: "no answer".to_owned(), ..note };
+        opinions.push((Own::Channel, own::of_channel_down(&silent, language)));
+        opinions.push((Own::Channel, own::of_channel(&ChannelFacts { dead: true, ..silent }, language)));
         opinions.push((Own::Storage, own::of_storage(Some(("disk full", false)), language)));
         opinions.push((
             Own::Storage,

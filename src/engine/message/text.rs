@@ -152,4 +152,31 @@ mod tests {
             prop_assert_eq!(bare(&lines.concat()), bare(&text));
         }
     }
+
+    /// How wide the widest line of a table is whose cells are so long; nothing of it is cut off.
+    #[track_caller]
+    fn check_table(cells: &[usize], widest: usize) {
+        let row = |fill: &str| cells.iter().map(|cell| fill.repeat(*cell)).collect::<Vec<String>>();
+        let mut lines = Vec::new();
+        table_lines(&Table { head: row("h"), rows: vec![row("r"), row("s")] }, &mut lines);
+        assert_eq!(lines.iter().map(String::len).max(), Some(widest), "{lines:#?}");
+        let letters = |letter: char| lines.concat().matches(letter).count();
+        let all: usize = cells.iter().sum();
+        assert_eq!(['h', 'r', 's'].map(letters), [all; 3], "{lines:#?}");
+    }
+
+    #[test]
+    fn a_table_is_as_wide_as_the_text_and_no_wider() {
+        check_table(&[80], 80);
+        check_table(&[81], 80);
+        check_table(&[10, 20], 32);
+        check_table(&[58, 20], 80);
+        check_table(&[59, 20], 80);
+        check_table(&[500, 20], 80);
+        check_table(&[90, 90], 80);
+        check_table(&[18, 18, 18, 18], 78);
+        check_table(&[30, 30, 30, 30], 80);
+        // Ten columns of the least width are more than there is room for.
+        check_table(&[20; 10], 98);
+    }
 }

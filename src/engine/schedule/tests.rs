@@ -199,6 +199,13 @@ fn the_interval_is_the_smallest_distance_in_a_week() {
     assert_eq!(interval("0,2 0 3 * * *", winter), "2s");
     assert_eq!(interval("0 9,18 * * *", winter), "9h");
     assert_eq!(interval("@daily", winter), "1d");
+    // The week ends with an instant, from Monday to Monday at midnight; what comes after it is another week.
+    let monday = "2026-11-22T23:00:00Z";
+    assert_eq!(interval("0 0 * * 0,1,3", monday), "1d");
+    assert_eq!(interval("0 0 * * 1,3,5", monday), "2d");
+    assert_eq!(interval("0 0 * * 1,2,5", monday), "3d");
+    assert_eq!(interval("0 0 * * 1", monday), "7d");
+    assert_eq!(interval("0 0 1 * *", monday), "31d");
     assert_eq!(interval("@daily", "2026-03-27T00:00:00Z"), "23h");
     assert_eq!(interval("30 2 * * *", autumn), "1d");
     assert_eq!(interval("@weekly", winter), "7d");
