@@ -419,6 +419,39 @@ fn own_alerts_say_what_to_do() {
 }
 
 #[test]
+fn own_alerts_that_are_over_say_so() {
+    let mut out = String::new();
+    for language in [Language::En, Language::ZhCn] {
+        for own in [
+            Own::SourceSilent,
+            Own::Credentials,
+            Own::Clock,
+            Own::NameRefused,
+            Own::UserAbsent,
+            Own::Channel,
+            Own::Storage,
+        ] {
+            let begun = own_event(own, None, Vec::new());
+            let over = Event {
+                kind: EventKind::Ended,
+                at: at(75),
+                ended_at: Some(at(75)),
+                reason: Some(EndReason::Cleared),
+                ..begun.clone()
+            };
+            for (kind, events) in [
+                (NoticeKind::Alert(EventKind::Ended), vec![over.clone()]),
+                (NoticeKind::FiredAndEnded, vec![begun, over]),
+            ] {
+                let message = compose(&notice(kind, events), language, Tz::UTC);
+                out.push_str(&format!("# {}\n{}\n", message.title, message.summary));
+            }
+        }
+    }
+    insta::assert_snapshot!(out);
+}
+
+#[test]
 fn a_test_says_that_it_is_one() {
     check("test", &Notice::test("soc-mail", "1"));
 }

@@ -493,6 +493,38 @@ fn lists_of_slots_that_went_quiet_are_given_back() {
     assert!(signals.held.logs.iter().all(Option::is_none));
 }
 
+#[test]
+fn all_lists_are_looked_through_in_a_sixteenth_of_the_window() {
+    let (gap, window) = (Span::from_mins(3), Span::from_hours(48));
+    let mut needs = Needs::default();
+    needs.add(Signal::Changes(window), Track::AbsentHeld, gap);
+    let mut signals = Signals::new(&needs);
+    let kept = |signals: &Signals| signals.held.logs.iter().flatten().count();
+    let turn = 3 + 48 * 60;
+    for minute in 0..=turn + 3 * 60 {
+        let counts = vec![u32::from(minute == 3); 1000];
+        signals.observe(&online(&counts), Span::from_mins(minute), 0);
+        assert!(minute < 3 || minute > turn || kept(&signals) == 1000, "{minute}: the window reaches them");
+    }
+    assert_eq!((kept(&signals), signals.held.stretches), (0, 0));
+}
+
+#[test]
+fn who_never_rests_gives_back_what_no_window_reaches() {
+    let mut needs = Needs::default();
+    needs.add(Signal::Changes(Span::from_mins(10)), Track::AbsentHeld, Span::from_mins(3));
+    let mut signals = Signals::new(&needs);
+    let mut counts = vec![1; 2000];
+    for minute in 0..300 {
+        counts[0] = u32::from(minute % 2 == 0);
+        signals.observe(&online(&counts), Span::from_mins(minute), 0);
+        // Those of the window, and what gathers until it is looked at again.
+        let kept = signals.held.logs[0].as_ref().map_or(0, |log| log.len());
+        assert!(kept <= 10 + 8, "{kept} at {minute}");
+        assert!(kept == signals.held.stretches && (minute < 12 || kept >= 10), "{kept} at {minute}");
+    }
+}
+
 /// `polls` as (minute, readings of one group's three members, usable).
 #[track_caller]
 fn check_total(polls: &[(i64, [Reading; 3], bool)], track: Track, expect: [Option<f64>; 5]) {
