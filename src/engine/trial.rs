@@ -159,7 +159,6 @@ impl Trial {
             batch_of: vec![0; readings.len()],
             readings,
             batches: vec![Batch { fetched_at: at, request_id: None }],
-            requests: 1,
             ..Fetched::default()
         };
         let elapsed = if number == 0 { Span::ZERO } else { self.interval };

@@ -598,6 +598,28 @@ fn an_episode_of_the_past_is_told_as_far_as_it_was_seen() {
     check_episodes(rule(), 1, "1 3 1 3", &[(1, Some(2), 2, Some(3), 0), (3, None, 3, Some(3), 0)]);
 }
 
+/// Whom a rule that compares with peers fires for, of four users at one poll.
+#[track_caller]
+fn check_peers(when: &str, absent: AbsentMeans, line: &str, expect: &[&str]) {
+    let users = ["alice", "bob", "carol", "dave"];
+    let mut watch =
+        Watch::new(setup(vec![Rule { absent, ..rule("odd", when) }], &users), Remembered::default());
+    let outcome = poll(&mut watch, 0, line);
+    let found: Vec<&str> = outcome.events.iter().map(|event| event.subject.name.as_str()).collect();
+    assert_eq!(found, expect, "{when}, {absent:?}: {line}");
+}
+
+#[test]
+fn peers_are_those_of_whom_a_count_is_known() {
+    check_peers("online > peers(0.5)", AbsentMeans::Hold, "5 2 2 1", &["alice"]);
+    // Who is absent has no count, or that of nobody.
+    check_peers("online > peers(0.5)", AbsentMeans::Hold, "5 2 - -", &["alice"]);
+    check_peers("online > peers(0.5)", AbsentMeans::Zero, "5 2 - -", &["alice", "bob"]);
+    check_peers("online > peers(0.5)", AbsentMeans::Zero, "5 2 _ ~", &["alice"]);
+    check_peers("peers(0) == 0", AbsentMeans::Zero, "5 2 - _", &["alice", "bob", "carol"]);
+    check_peers("peers(0) == 0", AbsentMeans::Hold, "5 2 - _", &[]);
+}
+
 #[test]
 fn a_refused_name_is_left_out_for_a_day() {
     let mut watch = Watch::new(setup(Vec::new(), &["alice", "bob", "carol"]), Remembered::default());

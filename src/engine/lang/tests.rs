@@ -129,6 +129,8 @@ const WRONG_FOR_USERS: &[&str] = &[
     "online > \"two\"",
     "online = 2",
     "online && 1",
+    "online > 2 AND limit > 1",
+    "limit > 1 Or Not online > 2",
     "online > 1 || !(online > 2)",
     "online ≥ 3",
     "（online＞2）",

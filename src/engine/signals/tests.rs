@@ -494,6 +494,36 @@ fn lists_of_slots_that_went_quiet_are_given_back() {
 }
 
 #[test]
+fn a_checkpoint_of_totals_serves_the_same_needs_and_no_others() {
+    let gap = Span::from_mins(3);
+    let of = |tracks: &[Track]| {
+        let mut needs = Needs::default();
+        tracks.iter().for_each(|track| needs.add(Signal::Total, *track, gap));
+        needs
+    };
+    let (both, one) = (of(&TRACKS), of(&TRACKS[..1]));
+    let (mut of_users, groups) = (Needs::default(), ["staff".to_owned()]);
+    of_users.add_members(&both);
+    let (mut users, mut totals) = (Signals::new(&of_users), Totals::new(&both));
+    for seq in 0..3_u32 {
+        users.observe(&online(&[1, 2]), gap.times(seq.into()), seq.into());
+        totals.observe(&users, &[vec![0, 1]], true);
+    }
+    let total = |totals: &Totals| totals.total(0, TRACKS[0], gap);
+    let bytes = totals.encode(&groups);
+    assert_eq!(total(&Totals::decode(&bytes, &both, &groups).unwrap()), Some(3));
+    let fewer = Totals::decode(&bytes, &one, &groups).unwrap();
+    assert_eq!((total(&fewer), fewer.total(0, TRACKS[1], gap)), (Some(3), None));
+    assert!(Totals::decode(&fewer.encode(&groups), &both, &groups).is_none(), "one of two views");
+    // More than a checkpoint, with a right seal.
+    let mut longer = bytes[..bytes.len() - 8].to_vec();
+    longer.push(0);
+    let sum = <sha2::Sha256 as sha2::Digest>::digest(&longer);
+    longer.extend(&sum[..8]);
+    assert!(Totals::decode(&longer, &both, &groups).is_none());
+}
+
+#[test]
 fn all_lists_are_looked_through_in_a_sixteenth_of_the_window() {
     let (gap, window) = (Span::from_mins(3), Span::from_hours(48));
     let mut needs = Needs::default();
