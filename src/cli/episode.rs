@@ -245,7 +245,7 @@ pub(super) fn readings(events: &[Event], zone: Tz) -> String {
     }
     // In the order of the readings they stand for.
     let mut ids: Vec<String> = Vec::new();
-    for id in events.iter().flat_map(|event| &event.request_ids).map(|id| clean(id, 100)) {
+    for id in events.iter().flat_map(|event| &event.request_ids).map(|id| clean(&id.text(), 100)) {
         if !ids.contains(&id) {
             ids.push(id);
         }

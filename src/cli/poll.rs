@@ -3,6 +3,7 @@
 //! Neighbours: `source` fetches exactly as it does for the agent. A part of its own because it is how one finds out
 //! whether keys, instance and names are right before anything is watched.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,6 +17,7 @@ use crate::config::{self, Config, Problems};
 use crate::engine::message::clean;
 use crate::engine::names::{Asked, Names};
 use crate::engine::reading::{Fetched, Kind, Poll, PollOutcome};
+use crate::engine::request_id::RequestId;
 use crate::engine::time::{Span, Time};
 use crate::source::Source;
 
@@ -52,7 +54,7 @@ struct Row<'a> {
     user: &'a str,
     reading: &'static str,
     online: Option<u32>,
-    request_id: Option<&'a str>,
+    request_id: Option<Cow<'a, str>>,
     fetched_at: Option<Time>,
 }
 
@@ -157,7 +159,7 @@ fn polled<'a>(users: &'a Names, poll: &'a Poll) -> Polled<'a> {
                 user,
                 reading: reading.word(),
                 online: reading.count(),
-                request_id: batch.and_then(|batch| batch.request_id.as_deref()),
+                request_id: batch.and_then(|batch| batch.request_id.as_ref()).map(RequestId::text),
                 fetched_at: batch.map(|batch| batch.fetched_at),
             }),
         }
@@ -203,7 +205,7 @@ fn text(polled: &Polled<'_>, zone: Tz) -> String {
             row.reading.to_owned(),
             print::or_dash(row.online),
             print::or_dash(row.fetched_at.map(|at| when::local(zone, at))),
-            print::or_dash(row.request_id),
+            print::or_dash(row.request_id.as_deref()),
         ]
     };
     let rows: Vec<_> = polled.readings.iter().map(cells).collect();

@@ -10,7 +10,8 @@ use data_encoding::BASE32_NOPAD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::reading::{Reading, RequestId};
+use super::reading::Reading;
+use super::request_id::RequestId;
 use super::time::{Span, Time};
 
 /// How bad; ordered.

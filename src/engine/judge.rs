@@ -3,7 +3,6 @@
 //! Neighbours: `watch` is what it changes, `verdict` evaluates rules over columns, `alert` steps each alert, `own`
 //! judges the source itself. A part of its own because everything a poll decides is decided here, in this order.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::alert::{self, Facts, Happening, Moment, Move, Outline, RuleMoves, Step, Turn, Verdict};
@@ -14,7 +13,7 @@ use super::outcome::{Alert, Outcome, PollRow, State, WRITTEN_WITHIN};
 use super::own::{self, Own, SourceFacts};
 use super::own_alerts::{self, told};
 use super::past::Column;
-use super::plan::Plan;
+use super::plan::{Alerts, Plan};
 use super::reading::{Poll, PollOutcome, Reading};
 use super::rule::{OnLeave, Rule};
 use super::time::{Span, Time};
@@ -150,16 +149,16 @@ impl<'a> Pass<'a> {
             let alert = plan.alerts.get(&index);
             plan.stale.written(index, alert.is_some());
             if let Some(alert) = alert {
-                self.outcome.alerts.push((self.watch.key(plan, index), alert.clone()));
+                self.outcome.alerts.push((self.watch.key(plan, index), Alert::clone(alert)));
             }
         }
     }
 
     /// One verdict for one subject: steps its alert, and notes what is to be written.
-    fn advance(&mut self, plan: &mut Plan, alerts: &mut BTreeMap<u32, Alert>, index: u32, judged: Judged) {
+    fn advance(&mut self, plan: &mut Plan, alerts: &mut Alerts, index: u32, judged: Judged) {
         let mut fresh = Alert::default();
         let (alert, kept) = match alerts.get_mut(&index) {
-            Some(alert) => (alert, true),
+            Some(alert) => (&mut **alert, true),
             None => (&mut fresh, false),
         };
         let change = self.take(plan, index, judged, alert, kept);
@@ -192,7 +191,7 @@ impl<'a> Pass<'a> {
         if kept && blank {
             alerts.remove(&index);
         } else if !kept && !blank {
-            alerts.insert(index, fresh);
+            alerts.insert(index, Box::new(fresh));
         }
     }
 

@@ -54,7 +54,7 @@ impl Watch {
             missing: plan.missing(index, &self.signals),
             judged: verdict::one(self, plan, index, inside),
             limit: self.limit(plan, index),
-            alert: plan.alerts.get(&index).cloned().unwrap_or_default(),
+            alert: plan.alerts.get(&index).map(|alert| Alert::clone(alert)).unwrap_or_default(),
             when: verdict::explain(self, plan, &plan.rule.when, index),
             clear_when: plan
                 .rule
@@ -69,7 +69,7 @@ impl Watch {
     /// The alert of `rule` about `subject`, where one is kept.
     pub(super) fn alert(&self, rule: &str, subject: &Subject) -> Option<&Alert> {
         let plan = self.plan(rule)?;
-        plan.alerts.get(&plan.index_of(subject, &self.names)?)
+        plan.alerts.get(&plan.index_of(subject, &self.names)?).map(Box::as_ref)
     }
 
     pub(super) fn plan(&self, rule: &str) -> Option<&Plan> {

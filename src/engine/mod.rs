@@ -32,6 +32,7 @@ pub mod past;
 mod peers;
 pub mod plan;
 pub mod reading;
+pub mod request_id;
 pub mod restore;
 pub mod roster;
 pub mod rule;

@@ -13,7 +13,8 @@ use super::event::{
     Event, EventReading, Finding, Limit, OnlineClient, Severity, Subject, SubjectKind, Value,
 };
 use super::names::NewNames;
-use super::reading::{Poll, Reading, RequestId};
+use super::reading::{Poll, Reading};
+use super::request_id::RequestId;
 use super::roster::Listed;
 use super::time::{Span, Time};
 

@@ -22,6 +22,9 @@ use super::time::{Span, Time};
 use super::usual::Usual;
 use super::watch::Setup;
 
+/// Each apart, because a tree keeps room for more than it holds.
+pub(super) type Alerts = BTreeMap<u32, Box<Alert>>;
+
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub rule: Arc<Rule>,
@@ -39,7 +42,7 @@ pub struct Plan {
     /// What the store has of them.
     pub(super) stale: Stale,
     /// By subject index: the slot of a user, or the number of a group.
-    pub(super) alerts: BTreeMap<u32, Alert>,
+    pub(super) alerts: Alerts,
 }
 
 #[derive(Clone, Debug)]
@@ -214,7 +217,7 @@ impl Plan {
         if alert::is_blank(&alert) {
             self.alerts.remove(&index);
         } else {
-            self.alerts.insert(index, alert);
+            self.alerts.insert(index, Box::new(alert));
         }
     }
 

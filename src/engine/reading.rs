@@ -3,10 +3,9 @@
 //! Neighbours: `source` makes a [`Fetched`], the agent turns it into a [`Poll`], signals and store take the
 //! poll. A part of its own because the four kinds of reading must never be collapsed into numbers by anybody.
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 
+use super::request_id::RequestId;
 use super::time::{Span, Time};
 
 /// The most clients one reading may state; anything above is a broken reply and the reading is *failed*.
@@ -92,37 +91,6 @@ impl std::fmt::Debug for Reading {
             Kind::Failed => f.write_str("_"),
             Kind::NotPolled => f.write_str("~"),
         }
-    }
-}
-
-/// The vendor's id of one answer; all that rests on the answer shares the text.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
-#[serde(from = "String")]
-pub struct RequestId(Arc<str>);
-
-impl Serialize for RequestId {
-    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(self)
-    }
-}
-
-impl std::ops::Deref for RequestId {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<String> for RequestId {
-    fn from(text: String) -> Self {
-        Self(text.into())
-    }
-}
-
-impl From<&str> for RequestId {
-    fn from(text: &str) -> Self {
-        Self(text.into())
     }
 }
 

@@ -29,16 +29,12 @@ impl Watch {
     /// Everything that counts over polls, as bytes: parts, each preceded by its length.
     pub fn checkpoint(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        let mut put = |part: &[u8]| {
-            bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
-            bytes.extend_from_slice(part);
-        };
-        put(&self.absentees.encode());
-        put(&self.signals.encode());
+        put(&mut bytes, |to| to.extend(self.absentees.encode()));
+        put(&mut bytes, |to| self.signals.encode(to));
         for plan in &self.plans {
             if let Subjects::Groups(groups) = &plan.subjects {
-                put(plan.rule.name.as_bytes());
-                put(&groups.totals.encode(&groups.keys()));
+                put(&mut bytes, |to| to.extend_from_slice(plan.rule.name.as_bytes()));
+                put(&mut bytes, |to| groups.totals.encode(&groups.keys(), to));
             }
         }
         bytes
@@ -109,6 +105,16 @@ impl Watch {
         self.observe(column.turned(), column.len(), clock, seq, usable);
         self.look_at_all();
     }
+}
+
+/// Adds a part where it is to lie: it may be large.
+fn put(bytes: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    const LENGTH: usize = size_of::<u64>();
+    let start = bytes.len();
+    bytes.extend_from_slice(&[0; LENGTH]);
+    write(bytes);
+    let length = (bytes.len() - start - LENGTH) as u64;
+    bytes[start..start + LENGTH].copy_from_slice(&length.to_be_bytes());
 }
 
 fn take<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {

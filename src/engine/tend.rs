@@ -20,10 +20,10 @@ pub fn remind(watch: &mut Watch, now: Time) -> Outcome {
     for plan in &mut plans {
         let inside = plan.rule.during.as_ref().is_none_or(|calendar| calendar.contains(now));
         let repeat = plan.rule.repeat;
-        let due = |alert: &&Alert| alert::reminder_due(alert, repeat, now, inside);
+        let due = |alert: &Alert| alert::reminder_due(alert, repeat, now, inside);
         let indices: Vec<u32> = plan.alerts.iter().filter(|(_, a)| due(a)).map(|(index, _)| *index).collect();
         for index in indices {
-            let mut after = plan.alerts[&index].clone();
+            let mut after = Alert::clone(&plan.alerts[&index]);
             let told = told(&after, plan.channels());
             let event = tell(watch, plan, index, &mut after, Happening::Reminded, now);
             outcome.tell(event, told);
@@ -55,7 +55,7 @@ pub fn reconcile(watch: &mut Watch, now: Time) -> Outcome {
         let unsettled = plan.alerts.iter().filter(|(index, alert)| !settled(**index, alert));
         let indices: Vec<u32> = unsettled.map(|(index, _)| *index).collect();
         for index in indices {
-            let before = plan.alerts[&index].clone();
+            let before = Alert::clone(&plan.alerts[&index]);
             let covered = plan.covers(index);
             let (mut after, happening) = match covered {
                 false => {
@@ -134,7 +134,7 @@ pub fn act(watch: &mut Watch, row: &ActRow, now: Time) -> Option<Outcome> {
     for plan in &mut plans {
         let of_episode = |alert: &Alert| alert.episode.as_ref().is_some_and(|episode| episode.id == wanted);
         let Some((index, before)) =
-            plan.alerts.iter().find(|(_, a)| of_episode(a)).map(|(i, a)| (*i, a.clone()))
+            plan.alerts.iter().find(|(_, a)| of_episode(a)).map(|(i, a)| (*i, Alert::clone(a)))
         else {
             continue;
         };

@@ -4,47 +4,69 @@
 //! keeps whole UTC milliseconds, and nobody else converts.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::ops::{Add, Sub};
 use std::str::FromStr;
 
 use chrono::{DateTime, SecondsFormat, TimeZone, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+/// What sets times before 1970 below those after it.
+const SIGN: u64 = 1 << 63;
+
 /// A point in time: whole milliseconds since 1970-01-01T00:00:00Z. Prints and serialises as RFC 3339 with `Z`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-pub struct Time(i64);
+/// Kept so that an `Option` of it is no larger; ordered as the milliseconds are.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Time(NonZeroU64);
 
 /// A length of time in whole milliseconds. Prints as the rules file writes it (`10m`), serialises as a number.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Span(i64);
 
 impl Time {
+    /// The earliest there is, 292 million years ago, stands for what would be a millisecond before it.
     pub const fn from_millis(millis: i64) -> Self {
-        Self(millis)
+        match NonZeroU64::new(millis.cast_unsigned() ^ SIGN) {
+            Some(kept) => Self(kept),
+            None => Self(NonZeroU64::MIN),
+        }
     }
 
     pub const fn millis(self) -> i64 {
-        self.0
+        (self.0.get() ^ SIGN).cast_signed()
     }
 
     /// Whole seconds since 1970, rounded towards the past.
     pub const fn seconds(self) -> i64 {
-        self.0.div_euclid(1000)
+        self.millis().div_euclid(1000)
     }
 
     pub fn from_utc(at: DateTime<Utc>) -> Self {
-        Self(at.timestamp_millis())
+        Self::from_millis(at.timestamp_millis())
     }
 
     /// The same instant for chrono. Instants outside chrono's range (years ±262,000) become its nearest end.
     pub fn to_utc(self) -> DateTime<Utc> {
         let ends = (DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC);
-        Utc.timestamp_millis_opt(self.0).single().unwrap_or(if self.0 < 0 { ends.0 } else { ends.1 })
+        let millis = self.millis();
+        Utc.timestamp_millis_opt(millis).single().unwrap_or(if millis < 0 { ends.0 } else { ends.1 })
     }
 
     /// The time from `earlier` to this; negative if `earlier` is later.
     pub const fn since(self, earlier: Self) -> Span {
-        Span(self.0.saturating_sub(earlier.0))
+        Span(self.millis().saturating_sub(earlier.millis()))
+    }
+}
+
+impl Default for Time {
+    fn default() -> Self {
+        Self::from_millis(0)
+    }
+}
+
+impl fmt::Debug for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Time").field(&self.millis()).finish()
     }
 }
 
@@ -98,14 +120,14 @@ impl Span {
 impl Add<Span> for Time {
     type Output = Self;
     fn add(self, span: Span) -> Self {
-        Self(self.0.saturating_add(span.0))
+        Self::from_millis(self.millis().saturating_add(span.0))
     }
 }
 
 impl Sub<Span> for Time {
     type Output = Self;
     fn sub(self, span: Span) -> Self {
-        Self(self.0.saturating_sub(span.0))
+        Self::from_millis(self.millis().saturating_sub(span.0))
     }
 }
 
@@ -125,7 +147,7 @@ impl Sub for Span {
 
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let format = if self.0 % 1000 == 0 { SecondsFormat::Secs } else { SecondsFormat::Millis };
+        let format = if self.millis() % 1000 == 0 { SecondsFormat::Secs } else { SecondsFormat::Millis };
         f.write_str(&self.to_utc().to_rfc3339_opts(format, true))
     }
 }
@@ -146,7 +168,7 @@ impl FromStr for Time {
     /// RFC 3339, with any offset.
     fn from_str(text: &str) -> Result<Self, TimeError> {
         let at = DateTime::parse_from_rfc3339(text).map_err(|_| TimeError::Time)?;
-        Ok(Self(at.timestamp_millis()))
+        Ok(Self::from_utc(at.to_utc()))
     }
 }
 

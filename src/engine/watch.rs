@@ -96,9 +96,9 @@ pub struct Watch {
     pub(super) orphans: Vec<(AlertKey, Alert)>,
     /// The hour that the plans' `usual` is of.
     pub(super) hour: Option<Hour>,
-    /// The day `own_limits` was made for.
-    today: Option<NaiveDate>,
-    /// The limit of each slot's exception or smallest group, or [`NO_LIMIT`].
+    /// The day `own_limits` was made for, and how many names there were.
+    today: Option<(NaiveDate, usize)>,
+    /// The limit of each slot's exception or smallest group, or [`NO_LIMIT`], as far as any has one.
     pub(super) own_limits: Vec<u32>,
 }
 
@@ -294,7 +294,7 @@ impl Watch {
         if !plan.rule.when.names_limit() {
             return None;
         }
-        let day = self.today.unwrap_or_default();
+        let (day, _) = self.today.unwrap_or_default();
         match plan.per_user() {
             true => self.setup.fleet.limit(&plan.rule, &self.setup.source, self.names.name(index), day),
             false => plan.rule.limit.map(Limit::of_rule),
@@ -304,13 +304,18 @@ impl Watch {
     /// Limits depend on the day, because exceptions end.
     pub(super) fn set_day(&mut self, at: Time) {
         let day = at.to_utc().with_timezone(&self.setup.zone).date_naive();
-        if self.today == Some(day) && self.own_limits.len() == self.names.len() {
+        let today = Some((day, self.names.len()));
+        if std::mem::replace(&mut self.today, today) == today {
             return;
         }
-        self.today = Some(day);
         let (fleet, source) = (&self.setup.fleet, &self.setup.source);
-        let own = |name: &str| fleet.own_limit(source, name, day).map_or(NO_LIMIT, |limit| limit.value);
-        self.own_limits = self.names.iter().map(own).collect();
+        self.own_limits = Vec::new();
+        for (slot, name) in self.names.iter().enumerate() {
+            if let Some(limit) = fleet.own_limit(source, name, day) {
+                self.own_limits.resize(slot, NO_LIMIT);
+                self.own_limits.push(limit.value);
+            }
+        }
         self.look_at_all();
     }
 
@@ -323,7 +328,9 @@ impl Watch {
     pub fn alerts(&self) -> Vec<(AlertKey, Alert)> {
         let mut all = Vec::new();
         for plan in &self.plans {
-            all.extend(plan.alerts.iter().map(|(index, alert)| (self.key(plan, *index), alert.clone())));
+            all.extend(
+                plan.alerts.iter().map(|(index, alert)| (self.key(plan, *index), Alert::clone(alert))),
+            );
         }
         all.extend(self.own.iter().map(|(rule, alert)| (self.own_key(rule), alert.clone())));
         all

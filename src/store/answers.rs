@@ -3,32 +3,10 @@
 //! Neighbours: `evidence` keeps them, `moves` reads them back. A part of its own, without SQL, because a large source has
 //! thousands of answers a poll: each is written once, and slots say which by a distance that is nearly always 0 or 1.
 
-use data_encoding::HEXUPPER;
-
 use super::codec::{self, Cursor, Malformed};
 use crate::engine::reading::{Batch, Poll};
+use crate::engine::request_id::RequestId;
 use crate::engine::time::Time;
-
-/// Where the hyphens of a UUID's text are.
-const HYPHENS: [usize; 4] = [8, 13, 18, 23];
-
-/// The 16 bytes of an upper-case UUID as the vendor writes it; none for any other text.
-pub(super) fn uuid(text: &str) -> Option<[u8; 16]> {
-    let text = text.as_bytes();
-    if text.len() != 36 || HYPHENS.iter().any(|at| text[*at] != b'-') {
-        return None;
-    }
-    let (mut digits, mut bytes) = ([0; 32], [0; 16]);
-    let hex = text.iter().enumerate().filter(|(at, _)| !HYPHENS.contains(at));
-    digits.iter_mut().zip(hex).for_each(|(digit, (_, byte))| *digit = *byte);
-    HEXUPPER.decode_mut(&digits, &mut bytes).ok()?;
-    Some(bytes)
-}
-
-pub(super) fn uuid_text(bytes: [u8; 16]) -> String {
-    let hex = HEXUPPER.encode(&bytes);
-    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
-}
 
 /// The answers behind `slots` (ascending): those that stated any, then for each slot its answer, 0 for none, else its
 /// place plus one, as the difference from the one before. Nothing at all where no answer is known.
@@ -74,13 +52,14 @@ pub(super) fn pack_with(poll: &Poll, slots: &[u32]) -> Vec<u8> {
 
 /// Length of the id's text plus two; 0 means none and 1 a UUID.
 fn put_batch(out: &mut Vec<u8>, batch: &Batch, at: Time) {
-    match batch.request_id.as_deref().map(|text| (text, uuid(text))) {
+    match batch.request_id.as_ref().map(|id| (id, id.uuid())) {
         None => codec::put(out, 0),
         Some((_, Some(bytes))) => {
             codec::put(out, 1);
             out.extend(bytes);
         }
-        Some((text, None)) => {
+        Some((id, None)) => {
+            let text = id.text();
             codec::put(out, text.len() as u64 + 2);
             out.extend(text.as_bytes());
         }
@@ -107,12 +86,12 @@ impl<'a> Packed<'a> {
     }
 
     fn batch(&self, at: Time) -> Batch {
-        let text = |id: &[u8]| match <[u8; 16]>::try_from(id) {
-            Ok(bytes) if self.uuid => uuid_text(bytes),
-            Ok(_) | Err(_) => String::from_utf8_lossy(id).into_owned(),
+        let request_id = |id: &[u8]| match <[u8; 16]>::try_from(id) {
+            Ok(bytes) if self.uuid => RequestId::of_uuid(bytes),
+            Ok(_) | Err(_) => String::from_utf8_lossy(id).into_owned().into(),
         };
         let fetched_at = Time::from_millis(at.millis().wrapping_add(self.fetched));
-        Batch { fetched_at, request_id: self.id.map(|id| text(id).into()) }
+        Batch { fetched_at, request_id: self.id.map(request_id) }
     }
 }
 
@@ -177,14 +156,12 @@ mod tests {
 
     fn batch() -> impl Strategy<Value = Batch> {
         let id = prop_oneof![
-            3 => any::<[u8; 16]>().prop_map(|bytes| Some(uuid_text(bytes))),
+            3 => any::<[u8; 16]>().prop_map(|bytes| Some(RequestId::of_uuid(bytes))),
             1 => Just(None),
-            1 => "[0-9A-Fa-f-]{36}|[a-zA-Z0-9é-]{0,40}".prop_map(Some),
+            1 => "[0-9A-Fa-f-]{36}|[a-zA-Z0-9é-]{0,40}".prop_map(|text| Some(text.into())),
         ];
-        (id, -5_000_i64..100_000).prop_map(|(id, millis)| Batch {
-            fetched_at: Time::from_millis(millis),
-            request_id: id.map(Into::into),
-        })
+        (id, -5_000_i64..100_000)
+            .prop_map(|(id, millis)| Batch { fetched_at: Time::from_millis(millis), request_id: id })
     }
 
     proptest! {

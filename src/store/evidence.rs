@@ -7,13 +7,14 @@
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::answers::{self, uuid, uuid_text};
+use super::answers;
 use super::codec;
 use super::error::StoreError;
 use super::{Reader, source};
 use crate::engine::event::OnlineClient;
 use crate::engine::outcome::PollRow;
-use crate::engine::reading::{Batch, Reading, RequestId};
+use crate::engine::reading::{Batch, Reading};
+use crate::engine::request_id::RequestId;
 use crate::engine::time::Time;
 
 /// The answer that stated a user's reading at a poll.
@@ -27,16 +28,14 @@ pub struct Evidence {
     pub clients: Option<Vec<OnlineClient>>,
 }
 
-fn request_value(id: Option<&str>) -> Value {
-    match id {
-        None => Value::Null,
-        Some(text) => uuid(text).map_or_else(|| Value::Text(text.to_owned()), |b| Value::Blob(b.to_vec())),
-    }
+fn request_value(id: Option<&RequestId>) -> Value {
+    let text = |id: &RequestId| Value::Text(id.text().into_owned());
+    id.map_or(Value::Null, |id| id.uuid().map_or_else(|| text(id), |bytes| Value::Blob(bytes.to_vec())))
 }
 
 fn request_text(value: ValueRef<'_>) -> Option<RequestId> {
     match value {
-        ValueRef::Blob(bytes) => bytes.try_into().ok().map(uuid_text).map(Into::into),
+        ValueRef::Blob(bytes) => bytes.try_into().ok().map(RequestId::of_uuid),
         ValueRef::Text(text) => Some((*String::from_utf8_lossy(text)).into()),
         ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => None,
     }
@@ -52,7 +51,7 @@ pub(super) fn insert(c: &Connection, source: i64, row: &PollRow) -> Result<(), S
     // Those with a list of connections have rows of their own besides.
     for (slot, clients) in row.clients.iter().filter(|(slot, _)| row.evidence.binary_search(slot).is_ok()) {
         if let Some(batch) = poll.batch(*slot) {
-            let id = request_value(batch.request_id.as_deref());
+            let id = request_value(batch.request_id.as_ref());
             let clients = serde_json::to_string(clients)?;
             insert.execute(params![source, seq, slot, at, batch.fetched_at.millis(), id, clients])?;
         }

@@ -3,7 +3,8 @@
 //! Neighbours: `polls` and `column` keep the readings that belong to it; the agent starts from [`LoadedSource`].
 //! A part of its own because it is everything a restart needs before it may poll again.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::blob::ZeroBlob;
+use rusqlite::{Connection, MAIN_DB, OptionalExtension, params};
 
 use super::error::StoreError;
 use super::{Pending, Reader, Store, column, roster};
@@ -77,18 +78,30 @@ pub(super) fn add_names(c: &Connection, source: i64, new: &NewNames) -> Result<(
     Ok(())
 }
 
+/// Written where it is to lie: what is bound to a statement would be copied twice, and a million users have many bytes.
 pub(super) fn put_checkpoint(
     c: &Connection,
     source: i64,
     seq: u64,
     signals: &[u8],
 ) -> Result<(), StoreError> {
-    let mut upsert = c.prepare_cached(
-        "INSERT INTO checkpoint (source, seq, signals) VALUES (?1, ?2, ?3)
-         ON CONFLICT (source) DO UPDATE SET seq = excluded.seq, signals = excluded.signals",
-    )?;
-    upsert.execute(params![source, seq.cast_signed(), signals])?;
-    Ok(())
+    c.prepare_cached("DELETE FROM checkpoint WHERE source = ?1")?.execute([source])?;
+
+    let mut insert = c.prepare_cached("INSERT INTO checkpoint (source, seq, signals) VALUES (?1, ?2, ?3)")?;
+    insert.execute(params![source, seq.cast_signed(), ZeroBlob(signals.len() as u64)])?;
+    let mut blob = c.blob_open(MAIN_DB, c"checkpoint", c"signals", source, false)?;
+    blob.write_all_at(signals, 0)?;
+    Ok(blob.close()?)
+}
+
+fn checkpoint(c: &Connection, source: i64) -> Result<Option<Checkpoint>, StoreError> {
+    let query = "SELECT seq FROM checkpoint WHERE source = ?1";
+    let seq: Option<i64> = c.query_row(query, [source], |row| row.get(0)).optional()?;
+    let Some(seq) = seq else { return Ok(None) };
+    let blob = c.blob_open(MAIN_DB, c"checkpoint", c"signals", source, true)?;
+    let mut signals = vec![0; blob.len()];
+    blob.read_at_exact(&mut signals, 0)?;
+    Ok(Some(Checkpoint { seq: seq.cast_unsigned(), signals }))
 }
 
 pub(super) fn slot(c: &Connection, source: i64, user: &str) -> Result<Option<u32>, StoreError> {
@@ -120,10 +133,6 @@ fn load(c: &Connection, name: &str) -> Result<LoadedSource, StoreError> {
         return Ok(LoadedSource::default());
     };
     let json: String = c.query_row("SELECT memory FROM source WHERE id = ?1", [row.id], |r| r.get(0))?;
-    let checkpoint = "SELECT seq, signals FROM checkpoint WHERE source = ?1";
-    let read = |r: &rusqlite::Row<'_>| {
-        Ok(Checkpoint { seq: r.get::<_, i64>(0)?.cast_unsigned(), signals: r.get(1)? })
-    };
     let names = names(c, row.id)?;
     let mut column = column::kept(c, &row, row.last_seq)?;
     column.resize(names.len().max(column.len()), Reading::NOT_POLLED);
@@ -132,7 +141,7 @@ fn load(c: &Connection, name: &str) -> Result<LoadedSource, StoreError> {
         memory: serde_json::from_str(&json)
             .map_err(|error| StoreError::unreadable(format!("source {name}"), error))?,
         column,
-        checkpoint: c.query_row(checkpoint, [row.id], read).optional()?,
+        checkpoint: checkpoint(c, row.id)?,
         roster: roster::newest(c, row.id)?,
     })
 }

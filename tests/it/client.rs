@@ -283,7 +283,7 @@ async fn the_vendors_samples_are_readings() {
         let kinds: Vec<_> = fetched.readings.iter().map(|r| r.kind()).collect();
         assert_eq!(kinds, [Kind::Online(0), Kind::Absent]);
         let batch = &fetched.batches[fetched.batch_of[1] as usize];
-        assert_eq!(batch.request_id.as_deref(), Some("14846A6A-2192-4F6A-B272-B8BD68EBC89B"));
+        assert_eq!(batch.request_id, Some("14846A6A-2192-4F6A-B272-B8BD68EBC89B".into()));
         assert!(batch.fetched_at.since(now()) < Span::from_secs(20));
         assert!(fetched.skew.unwrap().millis().abs() < 20_000);
     }

@@ -9,7 +9,7 @@ use crate::engine::event::{
     event_id,
 };
 use crate::engine::outcome::{Alert, AlertKey, Episode, State};
-use crate::engine::reading::RequestId;
+use crate::engine::request_id::RequestId;
 use crate::engine::time::{Span, Time};
 
 /// Readings (and request ids) an event carries: the first and the last ones.

@@ -167,7 +167,8 @@ fn references(words: Words, event: &Event) -> Section {
         add(&mut facts, words.say("Rule version", "规则版本"), clean(&event.rule_version, NAME));
     }
     if !event.request_ids.is_empty() {
-        let ids: Vec<String> = event.request_ids.iter().take(MOST_SHOWN).map(|id| clean(id, NAME)).collect();
+        let ids: Vec<String> =
+            event.request_ids.iter().take(MOST_SHOWN).map(|id| clean(&id.text(), NAME)).collect();
         add(&mut facts, words.say("Vendor's RequestIds", "云服务 RequestId"), ids.join(", "));
     }
     let heading = words.say("For reference", "备查").to_owned();

@@ -3,6 +3,7 @@
 //! Neighbours: `signals` feeds it whole polls, `groups` asks it whether a member was ever there. A part of its own
 //! because absence is counted in good replies and no track of known readings sees those alone.
 
+use super::clocks::Clocks;
 use super::known::NOW;
 use crate::engine::lang::Line;
 use crate::engine::reading::{Kind, Reading};
@@ -18,21 +19,21 @@ pub(super) struct Absence {
     pub(super) now: i64,
     pub(super) then: i64,
     /// The clock at the last good reply, or [`NOW`].
-    pub(super) good: Vec<i64>,
+    pub(super) good: Clocks,
     /// For each gap: since when it is absent.
-    pub(super) since: Vec<Vec<i64>>,
+    pub(super) since: Vec<Clocks>,
 }
 
 impl Absence {
     pub(super) fn new(gaps: Vec<Span>) -> Self {
-        let since = vec![Vec::new(); gaps.len()];
-        Self { gaps, now: 0, then: 0, good: Vec::new(), since }
+        let since = vec![Clocks::default(); gaps.len()];
+        Self { gaps, now: 0, then: 0, good: Clocks::default(), since }
     }
 
     pub(super) fn grow(&mut self, len: usize) {
-        self.good.resize(len.max(self.good.len()), NEVER);
+        self.good.grow(len, NEVER);
         for since in &mut self.since {
-            since.resize(len.max(since.len()), NEVER);
+            since.grow(len, NEVER);
         }
     }
 
@@ -44,30 +45,30 @@ impl Absence {
 
     pub(super) fn take(&mut self, slot: u32, reading: Reading) {
         let slot = slot as usize;
-        let good = if self.good[slot] == NOW { self.then } else { self.good[slot] };
+        let good = self.good.get(slot).filter(|good| *good != NOW).unwrap_or(self.then);
         match reading.kind() {
             Kind::Online(_) => {
-                self.since.iter_mut().for_each(|since| since[slot] = NEVER);
-                self.good[slot] = NOW;
+                self.since.iter_mut().for_each(|since| since.put(slot, NEVER));
+                self.good.put(slot, NOW);
             }
             Kind::Absent => {
                 for (since, gap) in self.since.iter_mut().zip(&self.gaps) {
-                    if since[slot] == NEVER || self.now - good > gap.millis() {
-                        since[slot] = self.now;
+                    if since.get(slot) == Some(NEVER) || self.now - good > gap.millis() {
+                        since.put(slot, self.now);
                     }
                 }
-                self.good[slot] = NOW;
+                self.good.put(slot, NOW);
             }
-            Kind::Failed | Kind::NotPolled => self.good[slot] = good,
+            Kind::Failed | Kind::NotPolled => self.good.put(slot, good),
         }
     }
 
     /// Zero when the last good reply had the name; no value when it is more than `gap` old.
     pub(super) fn time(&self, slot: usize, gap: i64) -> Line {
         let nothing = Line::brief(f64::NAN);
-        let Some(good) = self.good.get(slot).copied().filter(|good| *good != NEVER) else { return nothing };
+        let Some(good) = self.good.get(slot).filter(|good| *good != NEVER) else { return nothing };
         let Some(at) = self.gaps.iter().position(|g| g.millis() == gap) else { return nothing };
-        let since = self.since[at][slot];
+        let Some(since) = self.since[at].get(slot) else { return nothing };
         let line = if since == NEVER { Line::still(0.0) } else { Line::growing((self.now - since) as f64) };
         match good {
             NOW => line,

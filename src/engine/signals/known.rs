@@ -4,6 +4,7 @@
 //! because it is laid out for a million slots of which few change: columns for what all have, a list only for
 //! slots that changed within the longest window.
 
+use super::clocks::Clocks;
 use super::log::{Log, MOST_IN_ALL, Stretch};
 use super::needs::Kept;
 use crate::engine::lang::Line;
@@ -37,13 +38,13 @@ pub(super) struct Known {
     pub(super) then: i64,
     pub(super) value: Vec<u32>,
     /// The clock at the last known reading, or [`NOW`].
-    pub(super) clock: Vec<i64>,
+    pub(super) clock: Clocks,
     /// Slots that turned at the last poll, ascending.
     pub(super) before: Vec<Before>,
     /// Since when the last value stands without a gap that matters; empty without windows.
     pub(super) since: Vec<i64>,
     /// What it was before, as far as windows reach.
-    pub(super) logs: Vec<Option<Box<Log>>>,
+    pub(super) logs: Vec<Log>,
     /// For each gap of `kept.run_gaps`: since when it is online, or offline.
     pub(super) runs: Vec<Vec<i64>>,
     swept: usize,
@@ -56,7 +57,7 @@ pub(super) struct Known {
 impl Known {
     pub(super) fn new(kept: Kept) -> Self {
         let runs = vec![Vec::new(); kept.run_gaps.len()];
-        let (value, clock, before, since) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (value, clock, before, since) = (Vec::new(), Clocks::default(), Vec::new(), Vec::new());
         let logs = Vec::new();
         let (swept, stretches, cut) = (0, 0, None);
         Self { kept, now: 0, then: 0, value, clock, before, since, logs, runs, swept, stretches, cut }
@@ -67,10 +68,10 @@ impl Known {
             return;
         }
         self.value.resize(len, NONE);
-        self.clock.resize(len, 0);
+        self.clock.grow(len, 0);
         if self.kept.horizon > Span::ZERO {
             self.since.resize(len, 0);
-            self.logs.resize(len, None);
+            self.logs.resize(len, Log::default());
         }
         for run in &mut self.runs {
             run.resize(len, 0);
@@ -90,21 +91,21 @@ impl Known {
     pub(super) fn learn(&mut self, slot: u32, value: u32) {
         let at = slot as usize;
         let old = self.value[at];
-        let last = if self.clock[at] == NOW { self.then } else { self.clock[at] };
+        let last = self.clock.get(at).filter(|clock| *clock != NOW).unwrap_or(self.then);
         if (old, last) != (value, self.then) {
             self.before.push(Before { slot, value: old, clock: last });
         }
         if value != old || self.now - last > self.kept.least_gap.millis() {
             self.turn(at, value, last);
         }
-        self.clock[at] = NOW;
+        self.clock.put(at, NOW);
     }
 
     /// No known reading at this poll.
     pub(super) fn lose(&mut self, slot: u32) {
-        let clock = &mut self.clock[slot as usize];
-        if *clock == NOW {
-            *clock = self.then;
+        let slot = slot as usize;
+        if self.is_known(slot) {
+            self.clock.put(slot, self.then);
         }
     }
 
@@ -121,7 +122,7 @@ impl Known {
             *since = clock;
             if old != NONE {
                 let next = Stretch { since: clock, until: clock, value };
-                let log = self.logs[slot].get_or_insert_default();
+                let log = &mut self.logs[slot];
                 let (len, cut) = (log.len(), log.cut());
                 log.push(stretch, &next, &self.kept, self.stretches >= MOST_IN_ALL);
                 self.stretches = self.stretches + log.len() - len;
@@ -135,12 +136,15 @@ impl Known {
 
     /// Drops stretches that ended, by a later reading, before the longest window begins.
     fn forget(&mut self, slot: usize) {
-        let Some(log) = self.logs[slot].as_mut() else { return };
+        let log = &mut self.logs[slot];
         let len = log.len();
+        if len == 0 {
+            return;
+        }
         log.forget(self.since[slot], self.now - self.kept.horizon.millis());
         self.stretches -= len - log.len();
         if log.is_empty() {
-            self.logs[slot] = None;
+            *log = Log::default();
         }
     }
 
@@ -159,13 +163,13 @@ impl Known {
     /// The last known value and the clock at it.
     pub(super) fn last(&self, slot: usize) -> Option<(u32, i64)> {
         let value = *self.value.get(slot)?;
-        let clock = self.clock[slot];
+        let clock = self.clock.get(slot)?;
         (value != NONE).then_some((value, if clock == NOW { self.now } else { clock }))
     }
 
     /// Whether the last poll had a known reading.
     pub(super) fn is_known(&self, slot: usize) -> bool {
-        self.clock.get(slot) == Some(&NOW)
+        self.clock.get(slot) == Some(NOW)
     }
 
     /// A line as it is while the slot is known; a held value may end with any poll.
@@ -212,7 +216,7 @@ impl Known {
         if value != NONE {
             found.push((since, value));
         }
-        for stretch in self.logs[slot].iter().flat_map(|log| log.stretches().rev()) {
+        for stretch in self.logs[slot].stretches().rev() {
             if found.last().is_none_or(|(next, _)| *next <= start) {
                 break;
             }

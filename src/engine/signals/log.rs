@@ -17,6 +17,9 @@ pub(super) const MOST_STRETCHES: usize = 65_536;
 pub(super) const MOST_IN_ALL: usize = 4 << 20;
 const LEAST_STRETCHES: usize = 64;
 
+/// So many stretches are kept without room for more.
+const SHORT: usize = if cfg!(test) { 3 } else { 8 };
+
 /// A log of so many stretches is added up: to walk through fewer takes no longer than to look a sum up. Few where short
 /// histories must have some.
 const LONG: usize = if cfg!(test) { 8 } else { 128 };
@@ -36,48 +39,125 @@ pub(super) struct Stretch {
     pub(super) value: u32,
 }
 
+/// What came before the stretch that stands now.
 #[derive(Clone, Debug)]
-pub(super) struct Log {
+pub(super) enum Log {
+    /// At most [`SHORT`], in an allocation that fits: there may be one for each of a million slots.
+    Short(Box<[Stretch]>),
+    Long(Box<Long>),
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Long {
     stretches: VecDeque<Stretch>,
     /// Before this nothing is known any more, because there was too much of it.
     cut: i64,
-    /// Of long logs.
+    /// Of those that are [`LONG`].
     tally: Option<Box<Tally>>,
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self { stretches: VecDeque::new(), cut: WHOLE, tally: None }
+        Self::Short(Box::default())
     }
 }
 
 impl Log {
     /// As it was made by adding `stretches`; `next` began when the last of them ended.
     pub(super) fn of(stretches: Vec<Stretch>, cut: i64, next: &Stretch, kept: &Kept) -> Self {
-        let mut log = Self { stretches: stretches.into(), cut, tally: None };
-        log.add_up(next, kept);
-        log
+        if stretches.len() <= SHORT && cut == WHOLE {
+            return Self::Short(stretches.into());
+        }
+        let mut long = Long { stretches: stretches.into(), cut, tally: None };
+        long.add_up(next, kept);
+        Self::Long(Box::new(long))
     }
 
     /// A stretch has ended, and `next` begins. Where `full`, the log grows no further.
     pub(super) fn push(&mut self, stretch: Stretch, next: &Stretch, kept: &Kept, full: bool) {
+        let start = next.since - kept.horizon.millis();
+        match self {
+            Self::Short(stretches) => {
+                let ends = stretches.iter().skip(1).chain([&stretch]);
+                let gone = stretches.iter().zip(ends).take_while(|(_, next)| next.since <= start).count();
+                let mut all = Vec::with_capacity(stretches.len() - gone + 1);
+                all.extend_from_slice(&stretches[gone..]);
+                all.push(stretch);
+                *self = Self::of(all, WHOLE, next, kept);
+            }
+            Self::Long(long) => long.push(stretch, next, kept, full),
+        }
+    }
+
+    /// Drops stretches that ended, by a later reading, before `start`; the one that stands now began at `since`.
+    pub(super) fn forget(&mut self, since: i64, start: i64) {
+        match self {
+            Self::Short(stretches) => {
+                let ends = stretches.iter().skip(1).map(|next| next.since).chain([since]);
+                let gone = stretches.iter().zip(ends).take_while(|(_, end)| *end <= start).count();
+                if gone > 0 {
+                    *stretches = stretches[gone..].into();
+                }
+            }
+            Self::Long(long) => long.forget(since, start),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Short(stretches) => stretches.len(),
+            Self::Long(long) => long.stretches.len(),
+        }
+    }
+
+    /// From when on nothing is missing; [`WHOLE`] where nothing ever was.
+    pub(super) fn cut(&self) -> i64 {
+        if let Self::Long(long) = self { long.cut } else { WHOLE }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(super) fn stretch(&self, at: usize) -> &Stretch {
+        match self {
+            Self::Short(stretches) => &stretches[at],
+            Self::Long(long) => &long.stretches[at],
+        }
+    }
+
+    pub(super) fn tally(&self) -> Option<&Tally> {
+        if let Self::Long(long) = self { long.tally.as_deref() } else { None }
+    }
+
+    pub(super) fn stretches(&self) -> impl DoubleEndedIterator<Item = &Stretch> {
+        let (first, then) = match self {
+            Self::Short(stretches) => (&**stretches, &[][..]),
+            Self::Long(long) => long.stretches.as_slices(),
+        };
+        first.iter().chain(then)
+    }
+}
+
+impl Long {
+    fn push(&mut self, stretch: Stretch, next: &Stretch, kept: &Kept, full: bool) {
         self.stretches.push_back(stretch);
         match &mut self.tally {
             Some(tally) => tally.push(&stretch, next, kept),
             None => self.add_up(next, kept),
         }
-        if self.len().is_multiple_of(FORGET_EVERY) {
+        if self.stretches.len().is_multiple_of(FORGET_EVERY) {
             self.forget(next.since, next.since - kept.horizon.millis());
         }
-        if self.len() > MOST_STRETCHES || full && self.len() > LEAST_STRETCHES {
+        if self.stretches.len() > MOST_STRETCHES || full && self.stretches.len() > LEAST_STRETCHES {
             self.pop();
             self.cut = self.stretches.front().map_or(next.since, |first| first.since);
         }
     }
 
-    /// Begins to add up a log that has become long.
+    /// Begins to add up what has become long.
     fn add_up(&mut self, next: &Stretch, kept: &Kept) {
-        if self.len() < LONG {
+        if self.stretches.len() < LONG {
             return;
         }
         let mut tally = Tally::new(kept);
@@ -93,35 +173,9 @@ impl Log {
         }
     }
 
-    /// Drops stretches that ended, by a later reading, before `start`; the one that stands now began at `since`.
-    pub(super) fn forget(&mut self, since: i64, start: i64) {
-        while !self.is_empty() && self.stretches.get(1).map_or(since, |next| next.since) <= start {
+    fn forget(&mut self, since: i64, start: i64) {
+        while !self.stretches.is_empty() && self.stretches.get(1).map_or(since, |next| next.since) <= start {
             self.pop();
         }
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.stretches.len()
-    }
-
-    /// From when on nothing is missing; [`WHOLE`] where nothing ever was.
-    pub(super) const fn cut(&self) -> i64 {
-        self.cut
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.stretches.is_empty()
-    }
-
-    pub(super) fn stretch(&self, at: usize) -> &Stretch {
-        &self.stretches[at]
-    }
-
-    pub(super) fn tally(&self) -> Option<&Tally> {
-        self.tally.as_deref()
-    }
-
-    pub(super) fn stretches(&self) -> impl DoubleEndedIterator<Item = &Stretch> {
-        self.stretches.iter()
     }
 }

@@ -5,7 +5,7 @@
 //! own because the five share one walk, and most slots need none.
 
 use super::known::Known;
-use super::log::{Log, Stretch, WHOLE};
+use super::log::Stretch;
 use super::tally::Part;
 use crate::engine::lang::{Bounds, Line, ROUNDING, Signal};
 
@@ -30,7 +30,7 @@ pub(super) fn line(known: &Known, slot: usize, signal: &Signal, gap: i64) -> Lin
     let Some(((now, since), span)) = held else { return Line::brief(f64::NAN) };
     let (since, span, clock) = (*since, span.millis(), known.now);
     let above = if let Signal::TimeOver(above, _) = signal { *above } else { 0 };
-    let cut = known.logs[slot].as_deref().map_or(WHOLE, Log::cut);
+    let cut = known.logs[slot].cut();
     let line = if since <= clock - span {
         Line::still(settled(signal, now, span, above))
     } else if cut > clock - span {
@@ -67,7 +67,7 @@ fn walk(known: &Known, slot: usize, last: &Stretch, window: &Window) -> Seen {
     let mut seen = Seen { peak, low, changes: 0, over: 0, known: 0, area: 0, leaves: None, until: 0 };
     let Window { start, gap, above } = *window;
     seen.take(last, last.until, start, above);
-    let Some(log) = known.logs[slot].as_deref() else { return seen };
+    let log = &known.logs[slot];
     let (mut next, mut at) = (*last, log.len());
     if let Some(part) = log.tally().and_then(|tally| tally.from(start, gap, &known.kept)) {
         (at, next) = (part.at, *log.stretch(part.at));

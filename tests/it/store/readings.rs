@@ -172,12 +172,12 @@ fn the_answer_behind_a_change_is_kept_for_a_week_and_behind_a_breach_longer() {
     first.evidence = vec![1];
     commit_poll(&store, first);
     let evidence = |user: &str| store.reader().unwrap().evidence_of("shanghai", user, 1).unwrap();
-    let id = Some("4EC47282-1B74-4534-BD0E-403F3EE64CAF".to_owned());
-    assert_eq!(evidence("user-0").unwrap().request_id.as_deref(), id.as_deref());
+    let id = Some("4EC47282-1B74-4534-BD0E-403F3EE64CAF".into());
+    assert_eq!(evidence("user-0").unwrap().request_id, id);
     assert_eq!(evidence("user-0").unwrap().fetched_at, at(1) + Span::from_secs(1));
     store.prune(at(0) + Span::from_days(8), Retention::default(), 100).wait().unwrap();
     assert_eq!(evidence("user-0"), None);
-    assert_eq!(evidence("user-1").unwrap().request_id.as_deref(), id.as_deref());
+    assert_eq!(evidence("user-1").unwrap().request_id, id);
 }
 
 #[test]
