@@ -97,12 +97,13 @@ fn check(common: &Common, reader: &Reader) -> Result<Exit, Failure> {
     if common.json {
         print::json(&Report { ok, file: reader.path(), checked: &checked })?;
     } else if ok {
-        print::line(&format!("{file} is whole: pages, references, chains, readings and rows."));
+        print::line(&format!("{file} is whole: pages, references, chains, events, readings and rows."));
     } else {
         let lists = [
             ("pages", &checked.integrity),
             ("references", &checked.foreign_keys),
             ("chains", &checked.chain),
+            ("events", &checked.events),
             ("readings", &checked.polls),
             ("rows", &checked.rows),
         ];

@@ -6,7 +6,7 @@
 use rusqlite::Connection;
 
 use super::error::StoreError;
-use super::{OutboxFilter, Reader, chain, codec, polls, roster};
+use super::{OutboxFilter, Reader, chain, codec, polls, references, roster};
 
 /// What the thorough check found; each list is empty in a good database.
 #[derive(Clone, PartialEq, Eq, Debug, Default, serde::Serialize)]
@@ -16,6 +16,8 @@ pub struct Checked {
     pub foreign_keys: Vec<String>,
     /// Events or acts that were changed or taken out.
     pub chain: Vec<String>,
+    /// Events without their episodes, polls or answers, and episodes that say something else than their events.
+    pub events: Vec<String>,
     /// Polls missing from their sequence, readings that do not read.
     pub polls: Vec<String>,
     /// Of other tables, rows that the agent could not read.
@@ -34,7 +36,7 @@ impl Checked {
 
     /// What can be read, and is not what was written.
     pub fn doubts(&self) -> impl Iterator<Item = &str> {
-        self.chain.iter().chain(&self.foreign_keys).map(String::as_str)
+        self.chain.iter().chain(&self.events).chain(&self.foreign_keys).map(String::as_str)
     }
 }
 
@@ -117,6 +119,7 @@ impl Reader {
                 integrity,
                 foreign_keys: foreign_keys(c)?,
                 chain: chain::verify(c)?,
+                events: references::broken(c)?,
                 polls: readings(c)?,
                 rows: Vec::new(),
             })

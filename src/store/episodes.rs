@@ -142,6 +142,39 @@ pub(super) fn note_alert(c: &Connection, alert: &Alert) -> Result<(), StoreError
     Ok(())
 }
 
+/// An episode as its row has it.
+pub(super) fn find(c: &Connection, id: &str) -> Result<Option<EpisodeRow>, StoreError> {
+    let mut query = c.prepare_cached(&format!("SELECT {COLUMNS} FROM {EPISODES} WHERE id = ?1"))?;
+    let mut rows = query.query([id])?;
+    rows.next()?.map(read).transpose()
+}
+
+/// What stays as an event told it and yet is another in the row: of *fired*, how it began; of *ended*, how it ended.
+pub(super) fn differs(row: &EpisodeRow, event: &Event) -> Option<&'static str> {
+    let same: &[(&str, bool)] = match event.kind {
+        EventKind::Fired => &[
+            ("rule", row.rule == event.rule),
+            ("source", row.source == event.source),
+            ("subject", row.subject == event.subject),
+            ("first breach", row.since == Some(event.since)),
+            ("time of firing", row.fired_at == Some(event.fired_at.unwrap_or(event.at))),
+        ],
+        EventKind::Ended => &[
+            ("end", row.ended_at == Some(event.ended_at.unwrap_or(event.at))),
+            ("reason", row.reason == event.reason),
+            ("severity", row.severity == Some(event.severity)),
+            ("value", event.value.is_none() || row.value == event.value),
+            ("limit", event.limit.is_none() || row.limit == event.limit),
+        ],
+        EventKind::Reminded
+        | EventKind::Escalated
+        | EventKind::Changed
+        | EventKind::Acked
+        | EventKind::Closed => &[],
+    };
+    same.iter().find(|(_, same)| !same).map(|(what, _)| *what)
+}
+
 /// Replaces what was concluded of an episode before; the acts keep it.
 pub(super) fn conclude(c: &Connection, conclusion: &Conclusion) -> Result<(), StoreError> {
     let update = "UPDATE episode SET finding = ?2, note = ?3 WHERE id = ?1";

@@ -30,6 +30,7 @@ mod migrate;
 mod moves;
 mod outbox;
 mod polls;
+mod references;
 mod retention;
 mod roster;
 mod rules_file;

@@ -71,7 +71,7 @@ fn damage_is_told_and_has_its_exit_code() {
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     assert_eq!(
         world.run(&["db", "check"]).out,
-        "seatwatch.db is whole: pages, references, chains, readings and rows.\n"
+        "seatwatch.db is whole: pages, references, chains, events, readings and rows.\n"
     );
     let copy = world.run(&["db", "backup", "broken.db"]);
     assert_eq!(copy.code, Some(0), "{}", copy.err);
@@ -86,4 +86,31 @@ fn damage_is_told_and_has_its_exit_code() {
     assert!(ran.err.contains("broken.db is damaged"), "{}", ran.all());
     std::fs::write(&path, "not a database at all, but a text of some length").unwrap();
     refused(&world, &["db", "check", "--database", "broken.db"], 74, "is not a Seatwatch database");
+}
+
+/// Rows that read well and are not what was written: nothing but what they refer to tells.
+#[test]
+fn rows_that_were_taken_out_or_forged_are_told() {
+    let world = World::polled();
+    let check = |forgery: &str, says: &str| {
+        let _ = std::fs::remove_file(world.path("forged.db"));
+        assert_eq!(world.run(&["db", "backup", "forged.db"]).code, Some(0));
+        let forged = rusqlite::Connection::open(world.path("forged.db")).unwrap();
+        forged.execute_batch(&format!("PRAGMA foreign_keys = OFF; {forgery}")).unwrap();
+        drop(forged);
+        let ran = world.run(&["db", "check", "--database", "forged.db"]);
+        assert_eq!(ran.code, Some(if says.is_empty() { 0 } else { 74 }), "{forgery}: {}", ran.all());
+        assert!(ran.out.contains(says), "{forgery} should say {says:?}: {}", ran.out);
+    };
+    check("", "");
+    check("DELETE FROM basis", "the answers on which event evt_");
+    check("DELETE FROM episode WHERE subject = 'alice'", "which is not there");
+    check("UPDATE episode SET since = since - 60000", "its first breach is not the one that event evt_");
+    check("UPDATE episode SET subject = 'bob' WHERE subject = 'alice'", "its subject is not the one");
+    check("UPDATE episode SET ended_at = ended_at + 1, value = NULL", "its end is not the one");
+    check("UPDATE poll SET at = at + 1 WHERE seq = 4", "the poll at which event evt_");
+    for gone in ["seq = 1", "seq = 4", "seq = (SELECT max(seq) FROM poll)"] {
+        check(&format!("DELETE FROM poll WHERE {gone}"), "polls are missing");
+    }
+    check("DELETE FROM event", "has no event that it fired");
 }
