@@ -11,6 +11,7 @@ use std::sync::Arc;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::backtested::{self, Against, Missing, Told, ToldRule};
+use super::exit::Mistakes;
 use super::{Common, Exit, Failure, open, pick, print, when};
 use crate::agent::backtest::{Stretch, Watcher, play};
 use crate::agent::clock;
@@ -64,20 +65,10 @@ pub(super) struct Played {
 }
 
 pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
+    // What was asked does not hang on a database.
+    let Asked { from, until, other, rules } = asked(&open::config(common)?, args, clock::now())?;
     let (config, reader) = open::reader(common)?;
-    let (zone, now) = (config.agent.timezone, clock::now());
-    let from = when::time_or_ago("--since", &args.since, zone, now)?;
-    let until =
-        args.until.as_deref().map(|text| when::time_or_ago("--until", text, zone, now)).transpose()?;
-    let until = until.unwrap_or(now);
-    if from >= until {
-        return Err(Failure::usage("--since: lies at or after the end of the time that is played"));
-    }
-    let other = args.against.as_deref().map(|path| Config::load(path, now)).transpose()?;
-    let rules = match (&other, &args.against) {
-        (Some(other), Some(path)) => either(&config, other, path, &args.rules)?,
-        _ => chosen(&config, &args.rules)?,
-    };
+    let zone = config.agent.timezone;
     let mine = rules.iter().filter(|rule| other.is_none() || named(&config, &rule.name).is_some());
     let mut versions = vec![Version { config: &config, rules: mine.cloned().collect() }];
     versions.extend(variant(&config, &rules, args, other.as_ref())?);
@@ -98,6 +89,49 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
         print::raw(backtested::text(&told, zone).as_bytes());
     }
     Ok(Exit::Fine)
+}
+
+/// What is to be played.
+struct Asked {
+    from: Time,
+    until: Time,
+    other: Option<Config>,
+    rules: Vec<Arc<Rule>>,
+}
+
+/// Err with every mistake in the arguments.
+fn asked(config: &Config, args: &Args, now: Time) -> Result<Asked, Failure> {
+    let (zone, mut mistakes) = (config.agent.timezone, Mistakes::default());
+    let from = mistakes.keep(when::time_or_ago("--since", &args.since, zone, now));
+    let until = args.until.as_deref().map_or(Ok(now), |text| when::time_or_ago("--until", text, zone, now));
+    let until = mistakes.keep(until);
+    if from.zip(until).is_some_and(|(from, until)| from >= until) {
+        let late = Failure::usage("--since: lies at or after the end of the time that is played");
+        mistakes.keep::<()>(Err(late));
+    }
+    let other = args.against.as_deref().map(|path| Config::load(path, now).map_err(Failure::from));
+    let other = mistakes.keep(other.transpose()).flatten();
+    let rules = match (&other, &args.against) {
+        (Some(other), Some(path)) => mistakes.keep(either(config, other, path, &args.rules)),
+        (None, Some(_)) => None,
+        (_, None) => {
+            // Each name for itself: one that is unknown hides nothing that is wrong with the others.
+            let names: Vec<&[String]> = match args.rules.len() {
+                0 => vec![&[]],
+                _ => args.rules.chunks(1).collect(),
+            };
+            let found: Vec<_> = names
+                .into_iter()
+                .map(|names| mistakes.keep(chosen(config, names)).unwrap_or_default())
+                .collect();
+            Some(found.concat())
+        }
+    };
+    mistakes.keep(variant(config, rules.as_deref().unwrap_or_default(), args, None));
+    match (mistakes.none()?, from, until, rules) {
+        ((), Some(from), Some(until), Some(rules)) => Ok(Asked { from, until, other, rules }),
+        ((), ..) => Err(Failure::usage("there is nothing to play")),
+    }
 }
 
 /// The rules meant: those named, or all.
@@ -153,16 +187,23 @@ fn variant<'c>(
     if args.set.is_empty() {
         return Ok(None);
     }
-    if let Some(word) = args.set.iter().find(|word| !word.contains('=')) {
-        return Err(Failure::usage(format!("--set: {word:?} is not KEY=VALUE, as in limit=3")));
+    let mut mistakes = Mistakes::default();
+    let (words, others): (Vec<String>, Vec<String>) =
+        args.set.iter().cloned().partition(|word| word.contains('='));
+    for word in others {
+        let wrong = format!("--set: {word:?} is not KEY=VALUE, as in limit=3");
+        mistakes.keep::<()>(Err(Failure::usage(wrong)));
     }
     if args.rules.is_empty() && rules.len() > 1 {
-        return Err(Failure::usage(
-            "--set: name the rule that is to have it, as in `rules backtest RULE --set limit=3`",
-        ));
+        let name = "--set: name the rule that is to have it, as in `rules backtest RULE --set limit=3`";
+        mistakes.keep::<()>(Err(Failure::usage(name)));
     }
-    let amended = |rule: &Arc<Rule>| config.amended(rule, &args.set).map(Arc::new);
-    Ok(Some(Version { config, rules: rules.iter().map(amended).collect::<Result<_, _>>()? }))
+    let amended = |rule: &Arc<Rule>| config.amended(rule, &words).map(Arc::new);
+    // What is wrong with a word is wrong for each rule; the first tells.
+    let amended = rules.iter().map(amended).collect::<Result<Vec<_>, _>>();
+    let rules = mistakes.keep(amended.map_err(Failure::from));
+    mistakes.none()?;
+    Ok(Some(Version { config, rules: rules.unwrap_or_default() }))
 }
 
 /// Plays all versions over every source that their rules cover. Among the episodes are those that fired in the run-up

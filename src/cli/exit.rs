@@ -91,6 +91,44 @@ impl Failure {
     }
 }
 
+/// Everything that is wrong with what was asked, so that it is told at once.
+#[derive(Debug, Default)]
+pub(super) struct Mistakes(Vec<Failure>);
+
+impl Mistakes {
+    /// Keeps the mistake, if it is one.
+    pub(super) fn keep<T>(&mut self, result: Result<T, Failure>) -> Option<T> {
+        result.map_err(|failure| self.0.push(failure)).ok()
+    }
+
+    /// Err with all of them: those of rules last, since they have an exit code of their own.
+    pub(super) fn none(self) -> Result<(), Failure> {
+        let (mut lines, mut rules) = (Vec::new(), None::<Problems>);
+        for failure in self.0 {
+            match failure {
+                Failure::Usage(line) => lines.push(line),
+                Failure::Rules(problems) => match &mut rules {
+                    None => rules = Some(problems),
+                    Some(all) => {
+                        all.errors.extend(problems.errors);
+                        all.warnings.extend(problems.warnings);
+                    }
+                },
+                other @ (Failure::Store(_) | Failure::Other(_)) => return Err(other),
+            }
+        }
+        let usage = (!lines.is_empty()).then(|| Failure::Usage(lines.join("\nseatwatch: ")));
+        match (usage, rules) {
+            (None, None) => Ok(()),
+            (Some(usage), None) => Err(usage),
+            (usage, Some(rules)) => {
+                usage.iter().for_each(Failure::print);
+                Err(Failure::Rules(rules))
+            }
+        }
+    }
+}
+
 /// The problems of a rules file with their lines, and a last line that counts them.
 pub(super) fn summary(problems: &Problems) -> String {
     let counts = [("error", problems.errors.len()), ("warning", problems.warnings.len())];

@@ -234,6 +234,15 @@ fn what_cannot_be_played_is_refused() {
     let ran = world.run(&words);
     assert_eq!(ran.code, Some(78));
     insta::assert_snapshot!("backtest_wrong_set", ran.all());
+    // All at once, and before the database is looked for.
+    let fresh = World::new(RULES);
+    let ran = fresh
+        .run(&[&words[..], &["nobodys", "--set", "limit", "--since", "noon", "--until", "never"]].concat());
+    assert_eq!((ran.code, ran.out.as_str()), (Some(78), ""), "{}", ran.err);
+    let told =
+        ["\"nobodys\"", "\"limit\" is not KEY=VALUE", "--since: \"noon\"", "--until: \"never\"", "colour"];
+    assert!(told.iter().all(|part| ran.err.contains(part)), "{}", ran.err);
+    refused(&fresh, &["rules", "backtest"], 74, "does not exist");
     std::fs::write(world.path("other.toml"), RULES.replace("shared-account", "sharing")).unwrap();
     refused(
         &world,
