@@ -3,6 +3,7 @@
 //! Neighbours: the store has them, `payload` reads what was stored, `acts` asks the agent. A part of its own because
 //! it answers one question: who has not been told yet, and why.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use chrono_tz::Tz;
@@ -105,7 +106,8 @@ pub(super) fn run(common: &Common, args: Args) -> Result<Exit, Failure> {
             let (row, attempts) = reader.notification(&notification).map_err(lost)?;
             let payload = Payload::read(&reader.payload(&row.id)?);
             let attempts = attempts.iter().map(Attempt::new).collect();
-            show(common, config.agent.timezone, &row, attempts, &payload)
+            let next = next(&row, &failing(&reader)?);
+            show(common, config.agent.timezone, (&row, next), attempts, &payload)
         }
         Verb::Retry { notification } => {
             let (row, _) = reader.notification(&notification).map_err(lost)?;
@@ -146,7 +148,7 @@ fn lost(reader: &Reader, error: StoreError) -> Failure {
     Failure::usage(format!("{error}; the newest are{newest}"))
 }
 
-fn listed(row: &NotificationRow) -> Listed<'_> {
+fn listed<'r>(row: &'r NotificationRow, failing: &Failing) -> Listed<'r> {
     Listed {
         notification: &row.id,
         channel: &row.channel,
@@ -154,16 +156,38 @@ fn listed(row: &NotificationRow) -> Listed<'_> {
         told: row.told,
         events: &row.events,
         created_at: row.created_at,
-        next_attempt_at: next(row),
+        next_attempt_at: next(row, failing),
         attempts: row.attempts,
         last_error: row.last_error.as_deref(),
         superseded_by: row.superseded_by.as_deref(),
     }
 }
 
-/// When it is tried next, if it is.
-fn next(row: &NotificationRow) -> Option<Time> {
-    (row.state == OutboxState::Pending).then_some(row.next_attempt_at)
+/// When channels that took nothing at the last attempt are tried again at the latest: with the first of what they did
+/// not take.
+type Failing = BTreeMap<String, Time>;
+
+fn failing(reader: &Reader) -> Result<Failing, StoreError> {
+    let fails: BTreeSet<String> =
+        reader.channel_health()?.into_iter().filter(|one| one.failing > 0).map(|one| one.channel).collect();
+    let mut channels = Failing::new();
+    if fails.is_empty() {
+        return Ok(channels);
+    }
+    for row in reader.outbox(&OutboxFilter::default())? {
+        if row.told && row.state == OutboxState::Pending && fails.contains(&row.channel) {
+            let first = channels.entry(row.channel).or_insert(row.next_attempt_at);
+            *first = row.next_attempt_at.min(*first);
+        }
+    }
+    Ok(channels)
+}
+
+/// When it is tried next, if it is; what was never tried waits for its channel.
+fn next(row: &NotificationRow, failing: &Failing) -> Option<Time> {
+    let channel = failing.get(&row.channel).filter(|_| !row.told);
+    let at = channel.map_or(row.next_attempt_at, |at| row.next_attempt_at.max(*at));
+    (row.state == OutboxState::Pending).then_some(at)
 }
 
 fn list(common: &Common, config: &Config, reader: &Reader, filter: &OutboxFilter) -> Result<Exit, Failure> {
@@ -175,11 +199,12 @@ fn list(common: &Common, config: &Config, reader: &Reader, filter: &OutboxFilter
             return Err(pick::unknown("channel", name, channels()));
         }
     }
+    let failing = failing(reader)?;
     if common.json {
-        print::json(&rows.iter().map(listed).collect::<Vec<_>>())?;
+        print::json(&rows.iter().map(|row| listed(row, &failing)).collect::<Vec<_>>())?;
         return Ok(Exit::Fine);
     }
-    let text = if rows.is_empty() { nothing(filter) } else { table(&rows, config.agent.timezone) };
+    let text = if rows.is_empty() { nothing(filter) } else { table(&rows, &failing, config.agent.timezone) };
     print::raw(text.as_bytes());
     if !filter.all {
         let recent = OutboxFilter { all: true, limit: Some(LOOK_BACK), ..filter.clone() };
@@ -197,7 +222,7 @@ fn nothing(filter: &OutboxFilter) -> String {
     if filter.all { "There are no notifications yet.\n" } else { "Nothing waits to be sent.\n" }.to_owned()
 }
 
-fn table(rows: &[NotificationRow], zone: Tz) -> String {
+fn table(rows: &[NotificationRow], failing: &Failing, zone: Tz) -> String {
     let cells = |row: &NotificationRow| {
         vec![
             local::short(&row.id),
@@ -205,7 +230,7 @@ fn table(rows: &[NotificationRow], zone: Tz) -> String {
             local::word(&row.state),
             row.events.len().to_string(),
             when::local(zone, row.created_at),
-            print::or_dash(next(row).map(|at| when::local(zone, at))),
+            print::or_dash(next(row, failing).map(|at| when::local(zone, at))),
             row.attempts.to_string(),
             print::or_dash(row.last_error.as_deref()),
         ]
@@ -219,7 +244,7 @@ fn table(rows: &[NotificationRow], zone: Tz) -> String {
 fn show(
     common: &Common,
     zone: Tz,
-    row: &NotificationRow,
+    (row, next): (&NotificationRow, Option<Time>),
     attempts: Vec<Attempt<'_>>,
     payload: &Payload,
 ) -> Result<Exit, Failure> {
@@ -231,7 +256,7 @@ fn show(
             told: row.told,
             events: &row.events,
             created_at: row.created_at,
-            next_attempt_at: next(row),
+            next_attempt_at: next,
             last_error: row.last_error.as_deref(),
             superseded_by: row.superseded_by.as_deref(),
             attempts,
@@ -246,7 +271,7 @@ fn show(
         ("created", when::local(zone, row.created_at)),
         ("events", row.events.join(", ")),
     ];
-    facts.extend(next(row).map(|at| ("next attempt", when::local(zone, at))));
+    facts.extend(next.map(|at| ("next attempt", when::local(zone, at))));
     facts.extend(row.superseded_by.iter().map(|by| ("replaced by", by.clone())));
     facts.extend(
         row.last_error.iter().map(|error| ("last error", crate::engine::message::clean(error, 1000))),

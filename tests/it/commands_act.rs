@@ -579,6 +579,49 @@ fn episodes_and_notifications_are_listed_and_shown() {
     assert_eq!(shown.replace("\\u202e", "\u{202e}"), stored, "in the order in which it was sent");
 }
 
+/// A channel that took nothing is not tried with what came since before it is tried again.
+#[test]
+fn what_waits_for_its_channel_says_until_when() {
+    let place = Place::new(1, 1);
+    let store = fill(&place);
+    let new = |id: &str| NewNotification {
+        id: id.to_owned(),
+        channel: "soc-mail".to_owned(),
+        events: Vec::new(),
+        episodes: Vec::new(),
+        payload: b"stored".to_vec(),
+        created_at: at(11),
+    };
+    let next = |id: &str| {
+        let all = place.run(&["outbox", "list", "--json"]).json();
+        let row = all.as_array().unwrap().iter().find(|row| row["notification"] == id).unwrap().clone();
+        let shown = place.run(&["outbox", "show", id, "--json"]).json();
+        assert_eq!(row["next_attempt_at"], shown["next_attempt_at"], "{id}");
+        row["next_attempt_at"].as_str().unwrap().to_owned()
+    };
+    let notifications = vec![new("ntf_m3"), new("ntf_m4")];
+    store.commit(Outcome { now: at(11), notifications, ..Outcome::default() }).wait().unwrap();
+    assert_eq!(next("ntf_m3"), "2026-11-22T03:11:00Z");
+    for (id, minute) in [("ntf_m2", 41), ("ntf_m3", 40)] {
+        let n = store.begin_attempt(id, "run", at(12)).wait().unwrap();
+        let (note, then) = ("connection lost".to_owned(), Then::At(at(minute)));
+        let finish = Finish {
+            ended_at: at(12),
+            answer: Answer::Retry,
+            status: None,
+            note,
+            accepted: Vec::new(),
+            then,
+        };
+        store.finish_attempt(id, n, finish).wait().unwrap();
+    }
+    assert_eq!(next("ntf_m4"), "2026-11-22T03:40:00Z");
+    assert_eq!(
+        (next("ntf_m2"), next("ntf_m1")),
+        ("2026-11-22T03:41:00Z".to_owned(), "2026-11-22T03:10:00Z".to_owned())
+    );
+}
+
 #[test]
 fn lists_are_narrowed() {
     let place = Place::new(1, 1);
