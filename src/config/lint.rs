@@ -65,6 +65,7 @@ pub(super) fn check(section: &Section<'_>, rule: &Rule, around: &Around<'_>) {
     short_repeat(section, rule, around);
     short_gap(section, rule, around);
     never_open(section, rule, around);
+    short_total(section, rule);
     idle_limit(section, rule);
 }
 
@@ -181,6 +182,22 @@ fn short_gap(section: &Section<'_>, rule: &Rule, around: &Around<'_>) {
         let message =
             format!("{gap} is shorter than the {} between polls: every reading is a hole", source.interval);
         section.warning_at("max_gap", &message, Some("leave it out to mean 3 intervals"));
+    }
+}
+
+/// A sum over listed users which one of them, misspelt or gone, keeps from having a value.
+fn short_total(section: &Section<'_>, rule: &Rule) {
+    let sums =
+        |signal: &Signal| !matches!(signal, Signal::Members | Signal::SilentTime | Signal::FailedShare);
+    if rule.per != Per::User
+        && rule.absent == AbsentMeans::Hold
+        && !section.states("absent")
+        && rule.signals().iter().any(sums)
+    {
+        let message = "one user whom good replies leave out keeps the total from having a value";
+        let hint = "add absent = \"zero\" to count them as nobody online, or absent = \"hold\" to mean that";
+        let place = section.place("when");
+        section.notes.warning(section.text, &place, message.to_owned(), Some(hint));
     }
 }
 

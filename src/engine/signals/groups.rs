@@ -44,8 +44,8 @@ impl Totals {
 
     /// Adds up a poll that `users` has just observed; `members` are slots, one list per group. `usable` is
     /// whether the source's poll was (a failed one was not). A member without a known reading counts with the last
-    /// one for `max_gap`; after that, and where no member has any answer at this poll, the total is unknown. A name
-    /// that no reply ever had, or that was not asked about, does not count.
+    /// one for `max_gap`; after that, where it never had one, and where no member has any answer at this poll, the
+    /// total is unknown. Whom nobody asked about does not count.
     pub fn observe(&mut self, users: &Signals, members: &[Vec<u32>], usable: bool) {
         self.clock = users.clock();
         if usable || self.usable.is_none() {
@@ -200,7 +200,6 @@ impl View {
                     sum.total += u64::from(count);
                     sum.online += u32::from(count > 0);
                 }
-                None if users.never_there(*slot as usize, self.max_gap.millis()) => {}
                 None => return None,
             }
         }
@@ -216,10 +215,7 @@ impl View {
     /// How many members keep the total from having a value.
     fn missing(&self, users: &Signals, slots: &[u32]) -> usize {
         let answered = Asked::count(users, slots).answered > 0;
-        let unknown = |slot: &&u32| {
-            let never = || users.never_there(**slot as usize, self.max_gap.millis());
-            !answered || self.held(users, **slot).is_none() && !never()
-        };
+        let unknown = |slot: &&u32| !answered || self.held(users, **slot).is_none();
         let asked = slots.iter().filter(|slot| users.reading(**slot).kind() != Kind::NotPolled);
         asked.filter(unknown).count()
     }

@@ -234,12 +234,6 @@ impl Signals {
     fn value_now(&self, slot: usize, track: Track) -> Option<u32> {
         count_on(*self.now.get(slot)?, track)
     }
-
-    /// Whether no good reply ever stated a count for the slot and the last one, not older than `gap`, left it out.
-    fn never_there(&self, slot: usize, gap: i64) -> bool {
-        let absent = self.absence.as_ref().is_some_and(|a| !a.time(slot, gap).value.is_nan());
-        absent && self.held.last(slot).is_none()
-    }
 }
 
 /// What a reading is on a track, where it is known there.

@@ -49,7 +49,6 @@ impl Needs {
     pub fn add_members(&mut self, groups: &Self) {
         for (track, max_gap) in groups.views() {
             self.add(Signal::Online, track, max_gap);
-            self.add(Signal::AbsentTime, track, max_gap);
         }
     }
 

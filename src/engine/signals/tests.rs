@@ -621,8 +621,9 @@ fn a_total_is_known_while_every_member_is() {
     let gone = (4, [zero, one, ABSENT], true);
     check_total(&[first, gone], held, [None, None, Some(3.0), Some(0.0), Some(0.0)]);
     check_total(&[first, gone], as_zero, [Some(1.0), Some(1.0), Some(3.0), Some(0.0), Some(0.0)]);
-    // A name that no reply ever had takes nothing away; one that was never answered for does.
-    check_total(&[gone], held, [Some(1.0), Some(1.0), Some(3.0), Some(0.0), Some(0.0)]);
+    // Nobody who was never there, or never answered for, is taken for nobody online.
+    check_total(&[gone], held, [None, None, Some(3.0), Some(0.0), Some(0.0)]);
+    check_total(&[gone], as_zero, [Some(1.0), Some(1.0), Some(3.0), Some(0.0), Some(0.0)]);
     check_total(&[(0, [zero, one, FAILED], true)], held, [None, None, Some(3.0), Some(0.0), third]);
     // Silence counts from the first poll on.
     check_total(

@@ -134,8 +134,8 @@ type Track = Vec<(i64, u32)>;
 /// * `previous` at such a poll is the value that holds. A change is counted when it is read.
 /// * A window includes its newest moment and not its oldest. Of two polls without time between them both have been: a
 ///   peak and a low see what held for no time at all, a mean does not.
-/// * A total counts no member that nobody asked about or that no reply ever had, and is unknown at a poll that had no
-///   answer about any member.
+/// * A total counts no member that nobody asked about, and is unknown at a poll that had no answer about any member. A
+///   member that no reply ever had has no last reading to count with.
 /// * Blind time is what of holes lies after the first breach. A hole that goes on counts in what is told meanwhile; not
 ///   in the end of an episode whose rule is gone, because with the rule went what a hole is.
 /// * "3 of 5 polls" counts the polls of the source, judged or not; a stretch lives while one of its breaches is among
@@ -248,17 +248,7 @@ impl Slow {
                     total += n;
                     online += u32::from(n > 0);
                 }
-                Some(_) => return None,
-                None => {
-                    // Never there: the last good reply, not too old, was without the name, and so was every other.
-                    let good = |p: &Past| matches!(self.said(p, *user), Said::Online(_) | Said::Absent);
-                    let last = self.past[..upto].iter().rfind(|p| good(p))?;
-                    let counted =
-                        self.past[..upto].iter().any(|p| matches!(self.said(p, *user), Said::Online(_)));
-                    if counted || poll.clock - last.clock > rule.gap {
-                        return None;
-                    }
-                }
+                Some(_) | None => return None,
             }
         }
         Some((total, online))
