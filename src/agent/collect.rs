@@ -205,7 +205,7 @@ fn log(poll: &Collected, fault: Option<&Fault>, refused: usize, extra: u32, took
     match fault {
         None => tracing::debug!(%source, seq = poll.seq, %at, outcome, took_ms = took.millis(), "polled"),
         Some(fault) => tracing::warn!(
-            %source, seq = poll.seq, %at, outcome, code = fault.code, fault = fault.message, "poll"
+            %source, seq = poll.seq, %at, outcome, code = fault.code, fault = fault.told(), "poll"
         ),
     }
     if refused > 0 {

@@ -59,7 +59,7 @@ pub(super) async fn ask(from: &Arc<Source>, users: Vec<(u32, String)>, budget: &
         }
     }
     if lists.len() < asked {
-        let (code, fault) = last_fault.map(|fault| (fault.code, fault.message)).unwrap_or_default();
+        let (code, fault) = last_fault.map(|fault| (fault.code.clone(), fault.told())).unwrap_or_default();
         let missing = asked - lists.len();
         tracing::warn!(source = from.name(), missing, code, fault, "alerts go out without lists of clients");
     }

@@ -120,7 +120,7 @@ impl UnderWay {
                 tracing::warn!(
                     source = from.name(),
                     code = fault.code,
-                    fault = fault.message,
+                    fault = fault.told(),
                     "no new roster; the last whole one stays in force"
                 );
                 let passing = matches!(
@@ -143,7 +143,7 @@ impl UnderWay {
         let total = match from.total(now, budget.left().min(TOTAL_BUDGET)).await {
             Ok(total) => u64::from(total),
             Err(fault) => {
-                tracing::debug!(source, code = fault.code, fault = fault.message, "no total to compare with");
+                tracing::debug!(source, code = fault.code, fault = fault.told(), "no total to compare with");
                 self.total_retry_at = Some(now + TOTAL_PAUSE);
                 return;
             }

@@ -294,7 +294,7 @@ impl Client {
                     Ok(changed) => changed,
                     Err(why) => {
                         let told = &mut failure.fault.message;
-                        *told = format!("{told}; and no fresh keys came: {}", why.message);
+                        *told = format!("{told}; and no fresh keys came: {}", why.told());
                         false
                     }
                 }
@@ -368,9 +368,9 @@ fn refusal(answer: &Answer, request: &Prepared, code: Option<&str>, message: Opt
     let stop = if said.is_empty() || said.ends_with(['.', '!', '?', '。']) { "" } else { "." };
     let status = answer.status;
     let elsewhere = redirect(answer).map(|host| format!(" to {host}")).unwrap_or_default();
-    let message = format!("{said}{stop} HTTP {status}{elsewhere}: {advice}").trim_start().to_owned();
+    let message = format!("{said}{stop} HTTP {status}{elsewhere}").trim_start().to_owned();
     let code = code.map_or_else(|| format!("http-{status}"), |code| request.redact(code));
-    let fault = Fault { class: meaning.class, code, message };
+    let fault = Fault { class: meaning.class, code, message, advice: Some(advice.to_owned()) };
     Failure { fault, retry: meaning.retry, wait: asked_wait(answer) }
 }
 

@@ -152,7 +152,7 @@ fn roots(path: &PathBuf) -> Result<Vec<Certificate>, OpenError> {
 
 /// A failure of the way there and back.
 pub(super) fn broken(code: &str, message: impl Into<String>) -> Fault {
-    Fault { class: FaultClass::Transport, code: code.into(), message: message.into() }
+    Fault { class: FaultClass::Transport, code: code.into(), message: message.into(), advice: None }
 }
 
 /// Sorts an error of the HTTP client. Its own text is not used: it holds the URL.

@@ -195,7 +195,7 @@ fn signer(config: &Config, source: &Source, dry_run: bool) -> Result<Signer, Fai
             let deadline = Deadline::new(clock::now(), Span::from_std(PATIENCE));
             let held = open::block_on(async { Ok(account.keys(&deadline).await) })?;
             held.map_err(|fault| {
-                Failure::Other(anyhow::anyhow!("account {}: {}", settings.name, fault.message))
+                Failure::Other(anyhow::anyhow!("account {}: {}", settings.name, fault.told()))
             })?
         }
     };
@@ -242,7 +242,7 @@ fn trouble(request: &Prepared, answer: &Result<Answer, Fault>) -> Option<Trouble
     let answer = match answer {
         Ok(answer) => answer,
         Err(fault) => {
-            return Some(Trouble { code: fault.code.clone(), message: request.redact(&fault.message) });
+            return Some(Trouble { code: fault.code.clone(), message: request.redact(&fault.told()) });
         }
     };
     let code = wire::envelope(&answer.body).ok().and_then(|envelope| envelope.code);

@@ -261,7 +261,7 @@ fn keys(config: &Config, ask: bool, now: Time) -> Result<Vec<Keys>, Failure> {
         let deadline = Deadline::new(now, Span::from_secs(20));
         Ok(match open::block_on(async { Ok(opened.keys(&deadline).await) })? {
             Ok(held) => Keys { account, keys: Some(held.origin.clone()), error: None },
-            Err(fault) => Keys { account, keys: None, error: Some(fault.message) },
+            Err(fault) => Keys { account, keys: None, error: Some(fault.told()) },
         })
     };
     config.accounts.iter().chain(&of_chain).map(one).collect()

@@ -61,7 +61,7 @@ struct Row<'a> {
 #[derive(Serialize)]
 struct Trouble<'a> {
     code: &'a str,
-    message: &'a str,
+    message: String,
 }
 
 /// A source and whom to ask it about.
@@ -164,7 +164,7 @@ fn polled<'a>(users: &'a Names, poll: &'a Poll) -> Polled<'a> {
             }),
         }
     }
-    let error = poll.fault.as_ref().map(|fault| Trouble { code: &fault.code, message: &fault.message });
+    let error = poll.fault.as_ref().map(|fault| Trouble { code: &fault.code, message: fault.told() });
     Polled {
         source: &poll.source,
         at: poll.at,
@@ -190,7 +190,7 @@ fn text(polled: &Polled<'_>, zone: Tz) -> String {
         when::local(zone, polled.at),
     );
     if let Some(error) = &polled.error {
-        text += &format!("error: {}: {}\n", clean(error.code, 100), clean(error.message, 1000));
+        text += &format!("error: {}: {}\n", clean(error.code, 100), clean(&error.message, 1000));
     }
     if !polled.quarantined.is_empty() {
         let names: Vec<String> = polled.quarantined.iter().map(|user| format!("{user:?}")).collect();

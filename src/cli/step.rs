@@ -139,7 +139,7 @@ pub(super) fn told_of<'p>(
     let when = when::local(zone, last.at);
     if last.outcome == PollOutcome::Failed {
         let why =
-            last.fault.as_ref().map(|fault| format!(": {} ({})", print::name(&fault.message), fault.code));
+            last.fault.as_ref().map(|fault| format!(": {} ({})", print::name(&fault.told()), fault.code));
         return fail(format!("the poll of {when} failed{}", why.unwrap_or_default()));
     }
     let Some(round) = past.followed.rounds.last().filter(|round| round.at == last.at) else {

@@ -270,7 +270,12 @@ mod tests {
     use super::*;
 
     fn fault(class: FaultClass) -> Option<Fault> {
-        Some(Fault { class, code: "Code".to_owned(), message: "what the vendor says".to_owned() })
+        Some(Fault {
+            class,
+            code: "Code".to_owned(),
+            message: "what the vendor says".to_owned(),
+            advice: None,
+        })
     }
 
     #[test]

@@ -133,7 +133,21 @@ pub struct Fault {
     pub class: FaultClass,
     /// The vendor's code, or a short word of ours (`timeout`, `tls`, `dns`, `connect`, `malformed`, …).
     pub code: String,
+    /// What happened, in the words of whoever said so.
     pub message: String,
+    /// What to do about just this, in English, where more is known than the class tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advice: Option<String>,
+}
+
+impl Fault {
+    /// All of it on one line, for logs and commands.
+    pub fn told(&self) -> String {
+        match &self.advice {
+            Some(advice) => format!("{}: {advice}", self.message),
+            None => self.message.clone(),
+        }
+    }
 }
 
 /// Something odd about a name in a good reply; it spoils nothing but what it says.
@@ -245,6 +259,7 @@ mod tests {
             class: FaultClass::Transport,
             code: "timeout".to_owned(),
             message: "no answer".to_owned(),
+            advice: None,
         });
         let poll = Poll {
             source: "shanghai".to_owned(),

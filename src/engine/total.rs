@@ -93,8 +93,12 @@ mod tests {
         assert_eq!(of(&[three, four, Reading::ABSENT, Reading::NOT_POLLED], None), Some(7));
         assert_eq!(of(&[three, Reading::FAILED], None), None);
         assert_eq!(of(&[Reading::FAILED], None), None);
-        let fault =
-            Fault { class: FaultClass::Transport, code: "timeout".to_owned(), message: String::new() };
+        let fault = Fault {
+            class: FaultClass::Transport,
+            code: "timeout".to_owned(),
+            message: String::new(),
+            advice: None,
+        };
         assert_eq!(of(&[three, four], Some(fault)), None, "somebody may not have been asked");
     }
 

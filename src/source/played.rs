@@ -36,5 +36,5 @@ impl fmt::Debug for Played {
 /// What is asked for beside the counts is refused.
 pub(super) fn refuse() -> Fault {
     let message = "a played source knows counts only".to_owned();
-    Fault { class: FaultClass::Request, code: "played".to_owned(), message }
+    Fault { class: FaultClass::Request, code: "played".to_owned(), message, advice: None }
 }

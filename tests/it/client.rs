@@ -294,7 +294,7 @@ async fn check_refusal(status: u16, code: &'static str, class: FaultClass, says:
     let (fetched, seen) = fetched(&many(120), move |_, _| error(status, code, "The vendor's words.")).await;
     let fault = fetched.fault.clone().unwrap();
     assert_eq!((fault.class, fault.code.as_str()), (class, code));
-    assert!(fault.message.starts_with("The vendor's words.") && fault.message.contains(says), "{fault:?}");
+    assert!(fault.message.starts_with("The vendor's words.") && fault.told().contains(says), "{fault:?}");
     assert_eq!((failed(&fetched), seen.len()), (120, 1), "{code}: one try, and no further batch");
 }
 
@@ -584,7 +584,7 @@ async fn what_the_vendor_echoes_is_not_repeated() {
             let source = source(&neighbour.url, signature, Some(TOKEN));
             let fault = source.fetch(&users(&["a"]), now(), Span::from_secs(20)).await.fault.unwrap();
             assert_eq!(fault.class, FaultClass::Credentials);
-            assert!(fault.message.contains(advice), "{fault:?}");
+            assert!(fault.told().contains(advice), "{fault:?}");
             assert!(!fault.message.contains("canary"), "{fault:?}");
             assert_eq!(neighbour.seen().len(), 1);
         }

@@ -100,7 +100,7 @@ impl World {
                     assert_eq!(account.origin(), held.origin);
                     held.origin.clone()
                 }
-                Err(fault) => fault.message,
+                Err(fault) => fault.told(),
             },
             Err(error) => error,
         };
@@ -277,7 +277,7 @@ async fn old_keys_serve_while_a_refresh_fails() {
     world.pass(Span::from_mins(11));
     let fault = account.keys(&world.deadline()).await.unwrap_err();
     assert_eq!((fault.class, fault.code.as_str()), (FaultClass::Permission, "NoPermission"));
-    World::has(&fault.message, "allow sts:AssumeRole");
+    World::has(&fault.told(), "allow sts:AssumeRole");
     assert_eq!(world.ask(&account).await.unwrap_err().code, "NoPermission");
     world.pass(Span::from_mins(10));
     world.ask(&account).await.unwrap();

@@ -145,6 +145,7 @@ fn own_events(language: Language) -> Vec<(String, Notice)> {
         class,
         code: code.to_owned(),
         message: message.to_owned(),
+        advice: Some("check access_key_id: the key does not exist or is disabled".to_owned()),
     };
     let facts = SourceFacts {
         unusable: 3,

@@ -213,8 +213,8 @@ async fn a_redirect_is_named_by_its_host_and_not_followed() {
         let fetched = fetch(&server.url(), Span::from_secs(5), quick).await;
         let fault = fetched.fault.unwrap();
         assert_eq!((fault.code.as_str(), fetched.requests), ("http-302", 1), "{fault:?}");
-        assert!(fault.message.contains(&words) && fault.message.contains("not followed"), "{fault:?}");
-        assert!(!fault.message.contains("canary") && !fault.message.contains("steal"), "{fault:?}");
+        assert!(fault.told().contains(&words) && fault.told().contains("not followed"), "{fault:?}");
+        assert!(!fault.told().contains("canary") && !fault.told().contains("steal"), "{fault:?}");
     }
     assert_eq!(elsewhere.connections(), 0, "nothing is sent to anybody else");
 }

@@ -127,7 +127,12 @@ fn fetched(moment: &Moment, at: Time, seq: usize) -> Fetched {
         readings: moment.readings.clone(),
         batch_of: vec![0; USERS.len()],
         batches: vec![Batch { fetched_at: at, request_id: Some(format!("R{seq}").into()) }],
-        fault: failed.then(|| Fault { class: FaultClass::Server, code: "500".to_owned(), message }),
+        fault: failed.then(|| Fault {
+            class: FaultClass::Server,
+            code: "500".to_owned(),
+            message,
+            advice: None,
+        }),
         ..Fetched::default()
     }
 }

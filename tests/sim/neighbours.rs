@@ -181,7 +181,12 @@ impl Set {
         }
         let classes =
             [FaultClass::Transport, FaultClass::Server, FaultClass::Throttled, FaultClass::Credentials];
-        let fault = |class| Fault { class, code: "played".to_owned(), message: "nothing came".to_owned() };
+        let fault = |class| Fault {
+            class,
+            code: "played".to_owned(),
+            message: "nothing came".to_owned(),
+            advice: None,
+        };
         fetched.fault =
             fetched.readings.contains(&Reading::FAILED).then(|| fault(self.chance.pick(&classes)));
         fetched.skew =

@@ -242,7 +242,12 @@ impl Years<'_> {
             fetched.batch_of.push(if failed { NO_BATCH } else { 0 });
         }
         fetched.batches.push(Batch { fetched_at: now, request_id: Some("R".into()) });
-        let fault = || Fault { class: FaultClass::Server, code: "500".to_owned(), message: String::new() };
+        let fault = || Fault {
+            class: FaultClass::Server,
+            code: "500".to_owned(),
+            message: String::new(),
+            advice: None,
+        };
         fetched.fault = silent.then(fault);
         fetched
     }

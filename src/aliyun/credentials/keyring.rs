@@ -219,7 +219,7 @@ impl Keyring {
                 tracing::info!(account, keys = held.origin, expires, "keys fetched");
             }
             Err(fault) => {
-                tracing::warn!(account, code = fault.code, error = fault.message, "no fresh keys");
+                tracing::warn!(account, code = fault.code, error = fault.told(), "no fresh keys");
             }
         }
         self.with(|state| {

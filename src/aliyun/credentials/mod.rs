@@ -83,7 +83,7 @@ impl From<CredentialsError> for Fault {
 
 /// A fault for which somebody must set keys right.
 fn refused(message: String) -> Fault {
-    Fault { class: FaultClass::Credentials, code: "no-keys".into(), message }
+    Fault { class: FaultClass::Credentials, code: "no-keys".into(), message, advice: None }
 }
 
 /// The steps of the default chain, in order, for messages.

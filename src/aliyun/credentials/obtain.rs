@@ -152,7 +152,7 @@ async fn of_chain(search: &Search<'_>) -> Result<Obtained, Fault> {
         Ok(role) => match of_instance(role.as_deref(), search).await {
             Ok(found) => return Ok(found),
             Err(fault) if search.instance_gave || role.is_some() => return Err(fault),
-            Err(fault) => looked.push(fault.message),
+            Err(fault) => looked.push(fault.told()),
         },
     }
     match chain::uri(environment)? {

@@ -147,19 +147,20 @@ fn told(fault: Fault, action: &str, arn: &str) -> Fault {
     let (class, advice) = match fault.class {
         FaultClass::Permission => (
             FaultClass::Permission,
-            "; for a role: allow sts:AssumeRole on it, and let its trust policy name who asks",
+            Some("for a role: allow sts:AssumeRole on it, and let its trust policy name who asks"),
         ),
         FaultClass::Request | FaultClass::Account => {
-            (FaultClass::Credentials, "; for a role: check its ARN and the other role settings")
+            (FaultClass::Credentials, Some("for a role: check its ARN and the other role settings"))
         }
         FaultClass::Transport
         | FaultClass::Server
         | FaultClass::Throttled
         | FaultClass::Clock
-        | FaultClass::Credentials => (fault.class, ""),
+        | FaultClass::Credentials => (fault.class, None),
     };
-    let message = format!("{action} of {arn:?}: {}: {}{advice}", fault.code, fault.message);
-    Fault { class, code: fault.code, message }
+    let message = format!("{action} of {arn:?}: {}: {}", fault.code, fault.message);
+    let advice: Vec<String> = fault.advice.into_iter().chain(advice.map(str::to_owned)).collect();
+    Fault { class, code: fault.code, message, advice: (!advice.is_empty()).then(|| advice.join("; ")) }
 }
 
 #[cfg(test)]

@@ -52,10 +52,12 @@ pub(super) fn over(own: Own, subject: &str, language: Language) -> String {
     }
 }
 
-/// Code, message and what to do.
+/// Code, message and what to do, once.
 pub(in crate::engine) fn fault(fault: &Fault, language: Language) -> String {
     let (code, message) = (clean(&fault.code, 100), clean(&fault.message, 300));
-    let advice = advice(fault.class, language);
+    // What is known of the very code is there in English alone.
+    let of_code = fault.advice.as_deref().filter(|_| language == En);
+    let advice = of_code.map_or_else(|| advice(fault.class, language).to_owned(), |text| clean(text, 300));
     match language {
         En => format!("{code}: {}; {advice}", message.trim_end_matches('.')),
         ZhCn => format!("{code}：{}；{advice}", message.trim_end_matches(['.', '。'])),

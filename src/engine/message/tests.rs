@@ -376,7 +376,8 @@ fn digests_count_by_rule_and_show_the_gravest() {
 #[test]
 fn own_alerts_say_what_to_do() {
     let fault = |class, code: &str, message: &str| {
-        Some(Fault { class, code: code.to_owned(), message: message.to_owned() })
+        let advice = Some("check access_key_id: the key is disabled".to_owned());
+        Some(Fault { class, code: code.to_owned(), message: message.to_owned(), advice })
     };
     let refused =
         fault(FaultClass::Credentials, "InvalidAccessKeyId.NotFound", "Specified access key is not found.");

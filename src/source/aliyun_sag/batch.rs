@@ -111,7 +111,7 @@ impl Asking<'_> {
              check `users` for names this instance cannot have"
         );
         let code = "ClientUser.NameInvalid".to_owned();
-        self.part.faults.push(Fault { class: FaultClass::Request, code, message });
+        self.part.faults.push(Fault { class: FaultClass::Request, code, message, advice: None });
     }
 
     fn refuse(&mut self, at: usize) {

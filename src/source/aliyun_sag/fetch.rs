@@ -137,7 +137,8 @@ impl Gathered {
         fetched.fault = fault.map(|(_, fault)| fault);
         if came < batches && fetched.fault.is_none() {
             let message = "the poll's budget was used up before every user was asked about".to_owned();
-            fetched.fault = Some(Fault { class: FaultClass::Transport, code: "budget".into(), message });
+            fetched.fault =
+                Some(Fault { class: FaultClass::Transport, code: "budget".into(), message, advice: None });
         }
         fetched
     }

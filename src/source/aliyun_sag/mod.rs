@@ -123,6 +123,7 @@ impl AliyunSag {
             class: FaultClass::Server,
             code: "malformed".to_owned(),
             message: format!("{ACTION}: the reply has no total for the instance"),
+            advice: None,
         })
     }
 }

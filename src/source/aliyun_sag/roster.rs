@@ -47,7 +47,7 @@ pub(super) async fn roster(inner: &Inner, deadline: &Deadline) -> Result<Roster,
 
 fn incoherent(why: String) -> Fault {
     let message = format!("{ACTION}: {why}; the roster before it stays in force");
-    Fault { class: FaultClass::Server, code: "roster".to_owned(), message }
+    Fault { class: FaultClass::Server, code: "roster".to_owned(), message, advice: None }
 }
 
 async fn gather(inner: &Inner, deadline: &Deadline) -> Result<Roster, Broken> {

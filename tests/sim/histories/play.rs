@@ -187,6 +187,7 @@ fn fault(moment: &Moment) -> Option<Fault> {
         class: FaultClass::Server,
         code: "500".to_owned(),
         message: "nothing came".to_owned(),
+        advice: None,
     })
 }
 
