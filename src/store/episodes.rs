@@ -115,7 +115,8 @@ pub(super) fn note_event(c: &Connection, event: &Event) -> Result<(), StoreError
     Ok(())
 }
 
-/// Brings the row of the alert's open episode up to date between events. Once it is closed nobody counts its blind time.
+/// Brings the row of the alert's open episode up to date between events. Once it is closed nobody counts its blind time;
+/// once it has ended, an alert as it was before, committed together with the end, says nothing.
 pub(super) fn note_alert(c: &Connection, alert: &Alert) -> Result<(), StoreError> {
     let Some(episode) = &alert.episode else { return Ok(()) };
     let mut update = c.prepare_cached(
@@ -123,7 +124,7 @@ pub(super) fn note_alert(c: &Connection, alert: &Alert) -> Result<(), StoreError
             \"limit\" = coalesce(?5, \"limit\"), acked_by = ?6, acked_at = ?7, finding = coalesce(?8, finding),
             note = coalesce(?9, note), detail = coalesce(?10, detail), severity = ?12,
             blind = CASE ?2 WHEN 'closed' THEN blind ELSE ?11 END
-         WHERE id = ?1",
+         WHERE id = ?1 AND (ended_at IS NULL OR ?3 IS NOT NULL)",
     )?;
     update.execute(params![
         episode.id,
@@ -151,6 +152,8 @@ pub(super) fn find(c: &Connection, id: &str) -> Result<Option<EpisodeRow>, Store
 
 /// What stays as an event told it and yet is another in the row: of *fired*, how it began; of *ended*, how it ended.
 pub(super) fn differs(row: &EpisodeRow, event: &Event) -> Option<&'static str> {
+    // What an operator closed is looked at until it is clear.
+    let goes_on = event.reason == Some(EndReason::Closed);
     let same: &[(&str, bool)] = match event.kind {
         EventKind::Fired => &[
             ("rule", row.rule == event.rule),
@@ -163,8 +166,8 @@ pub(super) fn differs(row: &EpisodeRow, event: &Event) -> Option<&'static str> {
             ("end", row.ended_at == Some(event.ended_at.unwrap_or(event.at))),
             ("reason", row.reason == event.reason),
             ("severity", row.severity == Some(event.severity)),
-            ("value", event.value.is_none() || row.value == event.value),
-            ("limit", event.limit.is_none() || row.limit == event.limit),
+            ("value", goes_on || event.value.is_none() || row.value == event.value),
+            ("limit", goes_on || event.limit.is_none() || row.limit == event.limit),
         ],
         EventKind::Reminded
         | EventKind::Escalated

@@ -539,7 +539,9 @@ fn fill(place: &Place) -> Store {
     store.drop_notification("ntf_a2", at(3)).wait().unwrap();
     let ended = event(EventKind::Ended, "alice", ALICE, 9);
     let rows = vec![notification("ntf_a3", "soc-hook", &ended), notification("ntf_a4", "soc-mail", &ended)];
-    commit(9, vec![alert("alice", State::Ok, None)], vec![ended], rows);
+    // As it was when the pass began, and as it ended.
+    let alerts = vec![alert("alice", State::Firing, Some(ALICE)), alert("alice", State::Ok, None)];
+    commit(9, alerts, vec![ended], rows);
     finish("ntf_a3", 9, Answer::Sent, Then::Sent, Some(204), "http://127.0.0.1/… answered 204");
     let fired = event(EventKind::Fired, HOSTILE, MALLORY, 10);
     let rows = vec![notification("ntf_m1", "soc-hook", &fired), notification("ntf_m2", "soc-mail", &fired)];
