@@ -139,7 +139,7 @@ fn header(path: &Path, meta: &Metadata, unclean: bool) -> Result<(), StoreError>
 /// Asks SQLite itself, reading only, because what counts may still be in the -wal. True: nothing in it yet.
 fn ours(path: &Path) -> Result<bool, StoreError> {
     let connection = super::connection::look(path)?;
-    migrate::belongs(&connection).map_err(|e| e.at(path))
+    migrate::belongs(&connection).map_err(|e| blamed(e, path))
 }
 
 /// Refuses a file that another user owns or others may write; warns of one that others may read.

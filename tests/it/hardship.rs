@@ -216,6 +216,34 @@ async fn a_database_of_another_user_is_refused_and_stays_as_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_lock_or_log_of_another_user_is_named() {
+    let world = quiet();
+    let mut agent = Agent::start(&world, |_| ());
+    agent.until("a poll is kept", || last(&world).is_some());
+    agent.signal(Signal::TERM);
+    assert_eq!(agent.ends(STOP).0, Some(0));
+    if !geteuid().is_root() {
+        return;
+    }
+    let service = as_service(&world);
+    for name in ["seatwatch.db.lock", "seatwatch.db-wal"] {
+        let path = world.dir.path(name);
+        // As a command left it that somebody ran as root.
+        std::fs::OpenOptions::new().append(true).create(true).open(&path).unwrap();
+        chown(&path, Some(0), Some(0)).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        let (code, log) = serve(&world, service.clone()).ends(STOP);
+        assert_eq!(code, Some(74), "{log}");
+        assert!(log.contains(&path.display().to_string()), "{name}: {log}");
+        chown(&path, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    let mut agent = serve(&world, service);
+    agent.says("running");
+    agent.signal(Signal::TERM);
+    assert_eq!(agent.ends(STOP).0, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn files_are_private_whatever_the_umask() {
     let world = quiet();
     std::fs::set_permissions(&world.dir.0, Permissions::from_mode(0o777)).unwrap();

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use seatwatch::agent::clock;
-use seatwatch::store::OutboxState;
+use seatwatch::store::{OutboxState, Reader};
 
 use crate::support::program::Agent;
 use crate::world::{World, body, counts};
@@ -94,6 +94,34 @@ async fn a_stop_waits_for_no_webhook_that_hangs_and_counts_no_crash() {
     assert_eq!(world.outbox(true)[0].crashes, 0);
     let all = world.inboxes["soc"].all();
     assert!(all.iter().all(|(p, _)| p.body == all[0].0.body));
+}
+
+/// The first lines of a log are what somebody needs who was handed nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_says_what_runs_on_what() {
+    let world = world(&(counts("alice", "1") + &counts("bob", "1")));
+    rules(&world, "");
+    let (rules, database) = (world.rules_file(), world.database());
+    let files = [rules.display().to_string(), database.display().to_string()];
+    let start = |new: &str, last_poll: &str| {
+        let mut agent = Agent::start(&world, |_| ());
+        if !new.is_empty() {
+            assert!(agent.says(new).contains(&files[1]));
+        }
+        let starting = agent.says("starting");
+        assert!(starting.contains(env!("CARGO_PKG_VERSION")), "{starting}");
+        assert!(files.iter().all(|file| starting.contains(file)), "{starting}");
+        assert!(starting.contains(&format!("last_poll=\"{last_poll}")), "{starting}");
+        agent.until("a poll is kept", || {
+            Reader::open(&database).is_ok_and(|reader| reader.last_at().is_ok_and(|at| at.is_some()))
+        });
+        agent.signal(Signal::TERM);
+        assert_eq!(agent.ends(STOP).0, Some(0));
+    };
+    start("INFO", "none");
+    start("", "20");
+    std::fs::remove_file(&database).unwrap();
+    start("an agent ran here before", "none");
 }
 
 #[tokio::test(flavor = "multi_thread")]
