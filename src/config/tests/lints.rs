@@ -16,7 +16,9 @@ fn doubts(lines: &str, expect: &[&str]) {
 #[track_caller]
 fn certain(when: &str, per: &str, expect: &str) {
     let limit = if when.contains("limit") { "limit = 2\n" } else { "" };
-    let told = problems(&format!("[[rule]]\nname = \"x\"\nper = \"{per}\"\nwhen = '{when}'\n{limit}"));
+    let absent = if per == "user" { "" } else { "absent = 'zero'\n" };
+    let told =
+        problems(&format!("[[rule]]\nname = \"x\"\nper = \"{per}\"\nwhen = '{when}'\n{absent}{limit}"));
     let short = |line: &str| {
         let column: usize = line.split([':', ' ']).nth(2).unwrap().parse().unwrap();
         let how = ["can never hold: the rule", "always holds: it fires", "part never", "part always"];
@@ -174,10 +176,23 @@ fn roster_signals_that_contradict_themselves_are_told() {
     assert_eq!(parse(&missing).unwrap().warnings, [], "it fires for names that are missing");
 }
 
+/// A rule about totals says what becomes of those whom replies leave out.
+#[test]
+fn totals_that_one_user_can_take_away_are_told() {
+    let told = "when: one user whom good replies leave out keeps the total from having a value";
+    doubts("per = 'source'\nwhen = 'total > 180'", &[told]);
+    doubts("per = 'group'\nwhen = 'peak(1h) > 5'", &[told]);
+    doubts("per = 'source'\nwhen = 'total > 180'\nabsent = 'zero'", &[]);
+    doubts("per = 'source'\nwhen = 'total > 180'\nabsent = 'hold'", &[]);
+    doubts("per = 'source'\nwhen = 'failed_share > 0.5 or silent_time > 1h'", &[]);
+    doubts("when = 'online > 180'", &[]);
+}
+
 #[test]
 fn what_ends_an_alert_fits_to_what_begins_it() {
     let both = |when: &str, clear: &str, expect: &[&str]| {
-        doubts(&format!("per = \"source\"\nwhen = \"{when}\"\nclear_when = \"{clear}\""), expect);
+        let ends = format!("when = \"{when}\"\nclear_when = \"{clear}\"");
+        doubts(&format!("per = \"source\"\nabsent = \"zero\"\n{ends}"), expect);
     };
     both("total > 180", "total <= 150", &[]);
     both("total > 180", "total <= 180", &[]);

@@ -488,7 +488,7 @@ fn roster_signals_need_a_roster_and_a_roster_has_unnamed_users() {
 
 #[test]
 fn connections_are_listed_for_users_alone() {
-    let rule = "[[rule]]\nname = \"x\"\nper = \"source\"\nwhen = \"total > 3\"\nevidence = \"clients\"\n";
+    let rule = "[[rule]]\nname = \"x\"\nper = \"source\"\nwhen = \"total > 3\"\nevidence = \"clients\"\nabsent = \"zero\"\n";
     check(
         rule,
         "error 5:12 rule \"x\".evidence: connections are listed for users, not for groups or sources",

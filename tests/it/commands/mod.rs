@@ -86,6 +86,7 @@ name = "seats"
 per = "source"
 when = "total > 180"
 for = "3 of 5 polls"
+absent = "hold"
 notify = ["hook"]
 
 [[channel]]
