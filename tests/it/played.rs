@@ -310,6 +310,18 @@ fn evidence_of_a_window_is_what_stood_in_it() {
     check_seen(rule("busy", "changes(2m) >= 2"), "1 1/1 1/0 1/0 1/3 1/2 1", &[(2, 0), (4, 3), (5, 2)]);
 }
 
+#[test]
+fn an_event_names_first_what_decided() {
+    let mut watch = Watch::new(
+        setup(vec![rule("either", "peak(1h) > 9 or low(1h) > 9 or online > limit")], &["alice"]),
+        Remembered::default(),
+    );
+    let outcome = poll(&mut watch, 0, "3");
+    let told: Vec<(&str, bool)> =
+        outcome.events[0].signals.iter().map(|one| (one.signal.as_str(), one.decides)).collect();
+    assert_eq!(told, [("online", true), ("limit", true), ("peak(1h)", false), ("low(1h)", false)]);
+}
+
 /// How far back a watch must read before it goes on, after polls of alice a minute apart.
 #[track_caller]
 fn check_reach(whens: &[&str], polls: &str, expect: Option<Span>) {

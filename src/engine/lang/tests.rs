@@ -179,6 +179,7 @@ const WRONG_FOR_USERS: &[&str] = &[
     "true",
     "online > 3\u{202e}",
     "online > 3\u{ad}\u{200b}",
+    "online > 3\u{2028}",
     "a > 1 and b > 2 and online > 3m and c",
     "online > 3\nand limitt > 2\nor online < 3m",
 ];
