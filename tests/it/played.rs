@@ -563,9 +563,12 @@ fn a_playback_takes_the_roster_of_each_time() {
     assert_eq!(told, [("alice", START + MINUTE.times(2), Some(START + MINUTE.times(4)))]);
 }
 
+/// When it fired, ended and was last seen, its highest count, and for how long it was blind; in minutes.
+type Lasted = (i64, Option<i64>, i64, Option<u32>, i64);
+
 /// The episodes of a rule over alice's timeline, a poll a minute; `!` before a word: a poll that tells nothing.
 #[track_caller]
-fn check_episodes(rule: Rule, from: i64, line: &str, expect: &[(i64, Option<i64>, i64, Option<u32>, i64)]) {
+fn check_episodes(rule: Rule, from: i64, line: &str, expect: &[Lasted]) {
     let names = Names::new(["alice", "zed"]);
     let mut playback =
         Playback::new(setup(vec![rule], &["alice", "zed"]), names, None, START + MINUTE.times(from));

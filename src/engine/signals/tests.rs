@@ -415,7 +415,8 @@ fn columns_that_do_not_fit_each_other_are_no_checkpoint() {
             u64::from(minute),
         );
     }
-    let wrong: [(&str, fn(&mut Signals)); 7] = [
+    type Spoil = fn(&mut Signals);
+    let wrong: [(&str, Spoil); 7] = [
         ("a reading less", |signals| shorten(&mut signals.now)),
         ("a stretch less", |signals| shorten(&mut signals.held.since)),
         ("a log less", |signals| shorten(&mut signals.held.logs)),
