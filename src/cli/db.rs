@@ -12,8 +12,9 @@ use serde::Serialize;
 use super::busy::Busy;
 use super::{Common, Exit, Failure, open, print, when};
 use crate::agent::clock;
+use crate::config::Config;
 use crate::engine::time::{Span, Time};
-use crate::store::{Checked, Reader, RulesFile, Stats};
+use crate::store::{Checked, Reader, RulesFile, Stats, StoreError};
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
@@ -37,7 +38,8 @@ enum Verb {
     Check,
     /// How much the database holds
     Stats {
-        /// Exit with 1 if the last poll is older than this, such as 15m, or there is none
+        /// Exit with 1 if a source of the rules file was last heard longer ago than this, such as 15m; with
+        /// --database, if all of them were
         #[arg(long, value_name = "SPAN")]
         max_age: Option<Span>,
     },
@@ -66,7 +68,10 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
         Verb::Stats { max_age } => {
             let counted = reader.stats()?;
             stats(common, &counted, config.agent.timezone)?;
-            Ok(max_age.map_or(Exit::Fine, |most| fresh(counted.last_at, most, clock::now())))
+            match max_age {
+                Some(most) => fresh(&config, &reader, *most, clock::now()),
+                None => Ok(Exit::Fine),
+            }
         }
     }
 }
@@ -132,15 +137,36 @@ fn refused(of: &RulesFile, at: impl std::fmt::Display) -> String {
     format!("{}, at {at}: {}", of.file, of.refused.as_deref().unwrap_or_default())
 }
 
-/// Whether the last poll is young enough, for who watches the agent from outside.
-fn fresh(last: Option<Time>, most: Span, now: Time) -> Exit {
-    let age = last.map(|at| now.since(at));
-    if age.is_some_and(|age| age <= most) {
-        return Exit::Fine;
+/// Whether what is known is young enough, for who watches the agent from outside. A poll that failed tells nothing, and
+/// one source that is heard is no comfort about another.
+fn fresh(config: &Config, reader: &Reader, most: Span, now: Time) -> Result<Exit, Failure> {
+    let last = |name: &String| Ok((name.clone(), reader.last_usable(name)?));
+    let mut heard: Vec<(String, Option<Time>)> = match &config.sources[..] {
+        // Without a rules file nobody knows which of them are still to be polled.
+        [] => reader.sources()?.iter().map(last).collect::<Result<_, StoreError>>()?,
+        sources => sources.iter().map(|source| last(&source.name)).collect::<Result<_, StoreError>>()?,
+    };
+    let young = |at: &Option<Time>| at.is_some_and(|at| now.since(at) <= most && at <= now + most);
+    let all = !config.sources.is_empty();
+    if !all && heard.iter().any(|(_, at)| young(at)) {
+        heard.clear();
+    } else if !all && heard.is_empty() {
+        heard.push(("the database".to_owned(), None));
     }
-    let said = age.map_or("there is no poll".to_owned(), |age| format!("the last poll is {age} old"));
-    print::error(&format!("{said}, and {most} is allowed: see whether the agent runs\n"));
-    Exit::Problem
+    heard.retain(|(_, at)| !young(at));
+    for (name, at) in &heard {
+        let said = match at.map(|at| now.since(at)) {
+            None => format!("of {} nothing was ever heard", print::name(name)),
+            Some(age) if age < Span::ZERO => {
+                format!("{} was last heard {} in the future", print::name(name), Span::ZERO - age)
+            }
+            Some(age) => format!("{} was last heard {age} ago", print::name(name)),
+        };
+        print::error(&format!(
+            "{said}, and {most} is allowed: see whether the agent runs and its polls succeed\n"
+        ));
+    }
+    Ok(if heard.is_empty() { Exit::Fine } else { Exit::Problem })
 }
 
 fn stats(common: &Common, stats: &Stats, zone: Tz) -> Result<(), Failure> {

@@ -17,12 +17,12 @@ use crate::engine::alert::Verdict;
 use crate::engine::event::{EndReason, EventKind, Subject};
 use crate::engine::look::Look;
 use crate::engine::message::clean;
-use crate::engine::outcome::{SourceMemory, State};
+use crate::engine::outcome::{Act, SourceMemory, Stamp, State};
 use crate::engine::rule::{Hold, Mode, Rule};
 use crate::engine::time::{Span, Time};
 use crate::engine::trial::Round;
 use crate::engine::verdict::Judged;
-use crate::store::{EpisodeFilter, EpisodeRow, Reader, StoreError};
+use crate::store::{ActState, EpisodeFilter, EpisodeRow, Reader, StoreError, StoredAct};
 
 /// Polls shown.
 const SHOWN: usize = 10;
@@ -155,10 +155,10 @@ fn look(
     let shown = interval.times(i64::try_from(SHOWN).unwrap_or(i64::MAX));
     let from = at - shown.max(hold + interval).max(question.max_gap());
     found.past = question.played(from, at + Span::from_millis(1))?;
+    let closed = closed_ones(reader, &rows)?;
     if let Some(past) = &mut found.past {
-        rows.iter().for_each(|row| closed(&mut past.followed.rounds, row));
-        let closed = rows.iter().filter(|row| row.reason == Some(EndReason::Closed));
-        found.closed = closed.filter_map(|row| row.ended_at).collect();
+        closed.iter().for_each(|one| close(&mut past.followed.rounds, one));
+        found.closed = closed.iter().map(|one| one.at).collect();
     }
     let Some(round) = told_of(chain, &question, found.past.as_ref(), at) else { return Ok(()) };
     let past = found.past.as_ref();
@@ -166,16 +166,35 @@ fn look(
         && condition(chain, &question, round)
         && holding(chain, rule, round, past, zone)
     {
-        chain_end(chain, past, &rows, &meant.subject, at, config);
+        chain_end(chain, past, &closed, &meant.subject, at, config);
     }
     Ok(())
 }
 
-/// The readings know nothing of operators: what went on when `row` was closed is closed until it is clear.
-fn closed(rounds: &mut [Round], row: &EpisodeRow) {
-    let Some(ended) = row.ended_at.filter(|_| row.reason == Some(EndReason::Closed)) else { return };
-    let mut cleared = false;
-    for round in rounds.iter_mut().filter(|round| round.at >= ended) {
+/// An episode that an operator closed.
+struct Closed<'a> {
+    row: &'a EpisodeRow,
+    at: Time,
+    /// It may fire again at once, and need not be clear before.
+    rearm: bool,
+}
+
+fn closed_ones<'a>(reader: &Reader, rows: &'a [EpisodeRow]) -> Result<Vec<Closed<'a>>, StoreError> {
+    let mut found = Vec::new();
+    for row in rows.iter().filter(|row| row.reason == Some(EndReason::Closed)) {
+        let (Some(at), Some(episode)) = (row.ended_at, &row.episode) else { continue };
+        let again = |act: &StoredAct| matches!(act.row.act, Act::Close { rearm: true, .. });
+        let rearm = reader.acts(episode)?.iter().any(|act| act.state == ActState::Done && again(act));
+        found.push(Closed { row, at, rearm });
+    }
+    Ok(found)
+}
+
+/// The readings know nothing of operators: what went on when it was closed is closed until it is clear, or breaks anew
+/// from there on.
+fn close(rounds: &mut [Round], closed: &Closed<'_>) {
+    let (mut cleared, mut held) = (closed.rearm, None);
+    for round in rounds.iter_mut().filter(|round| round.at >= closed.at) {
         let Look { alert, judged, .. } = &mut round.look;
         let ends = round.events.contains(&EventKind::Ended);
         round.events.retain(|kind| *kind != EventKind::Ended);
@@ -183,10 +202,18 @@ fn closed(rounds: &mut [Round], row: &EpisodeRow) {
             return;
         }
         cleared |= *judged == Judged::Inside(Verdict::Clear);
-        alert.state = match judged {
+        match judged {
+            Judged::Inside(Verdict::Breach) if cleared => {
+                held.get_or_insert(Stamp { at: round.at, clock: Span::ZERO });
+            }
+            Judged::Inside(Verdict::Unknown) => {}
+            Judged::Inside(_) | Judged::Outside(_) | Judged::LeftScope => held = None,
+        }
+        alert.held_since = held;
+        alert.state = match held {
             _ if !cleared => State::Closed,
-            Judged::Inside(Verdict::Breach) => State::Pending,
-            Judged::Inside(_) | Judged::Outside(_) | Judged::LeftScope => State::Ok,
+            Some(_) => State::Pending,
+            None => State::Ok,
         };
     }
 }
@@ -195,7 +222,7 @@ fn closed(rounds: &mut [Round], row: &EpisodeRow) {
 fn chain_end(
     chain: &mut Chain,
     past: Option<&Past>,
-    rows: &[EpisodeRow],
+    closed: &[Closed<'_>],
     subject: &Subject,
     at: Time,
     config: &Config,
@@ -203,14 +230,12 @@ fn chain_end(
     let local = |at: Time| when::local(config.agent.timezone, at);
     let mut episodes = past.map(|past| &past.episodes[..]).unwrap_or_default().iter().rev();
     let fired = episodes.find(|one| one.subject == *subject).map(|one| one.fired_at);
-    let closed = rows.iter().rev().find(|row| {
-        let ended = row.ended_at.filter(|ended| *ended <= at);
-        row.reason == Some(EndReason::Closed) && ended.is_some() && ended >= fired
-    });
-    if let Some(row) = closed {
+    let closed = closed.iter().rev().find(|one| one.at <= at && Some(one.at) >= fired);
+    if let Some(Closed { row, at, rearm }) = closed {
         let id = row.episode.as_deref().unwrap_or("-");
-        let ended = row.ended_at.map(local).unwrap_or_default();
-        let says = format!("an operator closed {id} at {ended}; it fires again once it was clear");
+        let then =
+            if *rearm { "it fires again at the next breach" } else { "it fires again once it was clear" };
+        let says = format!("an operator closed {id} at {}; {then}", local(*at));
         return chain.fails("closed", says);
     }
     let fired = fired.map(|at| format!(" at {}", local(at))).unwrap_or_default();

@@ -24,10 +24,23 @@ impl File {
 
     /// What ships: without the tests at the end, and without comments.
     fn code(&self) -> impl Iterator<Item = (usize, &str)> {
-        let shipped = self.text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
-        let lines = shipped.lines().enumerate().map(|(index, line)| (index + 1, line));
+        let lines = parts(&self.text).0.lines().enumerate().map(|(index, line)| (index + 1, line));
         lines.filter(|(_, line)| !line.trim_start().starts_with("//"))
     }
+}
+
+/// What ships, and the tests at the end. A `mod tests;` among the declarations ends nothing.
+fn parts(text: &str) -> (&str, &str) {
+    let mark = "#[cfg(test)]\nmod ";
+    let inline = |at: &usize| text[at + mark.len()..].lines().next().is_some_and(|line| line.ends_with('{'));
+    let at = text.match_indices(mark).map(|(at, _)| at).find(inline);
+    text.split_at(at.unwrap_or(text.len()))
+}
+
+#[test]
+fn a_declaration_of_tests_hides_nothing() {
+    let text = "#[cfg(test)]\nmod tests;\nmod a;\nfn f() {}\n#[cfg(test)]\nmod more {\n}\n";
+    assert!(parts(text).0.ends_with("fn f() {}\n") && parts(text).1.starts_with("#[cfg(test)]\nmod more {"));
 }
 
 /// Every file that is kept under version control, or would be.
@@ -183,7 +196,7 @@ fn nothing_starts_another_program() {
 #[test]
 fn files_are_short() {
     let lengths = rust("src/").into_iter().filter(|file| !file.is_test()).map(|file| {
-        let lines = file.text.split("#[cfg(test)]\nmod ").next().unwrap_or_default().lines().count();
+        let lines = parts(&file.text).0.lines().count();
         (file.path, lines)
     });
     let broken: Vec<String> = lengths
@@ -267,12 +280,8 @@ fn nothing_is_left_for_later() {
 fn no_test_sleeps() {
     let mut broken = Vec::new();
     for file in rust("") {
-        let tests = if file.is_test() {
-            Some(file.text.as_str())
-        } else {
-            file.text.split_once("#[cfg(test)]\nmod ").map(|t| t.1)
-        };
-        for line in tests.unwrap_or_default().lines() {
+        let tests = if file.is_test() { file.text.as_str() } else { parts(&file.text).1 };
+        for line in tests.lines() {
             for word in ["thread::sleep", "time::sleep"].iter().filter(|word| line.contains(**word)) {
                 // A wait for a condition, with a deadline, says so in its line.
                 if !line.contains("// until ") {

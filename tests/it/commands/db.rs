@@ -58,6 +58,17 @@ fn stats_count_what_is_there() {
         assert_eq!(ran.code, Some(code), "{}", ran.err);
         assert_eq!(ran.err.contains("see whether the agent runs"), code == 1, "{}", ran.err);
     }
+    // One source that is heard is no comfort about another that never was.
+    let rules = std::fs::read_to_string(world.path("rules.toml")).unwrap();
+    let other = rules[rules.find("[[source]]").unwrap()..].split("\n\n").next().unwrap();
+    let other = other.lines().map(|line| if line.starts_with("name = ") { "name = \"deaf\"" } else { line });
+    let other = other.collect::<Vec<_>>().join("\n");
+    std::fs::write(world.path("rules.toml"), format!("{rules}\n{other}\n")).unwrap();
+    let aged = |most: &[&str]| world.run(&[&["db", "stats", "--max-age", "1000000d"], most].concat());
+    let ran = aged(&[]);
+    assert_eq!(ran.code, Some(1), "{}", ran.err);
+    assert!(ran.err.contains("of deaf nothing was ever heard"), "{}", ran.err);
+    assert_eq!(aged(&["--database", "seatwatch.db"]).code, Some(0));
     let text = world.run(&["db", "stats"]).out;
     assert!(text.contains("first poll         2024-11-23 08:00:00 UTC+8\n"), "{text}");
     assert!(text.contains("bytes per reading  -\n"), "of so few readings it says nothing: {text}");

@@ -5,6 +5,7 @@ use seatwatch::engine::event::{EventKind, Finding};
 use seatwatch::engine::outcome::{Act, ActRow};
 use seatwatch::engine::tend::act;
 use seatwatch::engine::time::Span;
+use seatwatch::engine::watch::Watch;
 use seatwatch::store::{Retention, Store};
 
 use super::{RULES, START, World, go_on, refused};
@@ -209,22 +210,23 @@ fn what_is_known_from_long_ago_says_so() {
     assert!(known("beijing", 5, &[]).contains("beijing was never polled"));
 }
 
+/// Closes the episode of `shared-account` 36 minutes after the start, as an operator's wish that the agent grants.
+fn close(world: &World, store: &Store, watch: &mut Watch, rearm: bool, finding: Option<Finding>) {
+    let (at, episode) = (START + Span::from_mins(36), episode(world, "shared-account"));
+    let close = Act::Close { episode, rearm, finding, note: None };
+    let id = store.add_act("ops", at, close.clone()).wait().unwrap();
+    let outcome = act(watch, &ActRow { id, by: "ops".to_owned(), at, act: close }, at).unwrap();
+    assert!(outcome.events.iter().any(|event| event.kind == EventKind::Closed));
+    store.commit(outcome).wait().unwrap();
+}
+
 /// An episode that an operator closed, and a rule that was another one then.
 #[test]
 fn operators_and_older_rules_are_steps_too() {
     let world = World::new(RULES);
     let store = Store::open(&world.path("seatwatch.db"), START).unwrap();
     let mut watch = world.play_from(START, &store, "shanghai", &COLUMNS[..8]);
-    let close = Act::Close {
-        episode: episode(&world, "shared-account"),
-        rearm: false,
-        finding: Some(Finding::MultiDevice),
-        note: None,
-    };
-    let at = START + Span::from_mins(36);
-    let outcome = act(&mut watch, &ActRow { id: 1, by: "ops".to_owned(), at, act: close }, at).unwrap();
-    assert!(outcome.events.iter().any(|event| event.kind == EventKind::Closed));
-    store.commit(outcome).wait().unwrap();
+    close(&world, &store, &mut watch, false, Some(Finding::MultiDevice));
     let mut text = String::new();
     check(&world, &mut text, "shared-account", "alice", 37, "closed");
     // It goes on as closed, whatever the readings would have raised, until it is clear and breaks anew.
@@ -237,6 +239,21 @@ fn operators_and_older_rules_are_steps_too() {
     std::fs::write(world.path("rules.toml"), RULES.replace("for = \"10m\"", "")).unwrap();
     check(&world, &mut text, "shared-account", "alice", 10, "in force");
     insta::assert_snapshot!("why_not_closed", text);
+}
+
+/// Whom an operator closed so that it may fire again at once is pending at the next breach, with a time that began anew.
+#[test]
+fn what_was_closed_to_fire_again_is_not_called_closed() {
+    let world = World::new(RULES);
+    let store = Store::open(&world.path("seatwatch.db"), START).unwrap();
+    let mut watch = world.play_from(START, &store, "shanghai", &COLUMNS[..8]);
+    close(&world, &store, &mut watch, true, None);
+    let mut text = String::new();
+    check(&world, &mut text, "shared-account", "alice", 37, "closed");
+    go_on(&mut watch, START, &store, 8, &["4 1 1 1 1 ~", "4 1 1 1 1 ~", "4 1 1 1 1 ~"]);
+    check(&world, &mut text, "shared-account", "alice", 47, "for");
+    check(&world, &mut text, "shared-account", "alice", 52, "fired");
+    insta::assert_snapshot!("why_not_rearmed", text);
 }
 
 #[test]
