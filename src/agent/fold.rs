@@ -5,7 +5,6 @@
 //! of its own because it decides nothing and sends nothing: it swaps rows for rows that say the same.
 
 use std::sync::Arc;
-
 use std::time::{Duration, Instant};
 
 use crate::engine::notify::{self, Row};
@@ -62,7 +61,7 @@ impl Agent {
         }
     }
 
-    /// The rows as they are, or None if any was parted.
+    /// The rows as they are, those left out that nothing can be made of; or None if any was parted.
     async fn part(
         &self,
         live: &Live,
@@ -71,12 +70,17 @@ impl Agent {
         now: Time,
     ) -> Result<Option<Vec<Row>>, StoreError> {
         let (mut rows, mut parted, mut room) = (Vec::with_capacity(waiting.len()), false, MOST_EVENTS);
+        let alone = waiting.iter().filter(|row| !row.told).count() < 2;
         for due in waiting {
-            let row = self.row(due, &mut room, now).await?;
-            let unheard = match row.attempted || row.episodes.len() < 2 {
+            let unheard = match due.told || due.episodes.len() < 2 {
                 true => Vec::new(),
-                false => self.store.unheard(&row.id).await?,
+                false => self.store.unheard(&due.id).await?,
             };
+            // It takes two to fold: the events of one alone need not be read.
+            if alone && unheard.is_empty() {
+                continue;
+            }
+            let row = self.row(due, &mut room, now).await?;
             match notify::part(channel, &row, &unheard) {
                 Some(parts) => {
                     let parts = parts.iter().map(|notice| live.notification(notice, now)).collect();

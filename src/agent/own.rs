@@ -4,6 +4,7 @@
 //! because these alerts belong to no source.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::engine::alert::Moment;
 use crate::engine::event::{Subject, SubjectKind};
@@ -63,7 +64,7 @@ impl OwnAlerts {
         }
         if after != before {
             self.0.insert(key.clone(), after.clone());
-            outcome.alerts.push((key, after));
+            outcome.alerts.push((key, Arc::new(after)));
         }
         outcome
     }
@@ -78,7 +79,7 @@ impl OwnAlerts {
             crate::engine::tend::settle(&live.install, key, &before, after, step, now, &mut outcome);
         }
         // They may come back, and their steps count on.
-        self.0.extend(outcome.alerts.iter().cloned());
+        self.0.extend(outcome.alerts.iter().map(|(key, alert)| (key.clone(), Alert::clone(alert))));
         outcome
     }
 

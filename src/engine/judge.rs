@@ -149,16 +149,16 @@ impl<'a> Pass<'a> {
             let alert = plan.alerts.get(&index);
             plan.stale.written(index, alert.is_some());
             if let Some(alert) = alert {
-                self.outcome.alerts.push((self.watch.key(plan, index), Alert::clone(alert)));
+                self.outcome.alerts.push((self.watch.key(plan, index), Arc::clone(alert)));
             }
         }
     }
 
     /// One verdict for one subject: steps its alert, and notes what is to be written.
     fn advance(&mut self, plan: &mut Plan, alerts: &mut Alerts, index: u32, judged: Judged) {
-        let mut fresh = Alert::default();
+        let mut fresh = Arc::<Alert>::default();
         let (alert, kept) = match alerts.get_mut(&index) {
-            Some(alert) => (&mut **alert, true),
+            Some(alert) => (alert, true),
             None => (&mut fresh, false),
         };
         let change = self.take(plan, index, judged, alert, kept);
@@ -184,14 +184,14 @@ impl<'a> Pass<'a> {
             }
             Change::Whole if self.watch.recorded => {
                 plan.stale.written(index, !blank);
-                self.outcome.alerts.push((self.watch.key(plan, index), alert.clone()));
+                self.outcome.alerts.push((self.watch.key(plan, index), Arc::clone(alert)));
             }
             Change::Whole => {}
         }
         if kept && blank {
             alerts.remove(&index);
         } else if !kept && !blank {
-            alerts.insert(index, Box::new(fresh));
+            alerts.insert(index, fresh);
         }
     }
 
@@ -207,7 +207,14 @@ impl<'a> Pass<'a> {
     }
 
     /// Steps an alert where it lies; `kept` is whether it was there before.
-    fn take(&mut self, plan: &Plan, index: u32, judged: Judged, alert: &mut Alert, kept: bool) -> Change {
+    fn take(
+        &mut self,
+        plan: &Plan,
+        index: u32,
+        judged: Judged,
+        alert: &mut Arc<Alert>,
+        kept: bool,
+    ) -> Change {
         // How long ago the subject of an alert that is kept was last known.
         let last = if kept { plan.known_before(index, &self.watch.signals) } else { None };
         let reading = plan.reading(index, &self.watch.signals);
@@ -218,6 +225,7 @@ impl<'a> Pass<'a> {
         if kept && unmoved(plan, alert, reading, judged, &moment) {
             return Change::Settled;
         }
+        let alert = Arc::make_mut(alert);
         let before = alert::outline(alert);
         let step = step(plan, alert, judged, &moment);
         if alert.rule_version.is_empty() && !alert::is_blank(alert) {
@@ -315,7 +323,7 @@ impl<'a> Pass<'a> {
             }
             if after != before {
                 watch.own.insert(rule.to_owned(), after.clone());
-                self.outcome.alerts.push((key, after));
+                self.outcome.alerts.push((key, Arc::new(after)));
             }
         }
     }

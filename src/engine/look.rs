@@ -69,7 +69,7 @@ impl Watch {
     /// The alert of `rule` about `subject`, where one is kept.
     pub(super) fn alert(&self, rule: &str, subject: &Subject) -> Option<&Alert> {
         let plan = self.plan(rule)?;
-        plan.alerts.get(&plan.index_of(subject, &self.names)?).map(Box::as_ref)
+        plan.alerts.get(&plan.index_of(subject, &self.names)?).map(AsRef::as_ref)
     }
 
     pub(super) fn plan(&self, rule: &str) -> Option<&Plan> {

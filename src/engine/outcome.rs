@@ -167,7 +167,7 @@ pub struct Outcome {
     pub now: Time,
     pub poll: Option<PollRow>,
     /// New states; the store replaces the row of each key. Those that only moved are in the poll's row.
-    pub alerts: Vec<(AlertKey, Alert)>,
+    pub alerts: Vec<(AlertKey, Arc<Alert>)>,
     /// Notices of several channels share them.
     pub events: Vec<Arc<Event>>,
     /// For each event the channels it is told to, as the notifications are planned; not written.
@@ -200,7 +200,7 @@ impl Outcome {
         // What is written whole with a poll is as the poll left it.
         if let Some(row) = &self.poll {
             for (key, alert) in &mut before.alerts {
-                row.move_on(key, alert);
+                row.move_on(key, Arc::make_mut(alert));
             }
         }
         let mut after = std::mem::replace(self, before);

@@ -108,7 +108,7 @@ mod tests {
         let ack = row(7, Act::Ack { episode: episode.clone(), note: None });
         let (acked, outcome) = act_on("install", &ack, key(), &firing, at);
         assert_eq!(acked.episode.as_ref().unwrap().acked_by.as_deref(), Some("olga"));
-        assert_eq!(outcome.alerts, [(key(), acked.clone())]);
+        assert_eq!(outcome.alerts, [(key(), acked.clone().into())]);
         assert_eq!(outcome.told, [["mail"]]);
         let [event] = &outcome.events[..] else { panic!("{:?}", outcome.events) };
         assert_eq!((event.kind, &*event.episode, event.at), (EventKind::Acked, &*episode, at));

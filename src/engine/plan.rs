@@ -22,8 +22,8 @@ use super::time::{Span, Time};
 use super::usual::Usual;
 use super::watch::Setup;
 
-/// Each apart, because a tree keeps room for more than it holds.
-pub(super) type Alerts = BTreeMap<u32, Box<Alert>>;
+/// Each apart, because a tree keeps room for more than it holds; what is written shares them.
+pub(super) type Alerts = BTreeMap<u32, Arc<Alert>>;
 
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -210,14 +210,14 @@ impl Plan {
     }
 
     /// Takes an alert that something else than a poll changed; the next poll looks at its subject.
-    pub(super) fn put(&mut self, index: u32, alert: Alert) {
+    pub(super) fn put(&mut self, index: u32, alert: Arc<Alert>) {
         self.follow(index, &alert);
         self.due.soon(index);
         self.stale.unsure(index);
         if alert::is_blank(&alert) {
             self.alerts.remove(&index);
         } else {
-            self.alerts.insert(index, Box::new(alert));
+            self.alerts.insert(index, alert);
         }
     }
 

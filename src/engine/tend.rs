@@ -3,6 +3,8 @@
 //! Neighbours: the agent's `tend` loop calls it, `alert` has each change, `judge::tell` builds the events. A part of
 //! its own because nothing here rests on readings, so none of it may wait for a poll.
 
+use std::sync::Arc;
+
 use super::alert::{self, Facts, Happening, Step};
 use super::conclude::conclude;
 use super::event::Event;
@@ -23,11 +25,11 @@ pub fn remind(watch: &mut Watch, now: Time) -> Outcome {
         let due = |alert: &Alert| alert::reminder_due(alert, repeat, now, inside);
         let indices: Vec<u32> = plan.alerts.iter().filter(|(_, a)| due(a)).map(|(index, _)| *index).collect();
         for index in indices {
-            let mut after = Alert::clone(&plan.alerts[&index]);
+            let mut after = Arc::clone(&plan.alerts[&index]);
             let told = told(&after, plan.channels());
-            let event = tell(watch, plan, index, &mut after, Happening::Reminded, now);
+            let event = tell(watch, plan, index, Arc::make_mut(&mut after), Happening::Reminded, now);
             outcome.tell(event, told);
-            outcome.alerts.push((watch.key(plan, index), after.clone()));
+            outcome.alerts.push((watch.key(plan, index), Arc::clone(&after)));
             plan.put(index, after);
         }
     }
@@ -55,7 +57,7 @@ pub fn reconcile(watch: &mut Watch, now: Time) -> Outcome {
         let unsettled = plan.alerts.iter().filter(|(index, alert)| !settled(**index, alert));
         let indices: Vec<u32> = unsettled.map(|(index, _)| *index).collect();
         for index in indices {
-            let before = Alert::clone(&plan.alerts[&index]);
+            let before = Arc::clone(&plan.alerts[&index]);
             let covered = plan.covers(index);
             let (mut after, happening) = match covered {
                 false => {
@@ -71,8 +73,9 @@ pub fn reconcile(watch: &mut Watch, now: Time) -> Outcome {
                 let told = told(&before, plan.channels());
                 outcome.tell(tell(watch, plan, index, &mut after, happening, now), told);
             }
-            if after != before {
-                outcome.alerts.push((watch.key(plan, index), after.clone()));
+            if after != *before {
+                let after = Arc::new(after);
+                outcome.alerts.push((watch.key(plan, index), Arc::clone(&after)));
                 plan.put(index, after);
             }
         }
@@ -95,7 +98,7 @@ pub fn settle(
         outcome.tell(bare_event(install, &key, before, &mut after, step.into(), now), told(before, &[]));
     }
     if after != *before {
-        outcome.alerts.push((key, after));
+        outcome.alerts.push((key, Arc::new(after)));
     }
 }
 
@@ -142,7 +145,7 @@ pub fn act(watch: &mut Watch, row: &ActRow, now: Time) -> Option<Outcome> {
         let told = told(&before, plan.channels());
         let build = |after: &mut Alert, happening| tell(watch, plan, index, after, happening, now);
         let (after, outcome) = apply(row, key, &before, told, now, build);
-        plan.put(index, after);
+        plan.put(index, Arc::new(after));
         done = Some(outcome);
         break;
     }
@@ -221,7 +224,7 @@ fn apply(
     };
     outcome.acts.push(ActResult { id: row.id, done, message });
     if after != *before {
-        outcome.alerts.push((key, after.clone()));
+        outcome.alerts.push((key, Arc::new(after.clone())));
     }
     (after, outcome)
 }

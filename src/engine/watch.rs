@@ -165,7 +165,7 @@ impl Watch {
         let names = &self.names;
         let plan = self.plans.iter_mut().find(|plan| plan.rule.name == key.rule);
         match plan.and_then(|plan| plan.index_of(&key.subject, names).map(|index| (plan, index))) {
-            Some((plan, index)) => plan.put(index, alert),
+            Some((plan, index)) => plan.put(index, Arc::new(alert)),
             None => self.orphans.push((key, alert)),
         }
     }

@@ -17,7 +17,7 @@ fn outcome(rows: u32) -> Outcome {
         subject: Subject { kind: SubjectKind::User, name: format!("user-{n}") },
     };
     let alert = Alert { step_no: 1, ..Alert::default() };
-    Outcome { alerts: (0..rows).map(|n| (key(n), alert.clone())).collect(), ..Outcome::default() }
+    Outcome { alerts: (0..rows).map(|n| (key(n), alert.clone().into())).collect(), ..Outcome::default() }
 }
 
 fn limit_pages(store: &Store, pages: u32) {

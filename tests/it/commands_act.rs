@@ -475,7 +475,7 @@ fn subject(name: &str) -> Subject {
     Subject { kind: SubjectKind::User, name: name.to_owned() }
 }
 
-fn alert(user: &str, state: State, episode: Option<&str>) -> (AlertKey, Alert) {
+fn alert(user: &str, state: State, episode: Option<&str>) -> (AlertKey, Arc<Alert>) {
     let key = AlertKey {
         rule: "shared-account".to_owned(),
         source: Some("shanghai".to_owned()),
@@ -501,7 +501,8 @@ fn alert(user: &str, state: State, episode: Option<&str>) -> (AlertKey, Alert) {
     let value = Some(Value { now: Some(5), first: Some(4), peak: Some(5) });
     let since = Some(Stamp { at: at(0), clock: Span::ZERO });
     let (rule_version, blind) = ("a17f50d4edbe".to_owned(), Span::from_mins(2));
-    (key, Alert { state, step_no: 1, rule_version, since, episode, value, blind, ..Alert::default() })
+    let alert = Alert { state, step_no: 1, rule_version, since, episode, value, blind, ..Alert::default() };
+    (key, Arc::new(alert))
 }
 
 const ALICE: &str = "ep_aliceaaaaaaaaaaaaaaaaaaaaa";

@@ -188,7 +188,7 @@ impl Kept {
         self.past.push(past);
         self.memory = serde_json::to_string(&row.memory).unwrap();
         for (key, alert) in outcome.alerts.drain(..) {
-            self.alerts.insert(serde_json::to_string(&key).unwrap(), serde_json::to_string(&alert).unwrap());
+            self.alerts.insert(serde_json::to_string(&key).unwrap(), serde_json::to_string(&*alert).unwrap());
         }
     }
 

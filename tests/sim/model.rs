@@ -87,7 +87,8 @@ impl Model {
                 self.past.clear();
             }
         }
-        self.alerts.extend(outcome.alerts);
+        let alerts = outcome.alerts.into_iter();
+        self.alerts.extend(alerts.map(|(key, alert)| (key, Arc::unwrap_or_clone(alert))));
         for notice in notices {
             self.balance.planned += notice.events.len() as u64;
             self.insert(notice, outcome.now, None);

@@ -359,7 +359,7 @@ fn episodes_outlive_their_alerts() {
     let alert = Alert { state: State::Recovering, step_no: 1, episode: Some(episode), ..Alert::default() };
     let outcome = |event, alert: &Alert| Outcome {
         now: at(1),
-        alerts: vec![(key.clone(), alert.clone())],
+        alerts: vec![(key.clone(), Arc::new(alert.clone()))],
         events: vec![Arc::new(event)],
         ..Outcome::default()
     };
@@ -383,7 +383,7 @@ fn episodes_outlive_their_alerts() {
     assert_eq!(reader.episode(&fired.episode[..8]).unwrap().episode, Some(fired.episode));
     assert!(matches!(reader.episode("ep_0"), Err(StoreError::NotFound { .. })));
 
-    store.commit(Outcome { alerts: vec![(key, Alert::default())], ..Outcome::default() }).wait().unwrap();
+    store.commit(Outcome { alerts: vec![(key, Arc::default())], ..Outcome::default() }).wait().unwrap();
     assert!(store.load_alerts(None).wait().unwrap().is_empty());
 }
 

@@ -357,7 +357,7 @@ impl Told {
             self.alerts = alerts.into_iter().map(written).collect();
         }
         for (key, alert) in &outcome.alerts {
-            self.alerts.insert(serde_json::to_string(key).unwrap(), serde_json::to_string(alert).unwrap());
+            self.alerts.insert(serde_json::to_string(key).unwrap(), serde_json::to_string(&**alert).unwrap());
         }
         if let Some(row) = &outcome.poll {
             self.names.extend(row.new_names.iter().map(str::to_owned));
