@@ -5,10 +5,9 @@
 
 use std::sync::Arc;
 
-use super::alert::{self, Facts, Happening, Moment, Move, Outline, RuleMoves, Step, Turn, Verdict};
+use super::alert::{self, Moment, Move, Outline, RuleMoves, Step, Turn, Verdict};
 use super::changes::take_readings;
 use super::event::{Event, EventReading};
-use super::grounds;
 use super::outcome::{Alert, Outcome, PollRow, State, WRITTEN_WITHIN};
 use super::own::{self, Own, SourceFacts};
 use super::own_alerts::{self, told};
@@ -16,6 +15,7 @@ use super::past::Column;
 use super::plan::{Alerts, Plan};
 use super::reading::{Poll, PollOutcome, Reading};
 use super::rule::{OnLeave, Rule};
+use super::telling::tell;
 use super::time::{Span, Time};
 use super::verdict::{self, Judged};
 use super::watch::Watch;
@@ -355,51 +355,4 @@ fn unmoved(plan: &Plan, alert: &Alert, reading: Reading, judged: Judged, moment:
     let read = || alert.trail.last().is_some_and(|last| last.reading == reading);
     let same = || alert.since.is_none() || value() && read();
     alert::goes_on(alert, verdict, moment, &plan.rule.policy) && !alert.rule_version.is_empty() && same()
-}
-
-/// How long the hole lasts that goes on for a subject at the last poll, if one does.
-fn hole_under_way(watch: &Watch, plan: &Plan, index: u32) -> Option<Span> {
-    let unknown = !plan.known(plan.reading(index, &watch.signals));
-    let last = plan.known_before(index, &watch.signals).filter(|_| unknown)?;
-    Some(watch.memory.clock - last).filter(|gap| *gap > plan.max_gap)
-}
-
-/// The event of a step for a subject of `plan`, with everything the rules file says about it now. A hole that goes on
-/// counts in what is told; in the alert it counts once its length is known.
-pub(super) fn tell(
-    watch: &Watch,
-    plan: &Plan,
-    index: u32,
-    alert: &mut Alert,
-    happening: Happening,
-    at: Time,
-) -> Event {
-    let rule = &plan.rule;
-    let limit = watch.limit(plan, index);
-    let blind = alert.blind;
-    if let Some(hole) = hole_under_way(watch, plan, index) {
-        alert::note_blind(alert, hole, watch.memory.clock);
-    }
-    let mut event = alert::build_event(
-        alert,
-        happening,
-        at,
-        &Facts {
-            install: &watch.setup.install,
-            key: &watch.key(plan, index),
-            rule_version: &rule.version,
-            severity: rule.severity,
-            when: Some(&rule.when_text),
-            limit: limit.as_ref(),
-            channels: plan.channels(),
-            clients: None,
-            detail: None,
-            users: &[],
-        },
-    );
-    if alert.since.is_some() {
-        alert.blind = blind;
-    }
-    grounds::add(watch, plan, index, &mut event);
-    event
 }

@@ -39,6 +39,7 @@ pub mod rule;
 pub mod schedule;
 pub mod signals;
 mod stale;
+mod telling;
 pub mod tend;
 pub mod time;
 pub mod timeline;

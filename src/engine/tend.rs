@@ -8,9 +8,9 @@ use std::sync::Arc;
 use super::alert::{self, Facts, Happening, Step};
 use super::conclude::conclude;
 use super::event::Event;
-use super::judge::tell;
 use super::outcome::{Act, ActResult, ActRow, Alert, AlertKey, Outcome, State};
 use super::own_alerts::{self, told};
+use super::telling::tell;
 use super::time::Time;
 use super::watch::Watch;
 
