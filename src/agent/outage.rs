@@ -215,7 +215,9 @@ impl Agent {
     pub(super) fn tell_again(&self, now: Time) {
         self.with_storage(|storage| {
             let tries = storage.outage.iter_mut().flat_map(|outage| outage.tries.values_mut());
-            tries.filter(|tries| tries.then != Next::Dead).for_each(|tries| tries.then = Next::At(now));
+            tries
+                .filter(|tries| matches!(tries.then, Next::At(_) | Next::Wait))
+                .for_each(|tries| tries.then = Next::At(now));
         });
     }
 
