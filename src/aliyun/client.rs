@@ -218,7 +218,8 @@ impl Client {
             let failure = match &held {
                 Err(fault) => Failure::keyless(fault.clone()),
                 Ok(held) => {
-                    if let Some(standing) = self.account.standing_refusal(held, deadline.now()) {
+                    let asked = deadline.now();
+                    if let Some(standing) = self.account.standing_refusal(held, asked) {
                         break standing;
                     }
                     if !self.account.admit(deadline.left()).await {
@@ -229,7 +230,7 @@ impl Client {
                     let request = self.prepare_by(by, action, params, now);
                     let tried = self.attempt(&request, deadline, &mut tries, &read).await;
                     let fault = tried.as_ref().err().map(|failure| &failure.fault);
-                    self.account.note_answer(held, fault, deadline.now());
+                    self.account.note_answer(held, fault, asked);
                     match tried {
                         Ok(reply) => {
                             return Called { result: Ok(reply), tries: tries.made, skew: tries.skew };

@@ -11,8 +11,9 @@ use crate::engine::time::{Span, Time};
 
 /// Refusals in a row after which the keys rest: keys just made take a moment to be known everywhere.
 const IN_A_ROW: u32 = 3;
-/// How long they rest then, after each further refusal.
-const REST: Span = Span::from_mins(15);
+/// How long they rest then, after each further refusal: a little under 15 minutes, since polls begin some milliseconds
+/// late, now more and now less, and the one in 15 minutes must not be taken for too early.
+const REST: Span = Span::from_secs(15 * 60 - 10);
 
 /// What came of the keys that were last refused.
 #[derive(Debug, Default)]
@@ -54,5 +55,39 @@ impl Refusals {
             }
             Some(_) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::credentials::{Credentials, Keyring};
+    use super::*;
+    use crate::secret::Secret;
+
+    /// Polls begin a little later than their instants, now more and now less, and answers take a while.
+    #[test]
+    fn a_poll_in_fifteen_minutes_comes_after_the_rest_whatever_its_delay() {
+        let keys = Credentials {
+            access_key_id: "id".to_owned(),
+            access_key_secret: Secret::new("secret"),
+            security_token: None,
+        };
+        let keys = Keyring::holding(keys).at_hand().unwrap();
+        let fault = Fault {
+            class: FaultClass::Credentials,
+            code: "InvalidAccessKeyId.NotFound".to_owned(),
+            message: "not found".to_owned(),
+            advice: None,
+        };
+        let start: Time = "2026-11-22T03:00:00Z".parse().unwrap();
+        let (mut refusals, mut asked) = (Refusals::default(), Vec::new());
+        for (n, delay) in (0..40).zip([900, 3, 250, 1_900, 40].into_iter().cycle()) {
+            let begins = start + Span::from_mins(n) + Span::from_millis(delay);
+            if refusals.standing(&keys, begins).is_none() {
+                asked.push(n);
+                refusals.note(&keys, Some(&fault), begins + Span::from_secs(2));
+            }
+        }
+        assert_eq!(asked, [0, 1, 2, 17, 32]);
     }
 }
