@@ -8,14 +8,12 @@ use rusqlite::{Connection, Row, params};
 use super::error::StoreError;
 use super::outbox::{self, OutboxState};
 use super::{Pending, Store, channels};
-use crate::engine::backoff::Answer;
+use crate::engine::backoff::{Answer, LONGEST_WAIT};
 use crate::engine::outcome::NewNotification;
-use crate::engine::time::{Span, Time};
+use crate::engine::time::Time;
 
 /// Crashes inside one send after which a notification is given up.
 const MOST_CRASHES: u32 = 3;
-/// No row waits longer: one that would was planned by a clock that has gone back since.
-const LONGEST_WAIT: Span = Span::from_hours(1);
 
 /// A notification that may be sent now.
 #[derive(Clone, PartialEq, Eq, Debug)]
