@@ -149,7 +149,9 @@ impl Agent {
         self.store.commit(outcome).await?;
         story.tell();
         watch.names_saved();
-        self.storage_works(live, now).await;
+        if let Err(error) = self.storage_works(live, now).await {
+            tracing::warn!(%error, "the end of the database's outage is told later");
+        }
         self.wake_deliver();
         Ok((collected, sum))
     }

@@ -6,11 +6,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use chrono_tz::Tz;
+
 use crate::channel::Channel;
 use crate::config::{self, Config};
 use crate::engine::event::Event;
 use crate::engine::fleet::Fleet;
-use crate::engine::message::compose;
+use crate::engine::message::{Language, compose};
 use crate::engine::notify::{Notice, plan};
 use crate::engine::outcome::{NewNotification, Outcome};
 use crate::engine::schedule::Schedule;
@@ -157,24 +159,39 @@ impl Live {
 
     /// The notifications of an outcome's events, rendered.
     pub fn render(&self, outcome: &Outcome, now: Time) -> Vec<NewNotification> {
+        self.render_in(self.tongue(), outcome, now)
+    }
+
+    /// The language and the zone that messages are written in.
+    pub(super) fn tongue(&self) -> (Language, Tz) {
+        (self.config.agent.language, self.config.agent.timezone)
+    }
+
+    /// As [`Live::render`], in another language and zone than the file's.
+    pub(super) fn render_in(
+        &self,
+        tongue: (Language, Tz),
+        outcome: &Outcome,
+        now: Time,
+    ) -> Vec<NewNotification> {
         let told: BTreeMap<&str, &Vec<String>> =
             outcome.events.iter().map(|event| event.id.as_str()).zip(&outcome.told).collect();
         let channels = |event: &Event| -> Vec<String> {
             told.get(event.id.as_str()).map(|told| (*told).clone()).unwrap_or_default()
         };
-        plan(&outcome.events, &channels).iter().map(|notice| self.notification(notice, now)).collect()
+        plan(&outcome.events, &channels).iter().map(|notice| self.one(tongue, notice, now)).collect()
     }
 
     /// One notice rendered for its channel. A channel that left the rules file before this process started still gets
     /// its row, so that it is listed that somebody was not told; the store never sends it.
     pub fn notification(&self, notice: &Notice, now: Time) -> NewNotification {
-        let payload = match self.channel(&notice.channel) {
-            Some(channel) => {
-                let message = compose(notice, self.config.agent.language, self.config.agent.timezone);
-                channel.payload(notice, &message, now)
-            }
-            None => Vec::new(),
-        };
+        self.one(self.tongue(), notice, now)
+    }
+
+    fn one(&self, (language, zone): (Language, Tz), notice: &Notice, now: Time) -> NewNotification {
+        let channel = self.channel(&notice.channel);
+        let payload = channel.map(|channel| channel.payload(notice, &compose(notice, language, zone), now));
+        let payload = payload.unwrap_or_default();
         NewNotification {
             id: notice.id.clone(),
             channel: notice.channel.clone(),

@@ -11,9 +11,7 @@ use std::time::Duration;
 use crate::channel::{Delivery, Letter};
 use crate::engine::backoff::{self, Answer, Next};
 use crate::engine::event::{Subject, SubjectKind};
-use crate::engine::message::compose;
-use crate::engine::notify::{Notice, plan};
-use crate::engine::outcome::{Alert, AlertKey, Outcome};
+use crate::engine::outcome::{Alert, AlertKey, NewNotification, Outcome};
 use crate::engine::own::{self, Own};
 use crate::engine::time::{Span, Time};
 use crate::store::{Made, StoreError};
@@ -99,11 +97,10 @@ impl Agent {
     fn outage(&self, error: &StoreError, damaged: bool, now: Time) {
         let mut error = error.to_string();
         error.truncate(error.floor_char_boundary(LONGEST_ERROR));
-        let install = self.live().install.clone();
+        let live = self.live();
         self.with_storage(|Storage { alert, outage }| {
-            let (alert, tries) = (alert.clone(), BTreeMap::new());
-            let new = Outage { install, alert, began: now, error, damaged, tries };
-            outage.get_or_insert(new).damaged |= damaged;
+            let new = || Outage::new(live.install.clone(), alert.clone(), now, live.tongue(), error, damaged);
+            outage.get_or_insert_with(new).damaged |= damaged;
         });
     }
 
@@ -177,7 +174,7 @@ impl Agent {
         };
         let due = |name: &&String| self.next_telling(&outage, name, now).is_some_and(|at| at <= now);
         let due: Vec<String> = live.config.agent.notify.iter().filter(due).cloned().collect();
-        let letters = storage_letters(&live, &outage, due);
+        let letters = storage_letters(&live, &outage, &due);
         if letters.is_empty() {
             return next(&outage);
         }
@@ -221,48 +218,37 @@ impl Agent {
         });
     }
 
-    /// The store works: the next failure is a new outage. Its beginning and end go through the outbox, with what was
-    /// tried from memory: who took the beginning is told its end, who did not of both.
-    pub(super) async fn storage_works(&self, live: &Live, now: Time) {
-        // Who is being told at this moment is told of the end after the next poll.
-        let Ok(_telling) = self.telling.try_lock() else { return };
-        let Some(outage) = self.with_storage(|storage| storage.outage.clone()) else { return };
+    /// The store seems to work: if what there is to say of the outage can be written, the next failure is a new one. Its
+    /// beginning and end go through the outbox, with what was tried from memory: who took the beginning is told its end,
+    /// who did not of both.
+    pub(super) async fn storage_works(&self, live: &Live, now: Time) -> Result<(), StoreError> {
+        // Who is being told at this moment is told of the end at the next poll or pass.
+        let Ok(_telling) = self.telling.try_lock() else { return Ok(()) };
+        let Some(outage) = self.with_storage(|storage| storage.outage.clone()) else { return Ok(()) };
+        let mut alerts = OwnAlerts(BTreeMap::from([(storage_key(), outage.alert.clone())]));
+        let (outcome, made) = over(&mut alerts, live, &outage, now);
+        self.write(outcome, made).await?;
         tracing::info!(since = %outage.began, "the database can be written again");
         self.complaints.over();
-        let hears: Vec<String> = outage.hears(&live.config.agent.notify).into_iter().collect();
-        let mut alerts = OwnAlerts(BTreeMap::from([(storage_key(), outage.alert.clone())]));
-        // An outage that anybody was told of, or is to be, keeps its ids for itself.
-        if !hears.is_empty() {
-            let (outcome, made) = over(&mut alerts, live, &outage, &hears, now);
-            if let Err(error) = self.write(outcome, made).await {
-                tracing::warn!(%error, "the end of the outage is told at the next poll");
-                return;
-            }
-        }
         self.with_storage(|storage| {
             storage.outage = None;
             storage.alert = alerts.0.remove(&storage_key()).unwrap_or_default();
         });
         self.keep_note().await;
+        Ok(())
     }
 }
 
 /// The beginning and the end of an outage, rendered with the bytes that were sent, and the attempts that were made.
-fn over(
-    alerts: &mut OwnAlerts,
-    live: &Live,
-    outage: &Outage,
-    hears: &[String],
-    now: Time,
-) -> (Outcome, Vec<Made>) {
-    let mut outcome = fail(alerts, live, outage, hears);
-    let mut notifications = live.render(&outcome, outage.began);
+fn over(alerts: &mut OwnAlerts, live: &Live, outage: &Outage, now: Time) -> (Outcome, Vec<Made>) {
+    let hears: Vec<String> = outage.hears(&live.config.agent.notify).into_iter().collect();
+    let (mut outcome, mut notifications) = fail(alerts, live, outage, &hears);
     let made = notifications.iter().filter_map(|row| Some(outage.tries.get(&row.channel)?.made(&row.id)));
     let made = made.collect();
     // One row for the alert, as it is in the end.
     outcome.alerts.clear();
     let (works, subject) = (own::of_storage(None, live.config.agent.language), storage_key().subject);
-    let ended = alerts.take(&outage.install, Own::Storage, subject, &works, hears, now);
+    let ended = alerts.take(&outage.install, Own::Storage, subject, &works, &hears, now);
     notifications.extend(live.render(&ended, now));
     outcome.append(ended);
     (Outcome { now, notifications, ..outcome }, made)
@@ -291,23 +277,30 @@ fn storage_key() -> AlertKey {
     AlertKey { rule: Own::Storage.rule().name.to_owned(), source: None, subject }
 }
 
-fn fail(alerts: &mut OwnAlerts, live: &Live, outage: &Outage, channels: &[String]) -> Outcome {
-    let opinion = own::of_storage(Some((&outage.error, outage.damaged)), live.config.agent.language);
-    alerts.take(&outage.install, Own::Storage, storage_key().subject, &opinion, channels, outage.began)
+/// That the store fails, rendered for each of `channels`: the same for one outage, however often and under whichever
+/// rules file.
+fn fail(
+    alerts: &mut OwnAlerts,
+    live: &Live,
+    outage: &Outage,
+    channels: &[String],
+) -> (Outcome, Vec<NewNotification>) {
+    let tongue = outage.tongue(live.tongue());
+    let opinion = own::of_storage(Some((&outage.error, outage.damaged)), tongue.0);
+    let subject = storage_key().subject;
+    let outcome = alerts.take(&outage.install, Own::Storage, subject, &opinion, channels, outage.began);
+    let notifications = live.render_in(tongue, &outcome, outage.began);
+    (outcome, notifications)
 }
 
-/// The message that the store fails, rendered for each of `channels`; the same for one outage, however often.
-fn storage_letters(live: &Live, outage: &Outage, channels: Vec<String>) -> Vec<(String, Letter)> {
+/// The message that the store fails for each of `channels`, as the next attempt sends it.
+fn storage_letters(live: &Live, outage: &Outage, channels: &[String]) -> Vec<(String, Letter)> {
     let mut alerts = OwnAlerts(BTreeMap::from([(storage_key(), outage.alert.clone())]));
-    let outcome = fail(&mut alerts, live, outage, &channels);
-    let letter = |notice: Notice| {
-        let channel = live.channels.get(&notice.channel)?;
-        let message = compose(&notice, live.config.agent.language, live.config.agent.timezone);
-        let payload = channel.payload(&notice, &message, outage.began);
-        let tries = outage.tries.get(&notice.channel);
+    let letter = |row: NewNotification| {
+        let tries = outage.tries.get(&row.channel);
         let attempt = tries.map_or(0, |tries| tries.begun).saturating_add(1);
         let accepted = tries.map(|tries| tries.accepted.clone()).unwrap_or_default();
-        Some((notice.channel, Letter { id: notice.id, payload, attempt, accepted, only: None }))
+        (row.channel, Letter { id: row.id, payload: row.payload, attempt, accepted, only: None })
     };
-    plan(&outcome.events, &|_| channels.clone()).into_iter().filter_map(letter).collect()
+    fail(&mut alerts, live, outage, channels).1.into_iter().map(letter).collect()
 }

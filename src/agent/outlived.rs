@@ -5,10 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 use crate::channel::Delivery;
 use crate::engine::backoff::{self, Answer, Next};
+use crate::engine::message::Language;
 use crate::engine::outcome::Alert;
 use crate::engine::time::Time;
 use crate::store::{Finish, Made, Then};
@@ -25,6 +27,11 @@ pub(super) struct Outage {
     /// As it was before.
     pub(super) alert: Alert,
     pub(super) began: Time,
+    /// The codes of what it is told in, as the rules file said when it began. Empty in a note of an older release.
+    #[serde(default)]
+    language: String,
+    #[serde(default)]
+    zone: String,
     pub(super) error: String,
     /// It does not pass: the agent ends.
     pub(super) damaged: bool,
@@ -56,6 +63,25 @@ pub(super) struct Ended {
 }
 
 impl Outage {
+    /// One that begins at `began`, told in the language and the zone of `tongue`.
+    pub(super) fn new(
+        install: String,
+        alert: Alert,
+        began: Time,
+        tongue: (Language, Tz),
+        error: String,
+        damaged: bool,
+    ) -> Self {
+        let (language, zone) = (tongue.0.code().to_owned(), tongue.1.name().to_owned());
+        Self { install, alert, began, language, zone, error, damaged, tries: BTreeMap::new() }
+    }
+
+    /// What it is told in, however often: `otherwise` where that is not known.
+    pub(super) fn tongue(&self, otherwise: (Language, Tz)) -> (Language, Tz) {
+        let language = Language::of_code(&self.language).unwrap_or(otherwise.0);
+        (language, self.zone.parse().unwrap_or(otherwise.1))
+    }
+
     /// When `channel` may be tried: None if it took it or is not tried any more.
     pub(super) fn next(&self, channel: &str, now: Time) -> Option<Time> {
         match self.tries.get(channel).map(|tries| tries.then) {

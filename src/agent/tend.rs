@@ -25,7 +25,11 @@ const PRUNE_BATCH: u32 = 2_000;
 impl Agent {
     /// One pass over everything that is not a poll's business.
     pub async fn tend_once(&self, now: Time) -> Result<(), StoreError> {
-        let tended = self.tend(now).await;
+        let mut tended = self.tend(now).await;
+        if tended.is_ok() {
+            // A poll may be a day away.
+            tended = self.storage_works(&self.live(), now).await;
+        }
         self.note_storage(tended.as_ref().err(), now).await;
         tended
     }

@@ -288,6 +288,106 @@ async fn an_outage_hammers_nobody_and_is_told_afterwards_where_it_could_not_be()
     }
 }
 
+/// Nothing is polled for a day, and everything else works again: that is the end of the outage.
+#[tokio::test]
+async fn an_outage_ends_when_the_database_is_written_between_polls() {
+    let world = World::new(&(counts("alice", "1") + &counts("bob", "1")), SHARED).await;
+    world.live(0..1).await;
+    let (file, aside) = (world.database(), world.dir.path("aside"));
+    std::fs::rename(&file, &aside).unwrap();
+    world.set(minute(1));
+    assert!(world.agent().tend_once(world.now()).await.is_err());
+    assert_eq!(world.told("soc"), "fired agent/storage agent");
+    std::fs::rename(&aside, &file).unwrap();
+    for second in [30, 60] {
+        world.set(minute(1) + Span::from_secs(second));
+        world.tend().await;
+        world.deliver().await;
+        let told = if second == 30 { "ended agent/storage agent" } else { "" };
+        assert_eq!(world.told("soc"), told);
+    }
+}
+
+/// What can be read, but not written, still fails, also where nothing was to be written. Where nobody is to be told, it
+/// is listed all the same.
+#[tokio::test]
+async fn an_outage_does_not_end_while_nothing_can_be_written() {
+    for (without, expect) in
+        [("", ["fired agent/storage agent", "ended agent/storage agent"]), ("without soc\n", ["", ""])]
+    {
+        let scenario = counts("alice", "1") + &counts("bob", "1");
+        let world = World::new(&scenario, &format!("{without}{SHARED}")).await;
+        world.live(0..1).await;
+        let other = rusqlite::Connection::open(world.database()).unwrap();
+        let tables = ["poll", "event", "alert"];
+        for table in tables {
+            let refuse = "BEGIN SELECT RAISE(ABORT, 'no room'); END";
+            other
+                .execute_batch(&format!("CREATE TRIGGER no_{table} BEFORE INSERT ON {table} {refuse}"))
+                .unwrap();
+        }
+        assert!(world.poll_of("shanghai", 1).await.is_err());
+        for second in [20, 40] {
+            world.set(minute(1) + Span::from_secs(second));
+            assert!(world.agent().tend_once(world.now()).await.is_err(), "{without}");
+            world.deliver().await;
+        }
+        assert_eq!(world.told("soc"), expect[0]);
+        tables.iter().for_each(|table| other.execute_batch(&format!("DROP TRIGGER no_{table}")).unwrap());
+        world.tend().await;
+        world.deliver().await;
+        assert_eq!(world.told("soc"), expect[1]);
+        let events = world.reader().episode_events(&world.past("agent/storage")).unwrap();
+        let at: Vec<_> = events.iter().map(|event| event.at).collect();
+        assert_eq!(at, [minute(1), world.now()]);
+    }
+}
+
+/// What is told again is what was told: the same bytes under the same id, whatever the rules file says by then.
+#[tokio::test]
+async fn an_outage_is_told_again_in_the_words_it_was_told_in() {
+    let other = "[agent]\nlanguage = \"zh-CN\"\ntimezone = \"Asia/Shanghai\"\n";
+    for restarts in [false, true] {
+        let mut world = World::new(&(counts("alice", "1") + &counts("bob", "1")), SHARED).await;
+        world.live(0..1).await;
+        world.inboxes["soc"].answers(500);
+        let (file, aside) = (world.database(), world.dir.path("aside"));
+        std::fs::rename(&file, &aside).unwrap();
+        world.set(minute(1));
+        assert!(world.agent().tend_once(world.now()).await.is_err());
+        let first = world.inboxes["soc"].take();
+        assert_eq!(first.len(), 1);
+        std::fs::write(world.rules_file(), world.rules(SHARED).replacen("[agent]\n", other, 1)).unwrap();
+        if restarts {
+            std::fs::rename(&aside, &file).unwrap();
+            world.restart().await;
+            std::fs::rename(&file, &aside).unwrap();
+        } else {
+            assert!(world.agent().reload(&world.rules_file(), world.now()).await);
+        }
+        world.set(minute(2));
+        assert!(world.agent().tend_once(world.now()).await.is_err());
+        std::fs::rename(&aside, &file).unwrap();
+        world.inboxes["soc"].answers(200);
+        world.live(3..5).await;
+        world.set(minute(30));
+        world.deliver().await;
+        let told = world.inboxes["soc"].take();
+        let kinds = crate::world::story(&told);
+        let expect = "fired agent/storage agent\nfired agent/storage agent\nended agent/storage agent";
+        assert_eq!(kinds, expect, "restarts: {restarts}");
+        for again in &told[..2] {
+            assert_eq!(body(again), body(&first[0]), "restarts: {restarts}");
+            assert!(again.body == first[0].body, "byte for byte; restarts: {restarts}");
+            assert_eq!(again.header("webhook-id"), first[0].header("webhook-id"), "restarts: {restarts}");
+        }
+        assert_eq!(body(&told[2])["data"]["language"], "zh-CN", "what is new is told as the file says");
+        let events = world.reader().episode_events(&world.past("agent/storage")).unwrap();
+        let shown = |n: usize| serde_json::to_string(&events[n]).unwrap();
+        assert!(shown(0).is_ascii(), "{}", shown(0));
+    }
+}
+
 /// Nobody knows what became of it: an attempt was begun when the process ended, so the end is told, whoever the rules
 /// file names by then.
 #[tokio::test]
