@@ -104,7 +104,7 @@ const FIRED_IS_DEAD: &str =
         AND d.state IN ('pending', 'waiting', 'sent'))";
 
 /// Why an *ended* was superseded with its *fired*; rows that were folded into another have no such reason.
-const SILENCED: &str = "the fired notification is dead";
+pub(super) const SILENCED: &str = "the fired notification is dead";
 
 /// Supersedes unfinished notifications that say nothing but the end of episodes whose *fired* is dead.
 pub(super) fn silence_ends(c: &Connection, channel: &str, now: Time) -> Result<(), StoreError> {

@@ -8,9 +8,13 @@ use rusqlite::{Connection, params};
 use super::chain::{self, Hash};
 use super::connection::PATIENCE;
 use super::error::StoreError;
+use super::outbox::SILENCED;
 use super::source::{self, Row};
 use super::{Pending, Store, column, roster};
 use crate::engine::time::{Span, Time};
+
+/// A keyframe holds all users, and so takes about as long to take away as this many rows of other kinds.
+const FRAME: u32 = 20;
 
 /// How long things are kept; `agent.retention`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -94,9 +98,14 @@ fn readings(c: &Connection, cutoff: Time, batch: u32, pruned: &mut Pruned) -> Re
                      (SELECT seq FROM poll WHERE source = ?1 AND seq < ?2 ORDER BY seq LIMIT ?3)";
         let first = row.first_seq.cast_signed();
         pruned.polls += delete(c, polls, params![row.id, first, batch], pruned, batch)?;
-        c.execute("DELETE FROM keyframe WHERE source = ?1 AND seq < ?2", params![row.id, first])?;
-        c.execute("DELETE FROM reply WHERE source = ?1 AND seq < ?2", params![row.id, first])?;
-        roster::prune(c, row.id, first)?;
+        let framed = "DELETE FROM keyframe WHERE source = ?1 AND seq IN
+                      (SELECT seq FROM keyframe WHERE source = ?1 AND seq < ?2 ORDER BY seq LIMIT ?3)";
+        let few = batch.div_ceil(FRAME);
+        delete(c, framed, params![row.id, first, few], pruned, few)?;
+        let replies = "DELETE FROM reply WHERE source = ?1 AND seq IN
+                       (SELECT seq FROM reply WHERE source = ?1 AND seq < ?2 ORDER BY seq LIMIT ?3)";
+        pruned.replies += delete(c, replies, params![row.id, first, batch], pruned, batch)?;
+        pruned.more |= roster::prune(c, row.id, first, batch)? >= u64::from(batch);
     }
     Ok(())
 }
@@ -155,8 +164,11 @@ fn events(
         AND NOT {GROUNDS} LIMIT ?2)"
     );
     delete(c, &basis, params![cut, batch], pruned, batch)?;
+    // Who was told that an episode began is told its end: as long as one may be told of, it is known who was.
     let notifications = "DELETE FROM notification WHERE no IN
-        (SELECT no FROM notification WHERE finished_at < ?1 LIMIT ?2)";
+        (SELECT no FROM notification n WHERE finished_at < ?1 AND NOT EXISTS (SELECT 1 FROM notification_event v
+            JOIN episode e ON e.id = v.episode WHERE v.notification = n.no
+            AND (e.ended_at IS NULL OR e.ended_at >= ?1)) LIMIT ?2)";
     pruned.notifications += delete(c, notifications, params![cut, batch], pruned, batch)?;
     Ok(())
 }
@@ -165,10 +177,13 @@ fn attempts(c: &Connection, cutoff: Time, batch: u32, pruned: &mut Pruned) -> Re
     let old = "DELETE FROM attempt WHERE (notification, n) IN (SELECT a.notification, a.n FROM attempt a
         JOIN notification t ON t.no = a.notification WHERE t.finished_at < ?1 AND a.ended_at < ?1 LIMIT ?2)";
     pruned.attempts += delete(c, old, params![cutoff.millis(), batch], pruned, batch)?;
-    // Dead ones keep theirs: they can still be retried.
-    let payloads = "UPDATE notification SET payload = x'' WHERE no IN (SELECT no FROM notification
-        WHERE finished_at < ?1 AND state IN ('sent', 'superseded') AND length(payload) > 0 LIMIT ?2)";
-    delete(c, payloads, params![cutoff.millis(), batch], pruned, batch)?;
+    // Dead ones keep theirs: they can still be retried, and then bring back the ends that they silenced.
+    let payloads = format!(
+        "UPDATE notification SET payload = x'' WHERE no IN (SELECT no FROM notification WHERE finished_at < ?1
+            AND (state = 'sent' OR (state = 'superseded' AND last_error IS NOT '{SILENCED}'))
+            AND length(payload) > 0 LIMIT ?2)"
+    );
+    delete(c, &payloads, params![cutoff.millis(), batch], pruned, batch)?;
     Ok(())
 }
 
@@ -177,7 +192,7 @@ fn prune(c: &Connection, now: Time, retention: &Retention, batch: u32) -> Result
     readings(c, now - retention.readings, batch, &mut pruned)?;
     let replies = "DELETE FROM reply WHERE id IN (SELECT id FROM reply WHERE at < ?1 LIMIT ?2)";
     let cut = (now - retention.requests).millis();
-    pruned.replies = delete(c, replies, params![cut, batch], &mut pruned, batch)?;
+    pruned.replies += delete(c, replies, params![cut, batch], &mut pruned, batch)?;
     events(c, now - retention.events, now, batch, &mut pruned)?;
     attempts(c, now - retention.attempts, batch, &mut pruned)?;
     Ok(pruned)

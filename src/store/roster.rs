@@ -98,12 +98,13 @@ pub(super) fn damaged(c: &Connection) -> Result<Vec<String>, StoreError> {
     Ok(faults)
 }
 
-/// Forgets rosters that were replaced before poll `first`; the one in force at it stays.
-pub(super) fn prune(c: &Connection, source: i64, first: i64) -> Result<(), StoreError> {
-    let old = "DELETE FROM roster WHERE source = ?1 AND seq <
-               (SELECT max(seq) FROM roster WHERE source = ?1 AND seq <= ?2)";
-    c.execute(old, params![source, first])?;
-    Ok(())
+/// Forgets rosters that were replaced before poll `first`, at most `batch` of them; the one in force at it stays.
+/// Returns how many.
+pub(super) fn prune(c: &Connection, source: i64, first: i64, batch: u32) -> Result<u64, StoreError> {
+    let old =
+        "DELETE FROM roster WHERE source = ?1 AND seq IN (SELECT seq FROM roster WHERE source = ?1 AND seq <
+               (SELECT max(seq) FROM roster WHERE source = ?1 AND seq <= ?2) ORDER BY seq LIMIT ?3)";
+    Ok(c.prepare_cached(old)?.execute(params![source, first, batch])? as u64)
 }
 
 #[cfg(test)]
@@ -145,7 +146,7 @@ mod tests {
         put(8, &pack(&[Listed::No, Listed::Unsaid]));
         assert_eq!(newest(&c, 1).unwrap(), Some(vec![Listed::No, Listed::Unsaid]));
         let left = |first| {
-            prune(&c, 1, first).unwrap();
+            while prune(&c, 1, first, 1).unwrap() > 0 {}
             let mut query = c.prepare("SELECT seq FROM roster ORDER BY seq").unwrap();
             let seqs = query.query_map([], |row| row.get(0)).unwrap();
             seqs.collect::<Result<Vec<i64>, _>>().unwrap()

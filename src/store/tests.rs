@@ -106,10 +106,19 @@ fn what_is_forgotten_goes_in_batches_and_its_room_is_given_back() {
     let store = open(&directory);
     let fill = |c: &Transaction<'_>| {
         c.execute_batch(
-            "INSERT INTO source (id, name, last_seq, memory) VALUES (1, 's', 0, '{}');
+            "INSERT INTO source (id, name, last_seq, memory) VALUES (1, 's', 20000, '{}');
              WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200000)
              INSERT INTO evidence (source, slot, seq, at, fetched_at, request_id)
-                SELECT 1, i, i, i, i, hex(randomblob(40)) FROM n;",
+                SELECT 1, i, i, i, i, hex(randomblob(40)) FROM n;
+             CREATE TEMP VIEW n(i) AS WITH RECURSIVE n(i) AS
+                (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) SELECT i FROM n;
+             INSERT INTO poll (source, seq, at, elapsed, took, requests, outcome, asked, changed)
+                SELECT 1, i, i, 1, 1, 1, 0, 1, 0 FROM n;
+             INSERT INTO keyframe (source, seq, readings) SELECT 1, i, randomblob(100) FROM n;
+             INSERT INTO roster (source, seq, users) SELECT 1, i, randomblob(100) FROM n;
+             -- Younger than their polls, so that these take them along.
+             INSERT INTO reply (source, seq, at, replies) SELECT 1, i, 9223372036854775807, randomblob(100) FROM n;
+             DROP VIEW n;",
         )?;
         Ok(())
     };
@@ -122,17 +131,26 @@ fn what_is_forgotten_goes_in_batches_and_its_room_is_given_back() {
         (pages("page_count"), Time::from_millis(0) + crate::engine::time::Span::from_days(9_999));
     let log = || std::fs::metadata(directory.path().join("seatwatch.db-wal")).unwrap().len();
     let (filled, mut batches) = (log(), 0);
+    let tables = ["evidence", "poll", "keyframe", "roster", "reply"];
+    let left = || {
+        let count = |table: &str| {
+            let query = format!("SELECT count(*) FROM {table}");
+            store.read(move |c| Ok(c.query_row(&query, [], |r| r.get::<_, i64>(0))?)).wait().unwrap()
+        };
+        tables.map(count)
+    };
     loop {
-        let left =
-            |c: &Connection| Ok(c.query_row("SELECT count(*) FROM evidence", [], |r| r.get::<_, i64>(0))?);
-        let before = store.read(left).wait().unwrap();
+        let before = left();
         let pruned = store.prune(later, Retention::default(), 2_000).wait().unwrap();
-        let after = store.read(left).wait().unwrap();
-        assert!(before - after <= 2_000, "a batch holds up nobody for long");
+        let after = left();
+        for ((table, before), after) in tables.iter().zip(before).zip(after) {
+            assert!(before - after <= 2_000, "a batch holds up nobody for long: {table} {before} {after}");
+        }
         batches += 1;
         assert!(log() <= filled + (1 << 20), "{} bytes of log, {filled} before", log());
         if !pruned.more {
-            assert_eq!(after, 0);
+            // The last poll but one, with which what is left begins, and the last.
+            assert_eq!(after, [0, 2, 2, 2, 2]);
             break;
         }
     }

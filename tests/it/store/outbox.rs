@@ -422,3 +422,53 @@ fn pruned_events_leave_an_anchor_and_open_episodes_keep_theirs() {
     commit_events(&store, &[&event("bob", 2, 1, EventKind::Ended)], vec![]);
     assert!(reader.check().unwrap().is_ok(), "{:?}", reader.check());
 }
+
+/// Everything that may be forgotten two days from the beginning is, in batches of one.
+fn prune_all(store: &Store) {
+    let retention =
+        Retention { events: Span::from_days(1), attempts: Span::from_days(1), ..Retention::default() };
+    while store.prune(at(0) + Span::from_days(2), retention, 1).wait().unwrap().more {}
+}
+
+#[test]
+fn what_was_told_of_an_open_episode_is_known_to_its_end() {
+    let world = World::new();
+    let store = world.open();
+    let users = ["alice", "bob"];
+    let fired = users.map(|user| event(user, 1, 1, EventKind::Fired));
+    let ended = users.map(|user| event(user, 2, 1, EventKind::Ended));
+    // Alice's is given up. Bob's arrived by a digest; the first message of it is given up long afterwards.
+    let rows = [("a", 0), ("x", 1), ("b", 1)];
+    let rows = rows.map(|(id, n)| notification(id, "mail", &[&fired[n]])).to_vec();
+    commit_events(&store, &[&fired[0], &fired[1]], rows);
+    for (id, then, minute) in
+        [("ntf_a", Then::Dead, 1), ("ntf_x", Then::Sent, 1), ("ntf_b", Then::Dead, 2 * 24 * 60 - 1)]
+    {
+        let n = store.begin_attempt(id, "run", at(minute)).wait().unwrap();
+        let answer = if then == Then::Sent { Answer::Sent } else { Answer::Rejected };
+        finish(&store, id, n, answer, then, at(minute));
+    }
+    prune_all(&store);
+    let rows = [("c", 0), ("d", 1)].map(|(id, n)| notification(id, "mail", &[&ended[n]])).to_vec();
+    commit_events(&store, &[&ended[0], &ended[1]], rows);
+    assert_eq!(state(&store, "ntf_c"), OutboxState::Superseded, "nobody was told that it began");
+    assert_eq!(state(&store, "ntf_d"), OutboxState::Pending, "its beginning was told");
+    assert!(store.reader().unwrap().check().unwrap().is_ok());
+}
+
+#[test]
+fn an_end_that_waits_for_its_beginning_keeps_what_it_says() {
+    let world = World::new();
+    let store = world.open();
+    let (fired, ended) = (event("alice", 1, 1, EventKind::Fired), event("alice", 2, 1, EventKind::Ended));
+    commit_events(&store, &[&fired], vec![notification("a", "mail", &[&fired])]);
+    store.drop_notification("ntf_a", at(1)).wait().unwrap();
+    commit_events(&store, &[&ended], vec![notification("b", "mail", &[&ended])]);
+    assert_eq!(state(&store, "ntf_b"), OutboxState::Superseded);
+    let says = store.reader().unwrap().payload("ntf_b").unwrap();
+    let retention = Retention { attempts: Span::from_days(1), ..Retention::default() };
+    while store.prune(at(0) + Span::from_days(2), retention, 1).wait().unwrap().more {}
+    store.retry("ntf_a", at(9)).wait().unwrap();
+    assert_eq!([state(&store, "ntf_a"), state(&store, "ntf_b")], [OutboxState::Pending; 2]);
+    assert_eq!(store.reader().unwrap().payload("ntf_b").unwrap(), says);
+}
