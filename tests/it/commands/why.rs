@@ -208,6 +208,18 @@ fn what_is_known_from_long_ago_says_so() {
     assert!(nothing.contains("no poll of shanghai has told anything yet"), "{nothing}");
     assert_eq!(known("shanghai", 5, &[usual, usual]), "");
     assert!(known("beijing", 5, &[]).contains("beijing was never polled"));
+    // The clock was set back: what is known is not young, nobody can tell how old it is.
+    let ahead = known("shanghai", -30, &[usual, usual]);
+    assert!(ahead.contains("shanghai was last polled 34m"), "{ahead}");
+    assert!(ahead.contains(" in the future, at ") && ahead.contains("this host's clock"), "{ahead}");
+    assert_eq!(known("shanghai", 0, &[usual]), "");
+    let world = World::new(RULES);
+    let store = Store::open(&world.path("seatwatch.db"), START).unwrap();
+    let mut watch = world.play_from(now + Span::from_mins(30), &store, "shanghai", &[usual]);
+    go_on(&mut watch, now - Span::from_mins(15), &store, 1, &[failed, failed]);
+    let blind = world.run(&["alerts", "list", "--source", "shanghai"]).err;
+    assert!(blind.contains("what is known of shanghai is from 29m"), "{blind}");
+    assert!(blind.contains("no poll has told anything since"), "{blind}");
 }
 
 /// Closes the episode of `shared-account` 36 minutes after the start, as an operator's wish that the agent grants.
