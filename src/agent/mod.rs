@@ -17,6 +17,7 @@ mod outage;
 mod outlived;
 mod own;
 mod reload;
+mod returned;
 mod roster;
 mod run;
 mod story;
@@ -24,7 +25,7 @@ mod tend;
 pub mod usual;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 use tokio::sync::{Mutex, watch};
 
@@ -58,6 +59,8 @@ pub struct Agent {
     /// Ends of attempts that the store could not take yet.
     unwritten: std::sync::Mutex<Vec<deliver::Unwritten>>,
     breakers: std::sync::Mutex<BTreeMap<String, deliver::Breaker>>,
+    /// The rules file that channels were last found to have come back by.
+    returned: std::sync::Mutex<Weak<Live>>,
     /// When the log last said that no channel works.
     unheard_since: std::sync::Mutex<Option<Time>>,
     /// Whether the store's log is large and that was said.
@@ -95,6 +98,7 @@ impl Agent {
             unwritten: std::sync::Mutex::default(),
             breakers: std::sync::Mutex::default(),
             large_log: std::sync::atomic::AtomicBool::default(),
+            returned: std::sync::Mutex::default(),
             unheard_since: std::sync::Mutex::default(),
             complaints: complaints::Complaints::default(),
             hazard,

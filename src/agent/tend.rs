@@ -13,7 +13,7 @@ use crate::engine::outcome::{Act, ActResult, ActRow, Alert, AlertKey, Outcome, S
 use crate::engine::own::{ChannelFacts, Own, is_down};
 use crate::engine::tend::{act, episode_of, reconcile, remind, settle};
 use crate::engine::time::{Span, Time};
-use crate::store::{ChannelHealth, Made, OutboxSize, Retention, StoreError};
+use crate::store::{CHANNEL_REMOVED, ChannelHealth, Made, OutboxSize, Retention, StoreError};
 
 use super::own::OwnAlerts;
 use super::story::Story;
@@ -55,6 +55,7 @@ impl Agent {
         }
         result = result.and(self.settle_lost_sources(&live, now).await);
         result = result.and(self.tend_channels(&live, now).await);
+        result = result.and(self.tell_returned(&live, now).await);
         result.and(self.watch_log().await)
     }
 
@@ -79,6 +80,7 @@ impl Agent {
                 Act::Retry { notification } => {
                     let retried = self.store.retry(notification, now).await;
                     self.forget_breakers();
+                    self.owe_again();
                     retried.map(|()| "it is due now")
                 }
                 Act::Drop { notification } => {
@@ -218,7 +220,7 @@ impl Agent {
         let mut own = self.own.lock().await;
         let alerts = self.own_loaded(&mut own).await?;
         let known = live.to_deliver().map(|(name, _)| name.clone()).collect();
-        let given_up = self.store.give_up_channels_but(known, "channel removed", now).await?;
+        let given_up = self.store.give_up_channels_but(known, CHANNEL_REMOVED, now).await?;
         if given_up > 0 {
             tracing::warn!(given_up, "notifications for channels that left the rules file are given up");
         }

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::episodes::by_prefix;
 use super::error::StoreError;
+use super::returned::NOT_IN_FILE;
 use super::{Pending, Reader, Store};
 use crate::engine::outcome::NewNotification;
 use crate::engine::time::Time;
@@ -162,7 +163,7 @@ pub(super) fn insert(c: &Connection, new: &NewNotification) -> Result<bool, Stor
     }
     // Nobody could render it: it is listed, and never sent.
     if new.payload.is_empty() {
-        die(c, no, Some("its channel is not in the rules file"), new.created_at)?;
+        die(c, no, Some(NOT_IN_FILE), new.created_at)?;
     }
     Ok(true)
 }

@@ -467,6 +467,75 @@ async fn rows_of_a_channel_that_left_the_file_before_a_start_are_given_up() {
     world.leaves("a removed channel is told nothing more");
 }
 
+/// Whoever was told through it that an alert fired is told its end, once, whenever that came: before the channel left
+/// (and could not be sent), while it was away, or since.
+#[tokio::test]
+async fn a_channel_that_comes_back_after_a_start_is_told_the_ends_of_what_it_was_told() {
+    for ends in [2, 3, 6] {
+        for restarts in [false, true] {
+            let counts = (0..8).map(|n| if n < ends { "3" } else { "1" }).collect::<Vec<_>>().join(" ");
+            let mut world = World::with_channels(&people(&counts), SHARED, &["soc", "war"]).await;
+            world.live(0..2).await;
+            assert_eq!(world.told("soc"), "fired shared alice");
+            world.inboxes["soc"].answers(500);
+            world.live(2..3).await;
+            world.told("soc");
+            world.inboxes["soc"].answers(200);
+            world.write(&format!("without soc\n{SHARED}"));
+            world.restart().await;
+            world.live(3..5).await;
+            world.restart().await;
+            world.live(5..6).await;
+            assert_eq!(world.told("soc"), "");
+            world.write(SHARED);
+            if restarts {
+                world.restart().await;
+            } else {
+                assert!(world.reload(SHARED).await);
+            }
+            world.live(6..8).await;
+            let told =
+                if ends == 6 { "changed shared alice\nended shared alice" } else { "ended shared alice" };
+            assert_eq!(world.told("soc"), told, "{ends} {restarts}");
+            world.restart().await;
+            world.live(8..9).await;
+            assert_eq!(world.told("soc"), "", "once; {ends} {restarts}");
+            world.leaves("what changed while a channel was away is not told");
+        }
+    }
+}
+
+/// As one that takes nothing for 75 hours, or one whose beginning was given up.
+#[tokio::test]
+async fn a_channel_that_was_away_for_long_or_was_not_told_the_beginning_is_not_told_the_end() {
+    for (status, back) in [(200, 3 + 75 * 60), (500, 4)] {
+        let mut world = World::with_channels(&people("3 3 3 1"), SHARED, &["soc", "war"]).await;
+        world.inboxes["soc"].answers(status);
+        world.live(0..2).await;
+        world.told("soc");
+        world.write(&format!("without soc\n{SHARED}"));
+        world.restart().await;
+        world.live(2..4).await;
+        world.inboxes["soc"].answers(200);
+        world.write(SHARED);
+        world.set(minute(back));
+        world.restart().await;
+        world.live(back..back + 1).await;
+        assert_eq!(world.told("soc"), "", "{status}");
+        let rows: Vec<_> = world.outbox(true).into_iter().filter(|row| row.channel == "soc").collect();
+        let ended = rows.last().unwrap();
+        assert_eq!(ended.state, OutboxState::Dead, "{status}: {ended:?}");
+        if status == 500 {
+            // An operator has the beginning told: then the end is owed.
+            let told = world.act(Act::Retry { notification: rows[0].id.clone() }).await;
+            assert!(told.0, "{told:?}");
+            world.live(back + 1..back + 3).await;
+            assert_eq!(world.told("soc"), "fired shared alice\nended shared alice");
+        }
+        world.leaves("it was away, or never told");
+    }
+}
+
 #[tokio::test]
 async fn a_refused_file_changes_nothing() {
     let world = World::new(&people("3 3 3 1"), SHARED).await;

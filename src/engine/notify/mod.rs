@@ -42,6 +42,11 @@ impl Notice {
         Self { channel: channel.to_owned(), id, kind, events }
     }
 
+    /// These events and no others, oldest first.
+    pub fn of(channel: &str, events: Vec<Arc<Event>>) -> Self {
+        Self::new(channel, kind_of(&events), events)
+    }
+
     /// A test of a channel; `nonce` (say, the time) keeps two tests apart.
     pub fn test(channel: &str, nonce: &str) -> Self {
         let id = notification_id(channel, ["test", nonce]);
@@ -114,8 +119,7 @@ pub fn part(channel: &str, row: &Row, unheard: &[String]) -> Option<[Notice; 2]>
     }
     let unheard = |event: &Arc<Event>| event.kind == EventKind::Ended && unheard.contains(&event.id);
     let (stays, goes): (Vec<_>, Vec<_>) = row.events.iter().cloned().partition(unheard);
-    (!stays.is_empty() && !goes.is_empty())
-        .then(|| [goes, stays].map(|events| Notice::new(channel, kind_of(&events), events)))
+    (!stays.is_empty() && !goes.is_empty()).then(|| [goes, stays].map(|events| Notice::of(channel, events)))
 }
 
 /// Rows that one new notification stands for from now on.
