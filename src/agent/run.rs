@@ -72,51 +72,13 @@ pub enum Stopped {
 pub async fn run(
     agent: Arc<Agent>,
     rules: PathBuf,
-    mut reload: watch::Receiver<u64>,
+    reload: watch::Receiver<u64>,
     stop: impl Future<Output = ()>,
 ) -> Result<(), Stopped> {
-    let pulse = Arc::new(Pulse::default());
-    pulse.mark(&Key::Tend, clock::boot_time(), Span::ZERO);
     let (changed, loops) = watch::channel(0_u64);
-    let mut tasks = Tasks {
-        agent: Arc::clone(&agent),
-        pulse: Arc::clone(&pulse),
-        loops,
-        running: JoinSet::new(),
-        keys: Vec::new(),
-    };
-    tasks.running.spawn(tend_loop(Arc::clone(&agent), Arc::clone(&pulse)));
-    tasks.running.spawn(prune_loop(Arc::clone(&agent)));
-    tasks.running.spawn(check_loop(Arc::clone(&agent)));
-    tasks.fill();
+    let mut tasks = Tasks::begin(agent, loops);
     ready();
-    tokio::pin!(stop);
-    let mut beat = tokio::time::interval(Duration::from_secs(5));
-    let ended = loop {
-        tokio::select! {
-            () = &mut stop => break Ok(()),
-            Some(ended) = tasks.running.join_next() => {
-                if let Err(stopped) = tasks.ended(ended) { break Err(stopped) }
-            }
-            Ok(()) = reload.changed() => {
-                agent.reload(&rules, clock::now()).await;
-                changed.send_modify(|n| *n += 1);
-                tasks.fill();
-            }
-            _ = beat.tick() => {
-                tasks.fill();
-                feed(&pulse);
-            }
-        }
-    };
-    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
-    // Dropping a loop drops what it waits for; a transaction that began is finished by the store's own thread. Sends
-    // that hang are cut off and written down as such.
-    let open = agent.open_attempts();
-    let _ = tokio::time::timeout(GRACE, tasks.running.shutdown()).await;
-    let _ = tokio::time::timeout(GRACE, agent.leave_attempts(open, clock::now())).await;
-    tracing::info!("stopped");
-    ended
+    tasks.watch_over(rules, reload, changed, stop).await
 }
 
 fn ready() {
@@ -151,6 +113,54 @@ struct Tasks {
 }
 
 impl Tasks {
+    fn begin(agent: Arc<Agent>, loops: watch::Receiver<u64>) -> Self {
+        let pulse = Arc::new(Pulse::default());
+        pulse.mark(&Key::Tend, clock::boot_time(), Span::ZERO);
+        let mut tasks = Self { agent, pulse, loops, running: JoinSet::new(), keys: Vec::new() };
+        tasks.running.spawn(tend_loop(Arc::clone(&tasks.agent), Arc::clone(&tasks.pulse)));
+        tasks.running.spawn(prune_loop(Arc::clone(&tasks.agent)));
+        tasks.running.spawn(check_loop(Arc::clone(&tasks.agent)));
+        tasks.fill();
+        tasks
+    }
+
+    /// Until `stop` resolves, or a loop ends that must not; then all the others end, too.
+    async fn watch_over(
+        &mut self,
+        rules: PathBuf,
+        mut reload: watch::Receiver<u64>,
+        changed: watch::Sender<u64>,
+        stop: impl Future<Output = ()>,
+    ) -> Result<(), Stopped> {
+        tokio::pin!(stop);
+        let mut beat = tokio::time::interval(Duration::from_secs(5));
+        let ended = loop {
+            tokio::select! {
+                () = &mut stop => break Ok(()),
+                Some(ended) = self.running.join_next() => {
+                    if let Err(stopped) = self.ended(ended) { break Err(stopped) }
+                }
+                Ok(()) = reload.changed() => {
+                    self.agent.reload(&rules, clock::now()).await;
+                    changed.send_modify(|n| *n += 1);
+                    self.fill();
+                }
+                _ = beat.tick() => {
+                    self.fill();
+                    feed(&self.pulse);
+                }
+            }
+        };
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+        // Dropping a loop drops what it waits for; a transaction that began is finished by the store's own thread. Sends
+        // that hang are cut off and written down as such.
+        let open = self.agent.open_attempts();
+        let _ = tokio::time::timeout(GRACE, self.running.shutdown()).await;
+        let _ = tokio::time::timeout(GRACE, self.agent.leave_attempts(open, clock::now())).await;
+        tracing::info!("stopped");
+        ended
+    }
+
     /// Starts a loop for each source and channel that has none.
     fn fill(&mut self) {
         let live = self.agent.live();
@@ -410,22 +420,36 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_in_a_loop_is_the_end_of_the_agent() {
+    async fn a_loop_whose_source_left_the_file_is_no_bug() {
         let dir = tempfile::tempdir().unwrap();
         let (_changed, loops) = watch::channel(0);
-        let mut tasks = Tasks {
-            agent: idle(dir.path()),
-            pulse: Arc::default(),
-            loops,
-            running: JoinSet::new(),
-            keys: Vec::new(),
-        };
+        let mut tasks = Tasks::begin(idle(dir.path()), loops);
+        let key = Key::Source("one".to_owned());
+        tasks.keys.push(key.clone());
+        tasks.ended(Ok(Ok(key))).unwrap();
+        assert_eq!(tasks.keys, []);
+    }
+
+    #[tokio::test]
+    async fn a_panic_in_a_loop_is_the_end_of_the_agent_within_a_second() {
+        let dir = tempfile::tempdir().unwrap();
+        let (changed, loops) = watch::channel(0);
+        let (_reload, reloads) = watch::channel(0);
+        let mut tasks = Tasks::begin(idle(dir.path()), loops);
+        let (lives, mut gone) = tokio::sync::oneshot::channel::<()>();
+        tasks.running.spawn(async move {
+            let _lives = lives;
+            std::future::pending().await
+        });
         tasks.running.spawn(async { panic!("a bug") });
-        let ended = tasks.running.join_next().await.unwrap();
-        assert!(tasks.ended(ended).unwrap_err().to_string().contains("panicked"));
-        // A source that left the file is none.
-        tasks.running.spawn(async { Ok(Key::Source("one".to_owned())) });
-        let ended = tasks.running.join_next().await.unwrap();
-        tasks.ended(ended).unwrap();
+        let began = tokio::time::Instant::now();
+        let watching =
+            tasks.watch_over(dir.path().join("rules.toml"), reloads, changed, std::future::pending());
+        let ended = tokio::time::timeout(Duration::from_secs(20), watching).await.expect("it goes on");
+        let took = began.elapsed();
+        assert!(ended.unwrap_err().to_string().contains("panicked"));
+        assert!(took < Duration::from_secs(1), "{took:?}");
+        assert!(tasks.running.is_empty());
+        assert_eq!(gone.try_recv(), Err(tokio::sync::oneshot::error::TryRecvError::Closed), "the others end");
     }
 }

@@ -47,6 +47,10 @@ impl Seen {
         self.params.iter().find(|(n, _)| n == name).map_or("", |(_, v)| v)
     }
 
+    pub(crate) fn action(&self) -> &str {
+        self.header("x-acs-action")
+    }
+
     /// In the order of their numbers.
     pub(crate) fn names(&self) -> Vec<String> {
         let of = |i: usize| self.params.iter().find(|(n, _)| *n == format!("UserNames.{i}"));

@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::support::hostile::Play::{self, HearLine};
 use crate::support::hostile::{Hostile, say};
 use crate::support::http::Posted;
+use crate::support::logged::Log;
 use crate::world::{World, body, counts, minute, story};
 
 const SHARED: &str =
@@ -262,7 +263,10 @@ async fn with_every_channel_down_all_is_kept_and_shown() {
     let world = World::with_channels(&people("1 3 3 1 1"), SHARED, &["soc", "war"]).await;
     world.inboxes["soc"].answers(401);
     world.inboxes["war"].answers(410);
+    let log = Log::hear();
+    let unheard = |log: &Log| log.take("no channel takes anything").len();
     world.live(0..5).await;
+    assert_eq!(unheard(&log), 1);
     let mut shown: Vec<_> = world
         .reader()
         .episodes(&Default::default())
@@ -275,15 +279,37 @@ async fn with_every_channel_down_all_is_kept_and_shown() {
     let waiting = world.outbox(false);
     assert!(waiting.iter().any(|row| row.state == OutboxState::Waiting && row.channel == "war"));
     assert!(waiting.iter().any(|row| row.last_error.is_some() && row.channel == "soc"));
+    for (words, row) in [
+        ("alerts list", [&["agent/channel", "soc"][..], &["agent/channel", "war"]]),
+        ("outbox list", [&["soc", "pending"], &["war", "waiting"]]),
+    ] {
+        let said = world.says(words);
+        let has = |row: &[&str]| said.lines().any(|line| row.iter().all(|word| line.contains(word)));
+        assert!(row.into_iter().all(has), "{words}: {said}");
+    }
+    let mut said = Vec::new();
+    for n in 5..200 {
+        world.set(minute(n));
+        world.deliver().await;
+        world.tend().await;
+        said.extend(vec![n; unheard(&log)]);
+    }
+    let apart: Vec<i64> = said.windows(2).map(|two| two[1] - two[0]).collect();
+    assert_eq!(apart, [60, 60], "at {said:?}");
     for inbox in world.inboxes.values() {
         inbox.answers(200);
     }
     assert!(world.reload(SHARED).await);
-    for n in 5..40 {
+    for n in 200..235 {
         world.set(minute(n));
         world.deliver().await;
         world.tend().await;
     }
+    for n in 235..400 {
+        world.set(minute(n));
+        world.tend().await;
+    }
+    assert_eq!(unheard(&log), 0, "somebody hears again");
     for channel in ["soc", "war"] {
         let kinds: Vec<_> =
             told(&world, channel).into_iter().map(|(_, kind, episode)| (episode, kind)).collect();
@@ -313,10 +339,19 @@ async fn an_outbox_over_its_limit_is_folded_and_loses_no_beginning() {
     let before = world.outbox(false);
     assert_eq!(before.len(), 350);
     let (now, most) = (world.now(), OutboxSize { rows: 100, bytes: OutboxSize::MOST.bytes });
+    assert_eq!((OutboxSize::MOST.rows, OutboxSize::MOST.bytes), (100_000, 256 * 1024 * 1024));
+    let log = Log::hear();
+    let over = |log: &Log| log.take("the outbox was over its limit");
     assert!(!world.agent().relieve(OutboxSize::MOST, now).await.unwrap());
     assert_eq!(world.outbox(false).len(), 350, "below the limit nothing is touched");
+    assert_eq!(over(&log), Vec::<String>::new());
     assert!(world.agent().relieve(most, now).await.unwrap());
     let left = world.outbox(false);
+    let said = over(&log);
+    assert_eq!(said.len(), 1, "{said:?}");
+    let numbers = format!("rows_left={}", left.len());
+    assert!(said[0].starts_with("ERROR") && said[0].contains("rows=350"), "{said:?}");
+    assert!(said[0].contains(&numbers) && said[0].contains("nothing is dropped"), "{said:?}");
     assert!(left.len() <= 10, "{} rows", left.len());
     let said: BTreeSet<&String> = left.iter().flat_map(|row| &row.events).collect();
     let all = world.events();
@@ -324,6 +359,7 @@ async fn an_outbox_over_its_limit_is_folded_and_loses_no_beginning() {
     assert!(all.iter().all(|event| said.contains(&event.id)), "every event is still to be told");
     let bytes = OutboxSize { rows: OutboxSize::MOST.rows, bytes: 1 };
     assert!(world.agent().relieve(bytes, now).await.unwrap());
+    assert_eq!(over(&log).len(), 1, "each time");
     drain(&world, Span::from_mins(1)).await;
     let posted = world.inboxes["soc"].take();
     assert!(posted.len() <= 10, "{}", story(&posted));

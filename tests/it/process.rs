@@ -4,11 +4,11 @@
 //! program `kills` ends it at any moment. A part of its own because these promises are the process's: a test in
 //! process cannot lose what a dead one loses.
 
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
-use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -153,19 +153,31 @@ async fn a_hangup_reads_the_rules_again() {
 async fn closed_output_kills_nothing() {
     let world = world(&(counts("alice", "3") + &counts("bob", "1")));
     rules(&world, "");
-    let mut agent = Agent::start(&world, |command| {
-        command.stdout(Stdio::piped());
+    let (reader, end) = std::io::pipe().unwrap();
+    let mut agent = Agent::start(&world, move |command| {
+        command.env("RUST_LOG", "trace").stdout(Stdio::piped()).stderr(end);
     });
-    drop(agent.child.stdout.take());
-    let (_, gone) = channel();
-    // The reader of the log hangs up: every line that follows meets a closed pipe.
-    agent.log = gone;
+    let mut reader = BufReader::new(reader);
+    let mut line = String::new();
+    while !line.contains(" running") {
+        line.clear();
+        assert_ne!(reader.read_line(&mut line).unwrap(), 0, "its log ends before it runs");
+    }
+    // Nobody else has the reading ends: every line that follows meets a closed pipe.
+    drop((reader, agent.child.stdout.take()));
+    let polled = || world.reader().polls("shanghai", 1).unwrap().last().map_or(0, |poll| poll.unwrap().seq);
     world.inboxes["soc"].wait(20, |posted| posted.len() == 1);
+    let before = polled();
+    rules(&world, "except = ['alice']\n");
+    agent.signal(Signal::HUP);
+    world.inboxes["soc"].wait(20, |posted| posted.len() == 2);
+    agent.until("it polls on", || polled() >= before + 3);
     let mut silent = Agent::start(&world, |command| {
         command.stderr(Stdio::null());
     });
     assert_eq!(silent.ends(STOP).0, Some(75));
     assert_eq!(agent.child.try_wait().unwrap(), None);
+    agent.until("it is delivered", || world.outbox(false).is_empty());
     agent.signal(Signal::TERM);
     assert_eq!(agent.child.wait().unwrap().code(), Some(0));
 }

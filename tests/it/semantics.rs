@@ -77,10 +77,29 @@ async fn counts_that_flap_make_one_message_where_a_hold_is_asked_for() {
         world.live(0..120).await;
         assert_eq!(world.told("soc"), expect, "{hold}");
     }
-    // Without a hold every change is told, and never more often than polls come.
+    let band = "clear_when = 'online < 1'\n";
+    let world = World::new(&people, &format!("{SHARED}{band}")).await;
+    world.live(0..120).await;
+    assert_eq!(world.told("soc"), "fired shared alice", "1 is within the dead band");
+    // Without either, every change is told once: two messages for each flap, and nothing else.
     let world = World::new(&people, SHARED).await;
     world.live(0..60).await;
-    assert!(world.told("soc").lines().count() <= 60);
+    assert_eq!(world.told("soc"), ["fired shared alice\nended shared alice"; 30].join("\n"));
+}
+
+/// Who flaps faster than `clear_for` costs one message; who flaps slower, two in more than that time: with ten
+/// minutes never twelve messages in an hour.
+#[tokio::test]
+async fn a_hold_bounds_the_messages_of_an_hour() {
+    for (low, per_hour) in [(9, [1, 0]), (11, [10, 10])] {
+        let flapping = format!("5 {}", "1 ".repeat(low)).repeat(12);
+        let people = counts("alice", &flapping) + &counts("bob", "1");
+        let world = World::new(&people, &format!("{SHARED}clear_for = '10m'\n")).await;
+        for (hour, expect) in (0..).zip(per_hour) {
+            world.live(hour * 60..(hour + 1) * 60).await;
+            assert_eq!(world.told("soc").lines().count(), expect, "hour {hour}, {low} minutes low");
+        }
+    }
 }
 
 #[tokio::test]

@@ -371,6 +371,20 @@ impl World {
         }
     }
 
+    /// What a command prints on its own rules file; it must succeed.
+    pub(crate) fn says(&self, words: &str) -> String {
+        self.prints(&words.split(' ').collect::<Vec<_>>())
+    }
+
+    pub(crate) fn prints(&self, words: &[&str]) -> String {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_seatwatch"));
+        command.env_clear().current_dir(&self.dir.0).arg("-c").arg(self.rules_file()).args(words);
+        let done = command.output().unwrap();
+        let said = String::from_utf8([done.stdout, done.stderr].concat()).unwrap();
+        assert_eq!(done.status.code(), Some(0), "{words:?}: {said}");
+        said
+    }
+
     /// What the channel got since this was last asked.
     pub(crate) fn told(&self, channel: &str) -> String {
         story(&self.inboxes[channel].take())

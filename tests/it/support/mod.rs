@@ -4,6 +4,7 @@
 pub(crate) mod authority;
 pub(crate) mod hostile;
 pub(crate) mod http;
+pub(crate) mod logged;
 pub(crate) mod metadata;
 pub(crate) mod program;
 pub(crate) mod sdk;
