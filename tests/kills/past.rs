@@ -121,5 +121,11 @@ fn older(now: &Path, path: &Path) {
         let copy = format!("INSERT OR REPLACE INTO main.{table} ({both}) SELECT {said} FROM now.{table}");
         old.execute(&copy, []).unwrap();
     }
+    // It had a row for each answer that a breach rests on, where today's are packed by poll.
+    let answers = "INSERT OR IGNORE INTO main.evidence (source, seq, slot, at, fetched_at, request_id)
+        SELECT p.source, p.seq, u.slot, p.at, p.at, v.event ->> '$.request_ids[0]' FROM main.event v
+        JOIN main.source s ON s.name = v.event ->> '$.source' JOIN main.poll p ON p.source = s.id AND p.at = v.at
+        JOIN main.user u ON u.source = s.id AND u.name = v.event ->> '$.subject.name' WHERE v.kind = 'fired'";
+    assert!(old.execute(answers, []).unwrap() > 0, "nothing fired");
     old.pragma_update(Some("main"), "user_version", 1).unwrap();
 }
