@@ -16,10 +16,10 @@ use crate::dice::Dice;
 use crate::ledger::{Committed, look, sound, told_has_rows};
 use crate::moments::until;
 use crate::past::{Past, put};
-use crate::stage::{PATIENCE, Stage, seconds, stop};
+use crate::stage::{PATIENCE, Stage, kills, seconds, stop};
 use crate::support::program::Agent;
 
-/// Kills of each kind.
+/// Rounds of each kind; how many of a backup or a pruning were killed and not done before is counted.
 pub(crate) const KILLS: usize = 20;
 
 /// Alice shares from the start on.
@@ -38,9 +38,9 @@ fn goes_on(stage: &Stage, agent: &Agent) {
     });
 }
 
+#[track_caller]
 fn kill(mut agent: Agent) {
-    agent.child.kill().unwrap();
-    agent.child.wait().unwrap();
+    assert!(kills(&mut agent.child), "it ended before it was killed");
 }
 
 pub(crate) fn first_starts(seed: u64) -> usize {
@@ -127,13 +127,13 @@ pub(crate) fn backups(seed: u64) -> usize {
     let copy = stage.world.dir.path("copy.db");
     let agent = stage.start();
     goes_on(&stage, &agent);
+    let mut killed = 0;
     for _ in 0..KILLS {
         let mut command = Command::new(env!("CARGO_BIN_EXE_seatwatch"));
         command.arg("-c").arg(stage.world.rules_file()).args(["db", "backup", "--force"]).arg(&copy);
         let mut backup = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         until(Instant::now() + Duration::from_micros(dice.below(80_000)), || false);
-        backup.kill().unwrap();
-        backup.wait().unwrap();
+        killed += usize::from(kills(&mut backup));
         if copy.exists() {
             before.is_in(&Committed::read(&copy), "in the copy");
             sound(&copy);
@@ -151,7 +151,8 @@ pub(crate) fn backups(seed: u64) -> usize {
     before.is_in(&Committed::read(&stage.database()), "after backups that were cut off");
     sound(&stage.database());
     stage.world.leaves("it is stopped in the middle of its script");
-    KILLS
+    assert!(killed >= KILLS / 2, "only {killed} of {KILLS} backups were killed, the others were done");
+    killed
 }
 
 /// What `prune_until_done` keeps, and how much it takes at a time.
@@ -164,6 +165,7 @@ pub(crate) fn prunings(seed: u64) -> usize {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.arg("--prune").arg(stage.database());
     put(&past.now(), &stage.database());
+    let mut killed = 0;
     for n in 0..KILLS {
         if n % 5 == 0 {
             put(&past.now(), &stage.database());
@@ -171,8 +173,7 @@ pub(crate) fn prunings(seed: u64) -> usize {
         let held = Committed::read(&stage.database());
         let mut pruning = command.spawn().unwrap();
         until(Instant::now() + Duration::from_micros(dice.below(60_000)), || false);
-        pruning.kill().unwrap();
-        pruning.wait().unwrap();
+        killed += usize::from(kills(&mut pruning));
         let left = Committed::read(&stage.database());
         // What a finished notification said goes before the notification does.
         left.of(&["event ", "poll ", "attempt "]).is_in(&held, "after a pruning that was cut off");
@@ -183,7 +184,8 @@ pub(crate) fn prunings(seed: u64) -> usize {
     let left = Committed::read(&stage.database());
     assert!(left.count("poll ") < before.count("poll ") && left.count("event ") < before.count("event "));
     sound(&stage.database());
-    KILLS
+    assert!(killed >= KILLS / 2, "only {killed} of {KILLS} prunings were killed, the others were done");
+    killed
 }
 
 /// The agent's pruning, begun at once: by itself it waits for ten minutes. Runs in a process of its own, to be killed.

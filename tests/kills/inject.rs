@@ -151,9 +151,21 @@ fn play(mut agent: Agent, work: Work) -> (Option<i32>, String) {
     (code, said + &rest)
 }
 
+/// Names the case, whatever it is that fails.
+struct Named(Case);
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("at {:?}", self.0);
+        }
+    }
+}
+
 /// One blow, and then a start as if nothing had happened.
-pub(crate) fn strike(past: &Arc<Past>, case: Case) {
-    let stage = stage();
+/// Whether it came to that call: threads share them out anew each time.
+pub(crate) fn strike(past: &Arc<Past>, case: Case) -> bool {
+    let (stage, _named) = (stage(), Named(case));
     prepare(past, &stage, case.work);
     let before = Committed::read(&stage.database());
     let log = stage.world.dir.path("trace");
@@ -174,6 +186,7 @@ pub(crate) fn strike(past: &Arc<Past>, case: Case) {
         Blow::Full | Blow::StaysFull | Blow::Broken | Blow::StaysBroken => [Some(74), Some(0)],
     };
     assert!(ends.contains(&code), "{case:?}: exit code {code:?}: {said}");
+    let struck = code.is_none() || strace::written(&log).contains("(INJECTED)");
     let now = Committed::read(&stage.database());
     before.is_in(&now, &format!("{case:?}"));
     sound(&stage.database());
@@ -187,6 +200,7 @@ pub(crate) fn strike(past: &Arc<Past>, case: Case) {
     recovers(&stage, case);
     now.is_in(&Committed::read(&stage.database()), &format!("after {case:?}"));
     balance(&stage, 1);
+    struck
 }
 
 /// The next start mends what is to be mended: a poll, the alert, told to both, nothing left.

@@ -122,6 +122,10 @@ fn killed_at_any_moment(asked: &Asked) -> Result<String, String> {
     });
     let sum: Tally = side_by_side(AT_ONCE, jobs.collect())?.into_iter().sum();
     let Tally { kills, events, polls, told, copies, .. } = sum;
+    // Each stage polls two sources for a while, and its alerts go to two channels.
+    if kills != asked.kills || [events, polls, told].iter().any(|seen| *seen < 5 * stages) {
+        return Err(format!("too little was seen for {} kills: {sum:?}", asked.kills));
+    }
     Ok(format!(
         "{kills} kills at random moments: {polls} polls, {events} events, {told} messages taken, {copies} of them \
          copies with the same id and bytes; nothing lost"
@@ -150,18 +154,25 @@ fn struck_at_each_call(asked: &Asked) -> Result<String, String> {
     strace::is_there()?;
     let past = Arc::new(past::Past::new());
     let (cases, all) = inject::cases(&past, asked.seed, (!asked.every).then_some(SOME));
-    let mut counts: BTreeMap<inject::Blow, usize> = BTreeMap::new();
-    cases.iter().for_each(|case| *counts.entry(case.blow).or_default() += 1);
-    let jobs = cases.into_iter().map(|case| -> Box<dyn FnOnce() + Send> {
+    let tried = cases.len();
+    let jobs = cases.into_iter().map(|case| -> Box<dyn FnOnce() -> Option<inject::Blow> + Send> {
         let past = Arc::clone(&past);
-        Box::new(move || inject::strike(&past, case))
+        Box::new(move || inject::strike(&past, case).then_some(case.blow))
     });
-    side_by_side(AT_ONCE, jobs.collect())?;
+    let mut counts: BTreeMap<inject::Blow, usize> = BTreeMap::new();
+    for blow in side_by_side(AT_ONCE, jobs.collect())?.into_iter().flatten() {
+        *counts.entry(blow).or_default() += 1;
+    }
+    let struck: usize = counts.values().sum();
+    if struck * 2 < tried {
+        return Err(format!("of {tried} calls only {struck} were come to"));
+    }
     let count = |blow| counts.get(&blow).copied().unwrap_or(0);
     use inject::Blow::{Broken, Death, Full, StaysBroken, StaysFull};
     Ok(format!(
         "a migration, a poll and two deliveries struck at writes, syncs and sends: {} deaths, {} times a full disk, {} times \
-         a broken one, {} and {} times from that call on, of {all} that there are (--every): nothing lost, nothing half done",
+         a broken one, {} and {} times from that call on, of {tried} tried, of {all} that there are (--every): nothing lost, \
+         nothing half done",
         count(Death),
         count(Full),
         count(Broken),

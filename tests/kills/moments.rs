@@ -11,7 +11,7 @@ use seatwatch::store::Reader;
 
 use crate::dice::Dice;
 use crate::ledger::{Committed, Tally, balance, in_doubt, sound, told_has_rows};
-use crate::stage::{Stage, seconds, stop};
+use crate::stage::{Stage, kills, seconds, stop};
 use crate::support::program::Agent;
 
 /// Kills on one stage.
@@ -87,8 +87,7 @@ fn kill(mut agent: Agent, stage: &Stage, dice: &mut Dice, mut known: Committed) 
         known.is_in(&seen, "while it runs");
         known = seen;
     }
-    agent.child.kill().unwrap();
-    agent.child.wait().unwrap();
+    assert!(kills(&mut agent.child), "it ended before it was killed");
     let after = Committed::read(&stage.database());
     known.is_in(&after, "after a kill");
     sound(&stage.database());

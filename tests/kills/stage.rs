@@ -4,7 +4,9 @@
 //! part of its own so that each of them says only what it does to the agent.
 
 use std::fmt::Write as _;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
+use std::process::Child;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::time::{Duration, Instant};
@@ -156,6 +158,12 @@ impl Stage {
         let polled = |source| reader.last_poll(source).unwrap().is_some_and(|poll| poll.at > over);
         !open && polled("shanghai") && polled("beijing")
     }
+}
+
+/// Kills it; whether that was its end, and not one of its own before.
+pub(crate) fn kills(child: &mut Child) -> bool {
+    child.kill().unwrap();
+    child.wait().unwrap().signal() == Some(Signal::KILL.as_raw())
 }
 
 /// Ends it as a service manager does.

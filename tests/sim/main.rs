@@ -187,7 +187,12 @@ fn years(seed: u64, days: i64, twin: bool) -> (Tally, String) {
 #[test]
 fn years_of_minutes() {
     let began = clock_gettime(ClockId::ThreadCPUTime);
-    let (tally, hash) = years(1, asked("SIM_DAYS").map_or(DAYS, u64::cast_signed), false);
+    let days = asked("SIM_DAYS").map_or(DAYS, u64::cast_signed);
+    let (tally, hash) = years(1, days, false);
+    // Twenty changes of the clock in ten years; of more years some fall where somebody touched clock or process.
+    let (days, ten_years) = (days.unsigned_abs(), 3_653);
+    assert!(tally.jumps >= days * 1_000 / ten_years, "{} clock jumps in {days} days", tally.jumps);
+    assert!(tally.dst >= days.min(ten_years) * 20 / ten_years, "{} DST days in {days} days", tally.dst);
     let spent = clock_gettime(ClockId::ThreadCPUTime) - began;
     let told = tally.told(spent);
     proven("simulation-years", &format!("simulated minute polls of 1 seed: {told}, log {hash}"));
