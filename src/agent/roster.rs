@@ -10,6 +10,7 @@ use crate::engine::elapsed::ClockReading;
 use crate::engine::odd_names::OddNames;
 use crate::engine::reading::{Fault, FaultClass};
 use crate::engine::roster::Roster;
+use crate::engine::schedule::LATE;
 use crate::engine::time::{Span, Time};
 use crate::engine::total::{POLLS, TotalCheck, TotalNews};
 use crate::source::Source;
@@ -20,8 +21,6 @@ const PAUSE: Span = Span::from_mins(10);
 const TOTAL_PAUSE: Span = Span::from_hours(1);
 /// Nothing more is asked for in less than this.
 const LEAST: Span = Span::from_millis(100);
-/// Polls do not begin to the millisecond.
-const SLACK: Span = Span::from_secs(1);
 /// The total is one request.
 const TOTAL_BUDGET: Span = Span::from_secs(5);
 
@@ -102,7 +101,7 @@ impl UnderWay {
         budget: &Budget<'_>,
     ) {
         let (now, began) = (budget.now(), budget.clock.wall);
-        let fresh = self.renewed && last.is_some_and(|last| began.since(last) + SLACK < refresh);
+        let fresh = self.renewed && last.is_some_and(|last| began.since(last) + LATE < refresh);
         let paused = self.retry_at.is_some_and(|at| now < at);
         if fresh || paused || budget.left() < LEAST {
             return;

@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use super::credentials::Held;
 use crate::engine::reading::{Fault, FaultClass};
+use crate::engine::schedule::LATE;
 use crate::engine::time::{Span, Time};
 
 /// Refusals in a row after which the keys rest: keys just made take a moment to be known everywhere.
 const IN_A_ROW: u32 = 3;
-/// How long they rest then, after each further refusal: a little under 15 minutes, since polls begin some milliseconds
-/// late, now more and now less, and the one in 15 minutes must not be taken for too early.
-const REST: Span = Span::from_secs(15 * 60 - 10);
+/// How long they rest then, after each further refusal.
+const REST: Span = Span::from_mins(15);
 
 /// What came of the keys that were last refused.
 #[derive(Debug, Default)]
@@ -33,12 +33,11 @@ impl Refusals {
     /// The refusal that stands for these keys at `now`, without asking again.
     pub(super) fn standing(&self, keys: &Arc<Held>, now: Time) -> Option<Fault> {
         let last = self.last.as_ref().filter(|last| Arc::ptr_eq(&last.keys, keys))?;
-        let since = now.since(last.at);
+        let until = last.at + REST - LATE;
         // A clock that was set back forbids nothing.
-        if last.in_a_row < IN_A_ROW || since < Span::ZERO || since >= REST {
+        if last.in_a_row < IN_A_ROW || now < last.at || now >= until {
             return None;
         }
-        let until = last.at + REST;
         let message = format!("{} (not asked again before {until})", last.fault.message);
         Some(Fault { message, ..last.fault.clone() })
     }

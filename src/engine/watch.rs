@@ -22,6 +22,7 @@ use super::plan::Plan;
 use super::reading::{Fetched, NO_BATCH, Poll, Reading};
 use super::roster::{Listed, members};
 use super::rule::Rule;
+use super::schedule::LATE;
 use super::signals::{Needs, Signals};
 use super::time::{Span, Time};
 
@@ -210,7 +211,7 @@ impl Watch {
             .memory
             .quarantine
             .iter()
-            .filter(|q| q.retry_at > now)
+            .filter(|q| q.retry_at > now + LATE)
             .filter_map(|q| self.names.slot(&q.user))
             .collect();
         let asked = (0u32..).zip(&self.member).filter(|(slot, member)| **member && !held.contains(slot));

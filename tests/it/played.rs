@@ -650,6 +650,8 @@ fn a_refused_name_is_left_out_for_a_day() {
     assert_eq!(watch.asked(hour(23)).slots(), [0, 2]);
     let again = watch.asked(hour(24));
     assert_eq!(again.slots(), [0, 1, 2], "asked again a day later");
+    // Polls do not begin to the millisecond: a daily one must not be taken for too early and pass a day.
+    assert_eq!(watch.asked(hour(24) - Span::from_millis(700)).slots(), again.slots());
     watch.quarantine(&again, &[1], hour(24));
     let held: Vec<_> =
         watch.memory.quarantine.iter().map(|one| (one.user.as_str(), one.since, one.retry_at)).collect();

@@ -21,6 +21,10 @@ pub use due::{Cause, Due, MOST_MISSED, Run};
 /// How far ahead [`Schedule::interval`] looks.
 const HORIZON: Span = Span::from_days(7);
 
+/// Polls begin a little after their instants, now more and now less. What comes round with them counts as due this much
+/// before its time: else the poll meant would be taken for too early, and the next may be a day away.
+pub const LATE: Span = Span::from_secs(10);
+
 /// The `cron` crate knows the years 1970 to 2100.
 const YEARS: (i32, i32) = (1970, 2100);
 
