@@ -155,6 +155,7 @@ fn struck_at_each_call(asked: &Asked) -> Result<String, String> {
     let past = Arc::new(past::Past::new());
     let (cases, all) = inject::cases(&past, asked.seed, (!asked.every).then_some(SOME));
     let tried = cases.len();
+    let lethal = cases.iter().filter(|case| case.blow == Death).count();
     let jobs = cases.into_iter().map(|case| -> Box<dyn FnOnce() -> Option<inject::Blow> + Send> {
         let past = Arc::clone(&past);
         Box::new(move || inject::strike(&past, case).then_some(case.blow))
@@ -163,12 +164,12 @@ fn struck_at_each_call(asked: &Asked) -> Result<String, String> {
     for blow in side_by_side(AT_ONCE, jobs.collect())?.into_iter().flatten() {
         *counts.entry(blow).or_default() += 1;
     }
-    let struck: usize = counts.values().sum();
-    if struck * 2 < tried {
-        return Err(format!("of {tried} calls only {struck} were come to"));
-    }
     let count = |blow| counts.get(&blow).copied().unwrap_or(0);
     use inject::Blow::{Broken, Death, Full, StaysBroken, StaysFull};
+    let struck: usize = counts.values().sum();
+    if count(Death) * 2 < lethal || (struck - count(Death)) * 2 < tried - lethal {
+        return Err(format!("of {lethal} deaths and {tried} blows in all, too few came about: {counts:?}"));
+    }
     Ok(format!(
         "a migration, a poll and two deliveries struck at writes, syncs and sends: {} deaths, {} times a full disk, {} times \
          a broken one, {} and {} times from that call on, of {tried} tried, of {all} that there are (--every): nothing lost, \
