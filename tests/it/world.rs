@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{BufReader, Read as _, Write as _};
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -25,6 +24,7 @@ use seatwatch::store::{
 };
 use serde_json::Value;
 
+use crate::support::door::Door;
 use crate::support::http::{self, Posted};
 
 /// 2026-11-23T00:00:00Z, a Monday; minute 0 of every story.
@@ -69,6 +69,7 @@ pub(crate) const HELD: u16 = 1;
 /// A receiver of webhooks that answers as it is told to and keeps everything.
 pub(crate) struct Inbox {
     pub(crate) port: u16,
+    _door: Door,
     state: Arc<(Mutex<Kept>, Condvar)>,
 }
 
@@ -81,18 +82,11 @@ struct Kept {
 
 impl Inbox {
     pub(crate) fn new() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
         let state =
             Arc::new((Mutex::new(Kept { status: 200, posted: Vec::new(), taken: 0 }), Condvar::new()));
         let shared = Arc::clone(&state);
-        std::thread::spawn(move || {
-            for socket in listener.incoming() {
-                let (Ok(socket), shared) = (socket, Arc::clone(&shared)) else { return };
-                std::thread::spawn(move || answer(socket, &shared));
-            }
-        });
-        Self { port, state }
+        let door = Door::open(move |socket| answer(socket, &shared));
+        Self { port: door.port, _door: door, state }
     }
 
     /// From now on.

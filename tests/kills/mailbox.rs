@@ -3,8 +3,10 @@
 //! sender, and because the scripted servers of the other tests play for one client only.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
+
+use crate::support::door::Door;
 
 /// Mails from the first on, each with the reply to its final dot.
 #[derive(Default)]
@@ -15,22 +17,16 @@ struct Kept {
 
 pub(crate) struct Mailbox {
     pub(crate) port: u16,
+    _door: Door,
     kept: Arc<Mutex<Kept>>,
 }
 
 impl Mailbox {
     pub(crate) fn new() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
         let kept = Arc::new(Mutex::new(Kept { reply: 250, ..Kept::default() }));
         let shared = Arc::clone(&kept);
-        std::thread::spawn(move || {
-            for socket in listener.incoming() {
-                let (Ok(socket), shared) = (socket, Arc::clone(&shared)) else { return };
-                std::thread::spawn(move || talk(socket, &shared));
-            }
-        });
-        Self { port, kept }
+        let door = Door::open(move |socket| talk(socket, &shared).unwrap_or_default());
+        Self { port: door.port, _door: door, kept }
     }
 
     /// 250 takes a mail, 451 does not; 0 keeps the sender waiting. From now on.

@@ -2,12 +2,15 @@
 //! Neighbours: `stage` puts its address into the rules file. A part of its own because the emulator tells nobody.
 
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::support::door::Door;
+
 pub(crate) struct Relay {
     pub(crate) endpoint: String,
+    _door: Door,
     asked: Arc<AtomicUsize>,
 }
 
@@ -15,20 +18,15 @@ impl Relay {
     /// Before `endpoint`, an `http://` address.
     pub(crate) fn before(endpoint: &str) -> Self {
         let behind = endpoint.trim_start_matches("http://").to_owned();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let asked = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&asked);
-        std::thread::spawn(move || {
-            for asker in listener.incoming() {
-                let (Ok(asker), Ok(answerer)) = (asker, TcpStream::connect(&behind)) else { return };
-                let (back, forth) = (answerer.try_clone().unwrap(), asker.try_clone().unwrap());
-                let (count, none) = (Arc::clone(&count), Arc::default());
-                std::thread::spawn(move || carry(asker, answerer, &count));
-                std::thread::spawn(move || carry(back, forth, &none));
-            }
+        let door = Door::open(move |asker| {
+            let Ok(answerer) = TcpStream::connect(&behind) else { return };
+            let (back, forth) = (answerer.try_clone().unwrap(), asker.try_clone().unwrap());
+            std::thread::spawn(move || carry(back, forth, &AtomicUsize::default()));
+            carry(asker, answerer, &count);
         });
-        Self { endpoint, asked }
+        Self { endpoint: format!("http://127.0.0.1:{}", door.port), _door: door, asked }
     }
 
     /// Pieces of requests so far.

@@ -2,6 +2,7 @@
 //! Neighbours: the test modules beside it. A part of its own so that none of them carries its own servers.
 
 pub(crate) mod authority;
+pub(crate) mod door;
 pub(crate) mod hostile;
 pub(crate) mod http;
 pub(crate) mod logged;
