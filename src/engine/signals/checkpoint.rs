@@ -13,8 +13,8 @@ use super::{Signals, Totals, Track, count_on};
 use crate::engine::reading::{Kind, Reading};
 use crate::engine::time::Span;
 
-pub(super) const USERS: &[u8] = b"seatwatch signals 4\n";
-pub(super) const GROUPS: &[u8] = b"seatwatch totals 4\n";
+pub(super) const USERS: &[u8] = b"seatwatch signals 5\n";
+pub(super) const GROUPS: &[u8] = b"seatwatch totals 5\n";
 
 impl Signals {
     /// Adds everything [`Signals::decode`] needs to go on as if it had never stopped.
@@ -157,16 +157,11 @@ impl Writer<'_> {
         });
         self.list(&known.since, clock);
         self.list(&known.runs, |out, run| out.list(run, clock));
-        let mut since = known.since.iter();
         self.list(&known.logs, |out, log| {
             out.number(log.len() as u64);
-            // From the newest on each ends shortly before the next.
-            let mut next = since.next().copied().unwrap_or(now);
-            for stretch in log.stretches().rev() {
-                out.number(positive(Span::from_millis(next - stretch.until)) / unit);
-                out.number(positive(Span::from_millis(stretch.until - stretch.since)) / unit);
-                out.value(stretch.value);
-                next = stretch.since;
+            for piece in log.pieces() {
+                out.number(u64::from(piece.length) / unit);
+                out.value(piece.value);
             }
             // Only of logs that have one, so that the others stay short.
             if !log.is_empty() {
@@ -191,15 +186,15 @@ pub(super) fn shown(readings: &[Reading], track: Track) -> impl Iterator<Item = 
 
 /// The largest number of milliseconds that measures every distance between the clocks of stretches: that of polls.
 fn unit(known: &Known, now: i64) -> u64 {
-    let logs = known.logs.iter().flat_map(Log::stretches).flat_map(|stretch| [stretch.since, stretch.until]);
-    let clocks = known.since.iter().chain(known.runs.iter().flatten()).copied().chain(logs);
+    let clocks = known.since.iter().chain(known.runs.iter().flatten()).map(|clock| now.abs_diff(*clock));
+    let logs = known.logs.iter().flat_map(Log::pieces).map(|piece| u64::from(piece.length));
     // Nearly always the unit so far measures the next as well.
-    let common = |unit: u64, clock: i64| {
-        let (mut one, mut other) = (now.abs_diff(clock), unit);
+    let common = |unit: u64, length: u64| {
+        let (mut one, mut other) = (length, unit);
         while other != 0 {
             (one, other) = (other, one % other);
         }
         one
     };
-    clocks.fold(0, common).max(1)
+    clocks.chain(logs).fold(0, common).max(1)
 }

@@ -4,8 +4,10 @@
 //! because it is laid out for a million slots of which few change: columns for what all have, a list only for
 //! slots that changed within the longest window.
 
+use std::hint::black_box;
+
 use super::clocks::Clocks;
-use super::log::{Log, MOST_IN_ALL, Stretch};
+use super::log::{Log, Stretch};
 use super::needs::Kept;
 use crate::engine::lang::Line;
 use crate::engine::time::Span;
@@ -48,8 +50,8 @@ pub(super) struct Known {
     /// For each gap of `kept.run_gaps`: since when it is online, or offline.
     pub(super) runs: Vec<Vec<i64>>,
     swept: usize,
-    /// How many stretches all logs hold.
-    pub(super) stretches: usize,
+    /// How many pieces all logs hold.
+    pub(super) pieces: usize,
     /// The slot of which more was to be kept than there is room for, last.
     pub(super) cut: Option<u32>,
 }
@@ -59,8 +61,8 @@ impl Known {
         let runs = vec![Vec::new(); kept.run_gaps.len()];
         let (value, clock, before, since) = (Vec::new(), Clocks::default(), Vec::new(), Vec::new());
         let logs = Vec::new();
-        let (swept, stretches, cut) = (0, 0, None);
-        Self { kept, now: 0, then: 0, value, clock, before, since, logs, runs, swept, stretches, cut }
+        let (swept, pieces, cut) = (0, 0, None);
+        Self { kept, now: 0, then: 0, value, clock, before, since, logs, runs, swept, pieces, cut }
     }
 
     pub(super) fn grow(&mut self, len: usize) {
@@ -124,8 +126,8 @@ impl Known {
                 let next = Stretch { since: clock, until: clock, value };
                 let log = &mut self.logs[slot];
                 let (len, cut) = (log.len(), log.cut());
-                log.push(stretch, &next, &self.kept, self.stretches >= MOST_IN_ALL);
-                self.stretches = self.stretches + log.len() - len;
+                log.push(&stretch, &next, &self.kept, self.pieces >= self.kept.room.all);
+                self.pieces = self.pieces + log.len() - len;
                 if log.cut() != cut {
                     self.cut = u32::try_from(slot).ok();
                 }
@@ -142,7 +144,7 @@ impl Known {
             return;
         }
         log.forget(self.since[slot], self.now - self.kept.horizon.millis());
-        self.stretches -= len - log.len();
+        self.pieces -= len - log.len();
         if log.is_empty() {
             *log = Log::default();
         }
@@ -158,6 +160,15 @@ impl Known {
             self.forget(slot);
         }
         self.swept = if end == len { 0 } else { end };
+    }
+
+    /// Reads some of logs that are about to be looked at, or added to if `span` is zero: what is in nobody's cache comes
+    /// sooner together than one after the other.
+    pub(super) fn fetch(&self, slots: impl Iterator<Item = usize> + Clone, span: Span) {
+        let logs = || slots.clone().filter_map(|slot| self.logs.get(slot));
+        let heads = logs().fold(0, |all, log| all ^ log.cut());
+        let rest = logs().fold(0, |all, log| all ^ log.glance(self.now, span.millis()));
+        black_box(heads ^ rest);
     }
 
     /// The last known value and the clock at it.
@@ -216,7 +227,8 @@ impl Known {
         if value != NONE {
             found.push((since, value));
         }
-        for stretch in self.logs[slot].stretches().rev() {
+        let log = &self.logs[slot];
+        for (_, stretch) in log.back(log.len(), since) {
             if found.last().is_none_or(|(next, _)| *next <= start) {
                 break;
             }

@@ -32,8 +32,11 @@ use known::Known;
 /// Slots compared at a time.
 const CHUNK: usize = 64;
 
+/// Logs of so many slots are fetched together.
+const FETCHED: usize = 64;
+
 /// The signals of one column of subjects: the users of a source, by slot. A subject whose reading stays the same
-/// costs a comparison per poll and a few bytes; every change within the longest window asked for costs 24 more.
+/// costs a comparison per poll and a few bytes; every change within the longest window asked for costs 8 more.
 #[derive(Clone, Debug)]
 pub struct Signals {
     clock: Span,
@@ -115,10 +118,13 @@ impl Signals {
             let Some(known) = known else { continue };
             known.grow(len);
             known.begin(clock);
-            for (slot, reading) in turned {
-                match count_on(*reading, track) {
-                    Some(count) => known.learn(*slot, count),
-                    None => known.lose(*slot),
+            for turned in turned.chunks(FETCHED) {
+                known.fetch(turned.iter().map(|(slot, _)| *slot as usize), Span::ZERO);
+                for (slot, reading) in turned {
+                    match count_on(*reading, track) {
+                        Some(count) => known.learn(*slot, count),
+                        None => known.lose(*slot),
+                    }
                 }
             }
             known.sweep();
@@ -166,7 +172,12 @@ impl Signals {
             | Signal::TimeOver(..)
             | Signal::Low(_)
             | Signal::Mean(_) => {
-                each(slots, out, |slot| line(known.map(|known| window::line(known, slot, signal, gap))));
+                let Some(known) = known else { return out.fill(nothing) };
+                let span = signal.window().unwrap_or_default();
+                for (slots, out) in slots.chunks(FETCHED).zip(out.chunks_mut(FETCHED)) {
+                    known.fetch(slots.iter().map(|slot| *slot as usize), span);
+                    each(slots, out, |slot| window::line(known, slot, signal, gap));
+                }
             }
             Signal::Limit | Signal::Total | Signal::UsersOnline | Signal::Members => out.fill(nothing),
             Signal::SilentTime | Signal::FailedShare | Signal::Known | Signal::Enabled => out.fill(nothing),

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use super::log::Room;
 use crate::engine::lang::Signal;
 use crate::engine::time::Span;
 
@@ -31,12 +32,19 @@ pub(super) struct Kept {
     pub(super) run_gaps: Vec<Span>,
     /// The numbers that times above are asked of, ascending.
     pub(super) overs: Vec<u32>,
+    pub(super) room: Room,
 }
 
 impl Default for Kept {
     /// The last value alone.
     fn default() -> Self {
-        Self { horizon: Span::ZERO, least_gap: Span::MAX, run_gaps: Vec::new(), overs: Vec::new() }
+        Self {
+            horizon: Span::ZERO,
+            least_gap: Span::MAX,
+            run_gaps: Vec::new(),
+            overs: Vec::new(),
+            room: Room::default(),
+        }
     }
 }
 
@@ -99,6 +107,7 @@ impl Needs {
             least_gap,
             run_gaps: run_gaps.into_iter().collect(),
             overs: overs.into_iter().collect(),
+            room: Room::default(),
         })
     }
 

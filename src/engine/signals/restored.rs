@@ -10,7 +10,7 @@ use super::checkpoint::{GROUPS, USERS, shown};
 use super::clocks::Clocks;
 use super::groups::View;
 use super::known::{Before, Known, NONE, NOW};
-use super::log::{Log, Stretch, WHOLE};
+use super::log::{Log, Piece, Room, Stretch, WHOLE};
 use super::needs::Kept;
 use super::{Needs, Signals, Totals, Track};
 use crate::engine::reading::Reading;
@@ -170,7 +170,7 @@ impl<'a> Reader<'a> {
         let len = shown.len();
         let (horizon, least_gap) = (self.span()?, self.span()?);
         let run_gaps = self.list(Self::span)?;
-        let mut known = Known::new(Kept { horizon, least_gap, run_gaps, overs: Vec::new() });
+        let mut known = Known::new(Kept { horizon, least_gap, run_gaps, overs: Vec::new(), room: Room::default() });
         (known.now, known.then) = (now, self.ago(now)?);
         let unit = i64::try_from(self.number()?).ok()?;
         let others = self.runs(len, |from| u32::try_from(from.number()?).ok())?;
@@ -191,7 +191,7 @@ impl<'a> Reader<'a> {
             let (since, value) = ends.next()?;
             from.log(now, unit, Stretch { since, until: now, value }, wanted)
         })?;
-        known.stretches = known.logs.iter().map(Log::len).sum();
+        known.pieces = known.logs.iter().map(Log::len).sum();
         let windows = if horizon > Span::ZERO { len } else { 0 };
         let sizes = [known.since.len() == windows, known.logs.len() == windows];
         let ordered = known.before.is_sorted_by_key(|before| before.slot);
@@ -201,13 +201,10 @@ impl<'a> Reader<'a> {
 
     /// What came before the stretch `last`.
     fn log(&mut self, now: i64, unit: i64, last: Stretch, kept: &Kept) -> Option<Log> {
-        let mut next = last.since;
-        let mut log = self.list(|from| {
-            let until = next.checked_sub(from.measured(unit)?)?;
-            next = until.checked_sub(from.measured(unit)?)?;
-            Some(Stretch { since: next, until, value: from.value()? })
+        let log = self.list(|from| {
+            let length = u32::try_from(from.measured(unit)?).ok()?;
+            Some(Piece { length, value: from.value()? })
         })?;
-        log.reverse();
         if log.is_empty() {
             return Some(Log::default());
         }
@@ -215,7 +212,7 @@ impl<'a> Reader<'a> {
             0 => WHOLE,
             ago => now.checked_sub(i64::try_from(ago - 1).ok()?)?,
         };
-        Some(Log::of(log, cut, &last, kept))
+        Log::of(log, cut, &last, kept)
     }
 
     fn absence(&mut self, now: i64, len: usize) -> Option<Absence> {
@@ -242,7 +239,7 @@ impl Known {
         }
         self.runs = columns(&self.kept.run_gaps, &self.runs, &kept.run_gaps)?;
         if !windows {
-            (self.since, self.logs, self.stretches) = (Vec::new(), Vec::new(), 0);
+            (self.since, self.logs, self.pieces) = (Vec::new(), Vec::new(), 0);
         }
         self.kept = kept;
         Some(self)

@@ -9,11 +9,11 @@ use std::collections::VecDeque;
 use super::log::Stretch;
 use super::needs::Kept;
 
-/// Stretches from mark to mark; few where short histories must have some.
-pub(super) const BLOCK: usize = if cfg!(test) { 4 } else { 16 };
+/// Pieces from mark to mark at least; few where short histories must have some.
+const BLOCK: u64 = if cfg!(test) { 4 } else { 16 };
 
 /// Of all stretches up to some point.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Sums {
     /// Sum of value × time known.
     pub(super) area: i128,
@@ -22,94 +22,149 @@ pub(super) struct Sums {
     pub(super) changes: u64,
     /// After how many of them there was a gap that matters to somebody.
     broken: u64,
-    /// For each of [`Kept::overs`]: time known above it.
-    pub(super) over: Box<[i64]>,
 }
 
-/// A mark stands before every so manyth stretch. Columns, because what is looked at is seldom in the processor's cache.
+/// A mark stands before a stretch now and then.
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    /// When the stretch after it began.
+    since: i64,
+    /// How many pieces there ever were before it.
+    place: u64,
+    /// Of all stretches before it.
+    before: Sums,
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Tally {
-    /// When the stretch after each mark began.
-    starts: VecDeque<i64>,
-    /// Of all stretches before each mark.
-    marks: VecDeque<Sums>,
+    marks: VecDeque<Mark>,
+    /// For each of [`Kept::overs`]: time known above it, before each mark.
+    overs: VecDeque<i64>,
     /// The lowest and the highest value of each mark's block.
-    ends: VecDeque<(u32, u32)>,
+    ends: VecDeque<Ends>,
+    /// Of all blocks, or more.
+    all_ends: Ends,
     total: Sums,
-    /// Stretches there ever were, and those that were forgotten; there are only marks after these.
+    total_over: Box<[i64]>,
+    /// Pieces there ever were, and those that were forgotten; there are only marks after these.
     count: u64,
     forgotten: u64,
 }
 
-/// What the stretches from a mark on hold.
-pub(super) struct Part<'a> {
-    /// Where they begin in the log.
-    pub(super) at: usize,
+/// The lowest and the highest of some values.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ends {
     pub(super) low: u32,
     pub(super) peak: u32,
+}
+
+/// What the stretches from a mark on hold.
+pub(super) struct Part<'a> {
+    tally: &'a Tally,
+    mark: usize,
+    /// Where they begin in the log.
+    pub(super) at: usize,
+    /// When they begin.
+    pub(super) since: i64,
     pub(super) before: &'a Sums,
     pub(super) total: &'a Sums,
 }
 
+impl Part<'_> {
+    /// Time known above the number of that place among [`Kept::overs`].
+    pub(super) fn over(&self, place: usize) -> i64 {
+        let all = &self.tally.total_over;
+        all[place] - self.tally.overs[self.mark * all.len() + place]
+    }
+
+    /// The lowest and the highest value.
+    pub(super) fn ends(&self) -> Ends {
+        self.tally.ends.range(self.mark..).fold(Ends::NONE, |ends, more| ends.with(*more))
+    }
+
+    /// Values beyond which there are none; there may be none so far as that.
+    pub(super) const fn wide_ends(&self) -> Ends {
+        self.tally.all_ends
+    }
+}
+
 impl Tally {
     pub(super) fn new(kept: &Kept) -> Self {
-        let total = Sums { over: vec![0; kept.overs.len()].into(), ..Sums::default() };
-        let (starts, marks, ends) = (VecDeque::new(), VecDeque::new(), VecDeque::new());
-        Self { starts, marks, ends, total, count: 0, forgotten: 0 }
-    }
-
-    /// The next stretch has ended, and another begins.
-    pub(super) fn push(&mut self, stretch: &Stretch, next: &Stretch, kept: &Kept) {
-        if self.count.is_multiple_of(BLOCK as u64) {
-            self.starts.push_back(stretch.since);
-            self.marks.push_back(self.total.clone());
-            self.ends.push_back((stretch.value, stretch.value));
-        } else if let Some((low, peak)) = self.ends.back_mut() {
-            (*low, *peak) = (stretch.value.min(*low), stretch.value.max(*peak));
+        Self {
+            marks: VecDeque::new(),
+            overs: VecDeque::new(),
+            ends: VecDeque::new(),
+            all_ends: Ends::NONE,
+            total: Sums::default(),
+            total_over: vec![0; kept.overs.len()].into(),
+            count: 0,
+            forgotten: 0,
         }
-        self.count += 1;
-        self.total.add(stretch, next, kept);
     }
 
-    /// The oldest stretch is forgotten.
-    pub(super) fn forget(&mut self) {
-        if self.forgotten.is_multiple_of(BLOCK as u64) {
-            self.starts.pop_front();
+    /// The next stretch has ended, which takes so many pieces, and another begins.
+    pub(super) fn push(&mut self, stretch: &Stretch, next: &Stretch, pieces: usize, kept: &Kept) {
+        let value = Ends { low: stretch.value, peak: stretch.value };
+        self.all_ends = self.all_ends.with(value);
+        match self.ends.back_mut() {
+            Some(ends) if self.marks.back().is_some_and(|mark| self.count < mark.place + BLOCK) => {
+                *ends = ends.with(value);
+            }
+            _ => {
+                self.marks.push_back(Mark { since: stretch.since, place: self.count, before: self.total });
+                self.overs.extend(&self.total_over);
+                self.ends.push_back(value);
+            }
+        }
+        self.count += pieces as u64;
+        let length = self.total.add(stretch, next, kept);
+        for (over, above) in self.total_over.iter_mut().zip(&kept.overs) {
+            *over += if stretch.value > *above { length } else { 0 };
+        }
+    }
+
+    /// The oldest pieces are forgotten.
+    pub(super) fn forget(&mut self, pieces: usize) {
+        self.forgotten += pieces as u64;
+        while self.marks.front().is_some_and(|mark| mark.place < self.forgotten) {
             self.marks.pop_front();
+            self.overs.drain(..self.total_over.len());
             self.ends.pop_front();
+            self.all_ends = self.ends.iter().fold(Ends::NONE, |ends, more| ends.with(*more));
         }
-        self.forgotten += 1;
     }
 
     /// All stretches from the first mark after `start` on, for a window in which a value holds for `gap`; None where there
     /// is no such mark, or where the sums of another gap would not do.
     pub(super) fn from(&self, start: i64, gap: i64, kept: &Kept) -> Option<Part<'_>> {
-        let first = self.first_after(start)?;
-        let before = &self.marks[first];
+        let mark = self.first_after(start)?;
+        let Mark { since, place, before } = &self.marks[mark];
         let fits = gap == kept.least_gap.millis() || before.broken == self.total.broken;
-        let (low, peak) = self
-            .ends
-            .range(first..)
-            .fold((u32::MAX, 0), |(low, peak), (lower, higher)| (low.min(*lower), peak.max(*higher)));
-        let forgotten = usize::try_from(self.forgotten % BLOCK as u64).ok()?;
-        let at = first * BLOCK + (BLOCK - forgotten) % BLOCK;
-        fits.then_some(Part { at, low, peak, before, total: &self.total })
+        let (at, since) = (usize::try_from(place - self.forgotten).ok()?, *since);
+        fits.then_some(Part { tally: self, mark, at, since, before, total: &self.total })
+    }
+
+    /// Something of all that is read to look back to `start`, or of the newest end alone.
+    pub(super) fn glance(&self, far: bool) -> i64 {
+        let newest = self.ends.back().map_or(0, |ends| ends.low.into());
+        let oldest = self.marks.front().filter(|_| far).map_or(0, |mark| mark.since);
+        newest ^ oldest ^ self.total.known
     }
 
     /// The first mark after `start`.
     fn first_after(&self, start: i64) -> Option<usize> {
-        let (front, back) = (*self.starts.front()?, *self.starts.back()?);
+        let (front, back) = (self.marks.front()?.since, self.marks.back()?.since);
         if back <= start {
             return None;
         }
         // Not far from where it would be if all were equally long.
         let share = (start - front).max(0) as f64 / (back - front).max(1) as f64;
-        let mut at = (share * self.starts.len() as f64) as usize;
-        at = at.min(self.starts.len() - 1);
-        while at > 0 && self.starts[at - 1] > start {
+        let mut at = (share * self.marks.len() as f64) as usize;
+        at = at.min(self.marks.len() - 1);
+        while at > 0 && self.marks[at - 1].since > start {
             at -= 1;
         }
-        while self.starts[at] <= start {
+        while self.marks[at].since <= start {
             at += 1;
         }
         Some(at)
@@ -117,15 +172,22 @@ impl Tally {
 }
 
 impl Sums {
-    fn add(&mut self, stretch: &Stretch, next: &Stretch, kept: &Kept) {
+    /// How long the stretch was known.
+    fn add(&mut self, stretch: &Stretch, next: &Stretch, kept: &Kept) -> i64 {
         let gap = kept.least_gap.millis();
         let length = next.since.min(stretch.until.saturating_add(gap)) - stretch.since;
         self.area += i128::from(stretch.value) * i128::from(length);
         self.known += length;
         self.changes += u64::from(stretch.value != next.value);
         self.broken += u64::from(next.since - stretch.until > gap);
-        for (over, above) in self.over.iter_mut().zip(&kept.overs) {
-            *over += if stretch.value > *above { length } else { 0 };
-        }
+        length
+    }
+}
+
+impl Ends {
+    const NONE: Self = Self { low: u32::MAX, peak: 0 };
+
+    fn with(self, more: Self) -> Self {
+        Self { low: self.low.min(more.low), peak: self.peak.max(more.peak) }
     }
 }

@@ -260,6 +260,49 @@ proptest! {
     }
 
     #[test]
+    fn a_log_with_little_room_tells_the_truth_or_nothing(
+        polls in polls(), room in 4_usize..12, all in any::<bool>(), every in 1_usize..9
+    ) {
+        let gap = 3 * MINUTE;
+        let needs = needs(&[gap]);
+        let small = match all {
+            true => log::Room { all: 0, least: room, ..log::Room::default() },
+            false => log::Room { each: room, ..log::Room::default() },
+        };
+        let squeeze = |signals: &mut Signals| {
+            let zero = signals.zero.as_mut().expect("both tracks are asked for");
+            for known in [&mut signals.held, zero] {
+                known.kept.room = small;
+            }
+        };
+        let mut signals = Signals::new(&needs);
+        squeeze(&mut signals);
+        let mut cut = false;
+        for end in 1..=polls.len() {
+            let (clock, readings) = &polls[end - 1];
+            signals.observe(readings, Span::from_millis(*clock), end as u64);
+            cut |= signals.take_cut().is_some();
+            if end % every == 0 {
+                signals = Signals::decode(&encoded(&signals), &needs).expect("its own checkpoint");
+                squeeze(&mut signals);
+            }
+            for (slot, track) in (0..4).flat_map(|slot| TRACKS.map(|track| (slot, track))) {
+                let known = if track == Track::AbsentHeld { &signals.held } else { signals.zero.as_ref().unwrap() };
+                prop_assert!(known.logs.get(slot).is_none_or(|log| log.len() <= room));
+                let naive = Naive::of(&polls[..end], slot, track, gap);
+                for signal in asked() {
+                    let found = value(&signals, signal, track, gap, slot as u32);
+                    let start = clock - signal.window().unwrap_or_default().millis();
+                    let inside = naive.known.iter().filter(|(at, _)| *at > start).count();
+                    if found.is_some() || !cut || 2 * (inside + 1) <= room {
+                        same(found, naive.signal(signal), || format!("{signal} {track:?} {slot} {:?}", &polls[..end]));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
     fn damaged_checkpoints_are_refused(polls in polls(), at in any::<prop::sample::Index>(), bit in 0_u8..8) {
         let needs = needs(&[3 * MINUTE]);
         let mut signals = Signals::new(&needs);
@@ -481,12 +524,12 @@ fn all_slots_together_keep_a_bounded_list() {
     let mut signals = Signals::new(&needs);
     let counts = |minute: i64| vec![u32::from(minute % 2 == 1); 3];
     signals.observe(&online(&counts(0)), Span::ZERO, 0);
-    signals.held.stretches = log::MOST_IN_ALL;
+    signals.held.pieces = log::Room::default().all;
     for minute in 1..200 {
         signals.observe(&online(&counts(minute)), Span::from_mins(minute), 0);
     }
     let kept: usize = signals.held.logs.iter().map(log::Log::len).sum();
-    assert_eq!((kept, signals.held.stretches), (3 * 64, log::MOST_IN_ALL + 3 * 64));
+    assert_eq!((kept, signals.held.pieces), (3 * 64, log::Room::default().all + 3 * 64));
 }
 
 #[test]
@@ -545,7 +588,7 @@ fn all_lists_are_looked_through_in_a_sixteenth_of_the_window() {
         signals.observe(&online(&counts), Span::from_mins(minute), 0);
         assert!(minute < 3 || minute > turn || kept(&signals) == 1000, "{minute}: the window reaches them");
     }
-    assert_eq!((kept(&signals), signals.held.stretches), (0, 0));
+    assert_eq!((kept(&signals), signals.held.pieces), (0, 0));
 }
 
 #[test]
@@ -560,7 +603,7 @@ fn who_never_rests_gives_back_what_no_window_reaches() {
         // Those of the window, and what gathers until it is looked at again.
         let kept = signals.held.logs[0].len();
         assert!(kept <= 10 + 8, "{kept} at {minute}");
-        assert!(kept == signals.held.stretches && (minute < 12 || kept >= 10), "{kept} at {minute}");
+        assert!(kept == signals.held.pieces && (minute < 12 || kept >= 10), "{kept} at {minute}");
     }
 }
 

@@ -5,12 +5,13 @@
 //! own because the five share one walk, and most slots need none.
 
 use super::known::Known;
-use super::log::Stretch;
+use super::log::{Log, Stretch};
 use super::tally::Part;
 use crate::engine::lang::{Bounds, Line, ROUNDING, Signal};
 
 /// What the known part of a window holds; spans in milliseconds.
 struct Seen {
+    /// Of [`Window::ends`]; or more.
     peak: u32,
     low: u32,
     changes: u64,
@@ -30,14 +31,17 @@ pub(super) fn line(known: &Known, slot: usize, signal: &Signal, gap: i64) -> Lin
     let Some(((now, since), span)) = held else { return Line::brief(f64::NAN) };
     let (since, span, clock) = (*since, span.millis(), known.now);
     let above = if let Signal::TimeOver(above, _) = signal { *above } else { 0 };
-    let cut = known.logs[slot].cut();
-    let line = if since <= clock - span {
-        Line::still(settled(signal, now, span, above))
-    } else if cut > clock - span {
+    if since <= clock - span {
+        return known.sure(slot, Line::still(settled(signal, now, span, above)));
+    }
+    let log = &known.logs[slot];
+    let cut = log.cut();
+    let line = if cut > clock - span {
         Line::nothing_for((cut - (clock - span)) as f64)
     } else {
         let last = Stretch { since, until: clock, value: now };
-        let seen = walk(known, slot, &last, &Window { start: clock - span, gap, above });
+        let ends = matches!(signal, Signal::Peak(_) | Signal::Low(_));
+        let seen = walk(known, log, &last, &Window { start: clock - span, gap, above, ends });
         seen.line(signal, now, span, above)
     };
     known.sure(slot, line)
@@ -59,43 +63,47 @@ struct Window {
     start: i64,
     gap: i64,
     above: u32,
+    /// Whether the lowest and the highest value must be those of this window, and not only enclose them.
+    ends: bool,
 }
 
 /// From the newest stretch back to the one that stands at the start; what is added up is taken at once.
-fn walk(known: &Known, slot: usize, last: &Stretch, window: &Window) -> Seen {
+fn walk(known: &Known, log: &Log, last: &Stretch, window: &Window) -> Seen {
     let (peak, low) = (last.value, last.value);
     let mut seen = Seen { peak, low, changes: 0, over: 0, known: 0, area: 0, leaves: None, until: 0 };
-    let Window { start, gap, above } = *window;
+    let Window { start, gap, above, .. } = *window;
     seen.take(last, last.until, start, above);
-    let log = &known.logs[slot];
     let (mut next, mut at) = (*last, log.len());
-    if let Some(part) = log.tally().and_then(|tally| tally.from(start, gap, &known.kept)) {
-        (at, next) = (part.at, *log.stretch(part.at));
-        seen.take_part(&part, known.kept.overs.binary_search(&above).ok());
+    let tally = log.tally(last.until, last.until - start);
+    if let Some(part) = tally.and_then(|tally| tally.from(start, gap, &known.kept)) {
+        (at, next) = (part.at, Stretch { since: part.since, until: part.since, value: log.value(part.at) });
+        seen.take_part(&part, known.kept.overs.binary_search(&above).ok(), window.ends);
         (seen.leaves, seen.until) = (None, next.since - start);
     }
-    while at > 0 && next.since > start {
-        at -= 1;
-        let stretch = log.stretch(at);
+    for (_, stretch) in log.back(at, next.since) {
+        if next.since <= start {
+            break;
+        }
         seen.changes += u64::from(stretch.value != next.value);
         let end = next.since.min(stretch.until.saturating_add(gap));
         if end > start {
-            seen.take(stretch, end, start, above);
+            seen.take(&stretch, end, start, above);
         }
-        next = *stretch;
+        next = stretch;
     }
     seen
 }
 
 impl Seen {
-    fn take_part(&mut self, part: &Part<'_>, over: Option<usize>) {
+    /// The lowest and the highest value are looked up where they are the `ends` that is asked for.
+    fn take_part(&mut self, part: &Part<'_>, over: Option<usize>, ends: bool) {
         let Part { before, total, .. } = part;
-        self.peak = self.peak.max(part.peak);
-        self.low = self.low.min(part.low);
+        let ends = if ends { part.ends() } else { part.wide_ends() };
+        (self.peak, self.low) = (self.peak.max(ends.peak), self.low.min(ends.low));
         self.changes += total.changes - before.changes;
         self.known += total.known - before.known;
         self.area += total.area - before.area;
-        self.over += over.map_or(0, |over| total.over[over] - before.over[over]);
+        self.over += over.map_or(0, |over| part.over(over));
     }
 
     fn take(&mut self, stretch: &Stretch, end: i64, start: i64, above: u32) {
