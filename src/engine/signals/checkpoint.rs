@@ -151,7 +151,8 @@ impl Writer<'_> {
         self.runs(others, |out, value| out.number(u64::from(*value)));
         self.runs(known.clock.iter(), |out, clock| out.since(now, *clock, 0));
         self.list(&known.before, |out, before| {
-            out.number(u64::from(before.slot));
+            out.number(u64::from(before.first));
+            out.number(u64::from(before.end - before.first));
             out.value(before.value);
             out.ago(now, before.clock);
         });

@@ -23,10 +23,12 @@ pub(super) const NOW: i64 = i64::MAX;
 const SWEEP: usize = 64;
 const SWEEPS: i64 = 16;
 
-/// What was known of a slot before the last poll, where that is not simply what the poll before said.
+/// What was known of some slots before the last poll, where that is not simply what the poll before said.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Before {
-    pub(super) slot: u32,
+    pub(super) first: u32,
+    /// One after the last of them.
+    pub(super) end: u32,
     /// Or [`NONE`].
     pub(super) value: u32,
     pub(super) clock: i64,
@@ -41,7 +43,7 @@ pub(super) struct Known {
     pub(super) value: Vec<u32>,
     /// The clock at the last known reading, or [`NOW`].
     pub(super) clock: Clocks,
-    /// Slots that turned at the last poll, ascending.
+    /// Of slots that turned at the last poll, ascending.
     pub(super) before: Vec<Before>,
     /// Since when the last value stands without a gap that matters; empty without windows.
     pub(super) since: Vec<i64>,
@@ -95,7 +97,11 @@ impl Known {
         let old = self.value[at];
         let last = self.clock.get(at).filter(|clock| *clock != NOW).unwrap_or(self.then);
         if (old, last) != (value, self.then) {
-            self.before.push(Before { slot, value: old, clock: last });
+            // At the first poll, and at the first after a pause, it is the same of many.
+            match self.before.last_mut() {
+                Some(one) if (one.end, one.value, one.clock) == (slot, old, last) => one.end += 1,
+                _ => self.before.push(Before { first: slot, end: slot + 1, value: old, clock: last }),
+            }
         }
         if value != old || self.now - last > self.kept.least_gap.millis() {
             self.turn(at, value, last);
@@ -193,11 +199,10 @@ impl Known {
         if !self.is_known(slot) {
             return self.last(slot);
         }
-        let found = self.before.binary_search_by_key(&slot, |before| before.slot as usize);
-        let (value, clock) = match found {
-            Ok(at) => (self.before[at].value, self.before[at].clock),
-            Err(_) => (self.value[slot], self.then),
-        };
+        let at = self.before.partition_point(|before| before.end as usize <= slot);
+        let found = self.before.get(at).filter(|before| before.first as usize <= slot);
+        let (value, clock) =
+            found.map_or((self.value[slot], self.then), |before| (before.value, before.clock));
         (value != NONE).then_some((value, clock))
     }
 

@@ -170,15 +170,18 @@ impl<'a> Reader<'a> {
         let len = shown.len();
         let (horizon, least_gap) = (self.span()?, self.span()?);
         let run_gaps = self.list(Self::span)?;
-        let mut known = Known::new(Kept { horizon, least_gap, run_gaps, overs: Vec::new(), room: Room::default() });
+        let mut known =
+            Known::new(Kept { horizon, least_gap, run_gaps, overs: Vec::new(), room: Room::default() });
         (known.now, known.then) = (now, self.ago(now)?);
         let unit = i64::try_from(self.number()?).ok()?;
         let others = self.runs(len, |from| u32::try_from(from.number()?).ok())?;
         known.value = others.iter().zip(shown).map(|(other, shown)| shown.wrapping_add(*other)).collect();
         known.clock = self.runs(len, |from| from.since(now, 0))?.into_iter().collect();
         known.before = self.list(|from| {
+            let first = u32::try_from(from.number()?).ok()?;
             Some(Before {
-                slot: u32::try_from(from.number()?).ok()?,
+                first,
+                end: first.checked_add(u32::try_from(from.number()?).ok()?)?,
                 value: from.value()?,
                 clock: from.ago(now)?,
             })
@@ -194,7 +197,8 @@ impl<'a> Reader<'a> {
         known.pieces = known.logs.iter().map(Log::len).sum();
         let windows = if horizon > Span::ZERO { len } else { 0 };
         let sizes = [known.since.len() == windows, known.logs.len() == windows];
-        let ordered = known.before.is_sorted_by_key(|before| before.slot);
+        let ordered = known.before.iter().all(|one| one.first < one.end)
+            && known.before.is_sorted_by(|one, next| one.end <= next.first);
         let runs = known.runs.len() == known.kept.run_gaps.len() && known.runs.iter().all(|r| r.len() == len);
         (runs && ordered && sizes == [true; 2]).then_some(known)
     }

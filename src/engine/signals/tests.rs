@@ -453,19 +453,20 @@ fn columns_that_do_not_fit_each_other_are_no_checkpoint() {
     let mut whole = Signals::new(&needs);
     for minute in 0..20 {
         whole.observe(
-            &online(&[minute / 7 % 3, minute % 2, minute % 3]),
+            &online(&[minute / 7 % 3, minute % 2, 2 - minute % 3]),
             Span::from_mins(i64::from(minute)),
             u64::from(minute),
         );
     }
     type Spoil = fn(&mut Signals);
-    let wrong: [(&str, Spoil); 7] = [
+    let wrong: [(&str, Spoil); 8] = [
         ("a reading less", |signals| shorten(&mut signals.now)),
         ("a stretch less", |signals| shorten(&mut signals.held.since)),
         ("a log less", |signals| shorten(&mut signals.held.logs)),
         ("a run's slot less", |signals| shorten(&mut signals.held.runs[0])),
         ("a gap's run less", |signals| shorten(&mut signals.held.runs)),
         ("an order of its own", |signals| signals.held.before.reverse()),
+        ("nobody", |signals| signals.held.before[0].end = signals.held.before[0].first),
         ("less of the other track", |signals| shorten(&mut signals.zero.as_mut().unwrap().since)),
     ];
     assert!(Signals::decode(&encoded(&whole), &needs).is_some());
