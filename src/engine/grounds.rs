@@ -31,22 +31,24 @@ pub(super) fn add(watch: &Watch, plan: &Plan, index: u32, event: &mut Event) {
     event.signals = parts.into_iter().map(value).collect();
     if let Some(window) = program.signals().iter().filter_map(|signal| signal.window()).max() {
         let gap = plan.max_gap;
-        let stood = match &plan.subjects {
-            Subjects::Users(_) => watch.signals.stood(index, track(plan.rule.absent), window),
-            Subjects::Groups(groups) => groups.totals.stood(index, track(plan.rule.absent), gap, window),
+        let stood: Box<dyn Iterator<Item = (Span, u32)>> = match &plan.subjects {
+            Subjects::Users(_) => Box::new(watch.signals.stood(index, track(plan.rule.absent), window)),
+            Subjects::Groups(groups) => {
+                Box::new(groups.totals.stood(index, track(plan.rule.absent), gap, window))
+            }
         };
         // On this track a zero may be an absent name: what it was is not known any more.
         let told = |count: u32| count > 0 || !plan.per_user() || track(plan.rule.absent) == Track::AbsentHeld;
         let (clock, last) = (watch.memory.clock, watch.memory.last_at.unwrap_or(event.at));
         // Before the wall clock was set, it showed something else than counting back says: nobody was asked then.
         let even = |since: Span| watch.memory.even_since.is_some_and(|even| since >= even);
-        let seen = stood.into_iter().filter(|(since, count)| even(*since) && told(*count));
+        let seen = stood.filter(|(since, count)| even(*since) && told(*count));
         let seen = seen.map(|(since, count)| EventReading {
             at: last - (clock - since),
             reading: Reading::online(count),
             fetched_at: None,
         });
-        put_before(&mut event.readings, seen.collect());
+        put_before(&mut event.readings, seen);
     }
 }
 
@@ -65,18 +67,18 @@ fn plain(number: f64) -> Plain {
     if rounded.fract() == 0.0 { Plain::Whole(rounded as i64) } else { Plain::Number(rounded) }
 }
 
-/// Puts readings that changed something before those of a stretch, the newest of them where not all have room; first
-/// those of the stretch that only repeat what was read before give way.
-fn put_before(trail: &mut Vec<EventReading>, mut earlier: Vec<EventReading>) {
-    if let Some(first) = trail.first().map(|reading| reading.at) {
-        earlier.retain(|reading| reading.at < first);
-    }
+/// Puts readings that changed something, given newest first, before those of a stretch, as many as have room; before that
+/// those of the stretch that only repeat what was read give way.
+fn put_before(trail: &mut Vec<EventReading>, earlier: impl Iterator<Item = EventReading>) {
+    let first = trail.first().map(|reading| reading.at);
+    let earlier = earlier.filter(|reading| first.is_none_or(|first| reading.at < first));
+    let mut earlier: Vec<EventReading> = earlier.take(TRAIL).collect();
     if earlier.len() + trail.len() > TRAIL {
         let last = trail.last().map(|reading| reading.at);
         trail.dedup_by(|next, kept| next.reading == kept.reading && Some(next.at) != last);
     }
-    let room = TRAIL.saturating_sub(trail.len());
-    earlier.drain(..earlier.len().saturating_sub(room));
+    earlier.truncate(TRAIL.saturating_sub(trail.len()));
+    earlier.reverse();
     trail.splice(..0, earlier);
 }
 
@@ -98,7 +100,7 @@ mod tests {
     #[track_caller]
     fn check(earlier: &[(i64, u32)], trail: &[(i64, u32)], expect: &[(i64, u32)]) {
         let mut found = readings(trail);
-        put_before(&mut found, readings(earlier));
+        put_before(&mut found, readings(earlier).into_iter().rev());
         assert_eq!(found, readings(expect));
     }
 

@@ -135,9 +135,15 @@ impl Totals {
     }
 
     /// As [`Signals::stood`], of totals.
-    pub fn stood(&self, group: u32, track: Track, max_gap: Span, window: Span) -> Vec<(Span, u32)> {
+    pub fn stood(
+        &self,
+        group: u32,
+        track: Track,
+        max_gap: Span,
+        window: Span,
+    ) -> impl Iterator<Item = (Span, u32)> {
         let view = self.views.iter().find(|view| (view.track, view.max_gap) == (track, max_gap));
-        view.map(|view| view.totals.stood(group, Track::AbsentHeld, window)).unwrap_or_default()
+        view.into_iter().flat_map(move |view| view.totals.stood(group, Track::AbsentHeld, window))
     }
 
     /// The total at the last poll observed, where it is known.

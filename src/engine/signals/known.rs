@@ -5,6 +5,7 @@
 //! slots that changed within the longest window.
 
 use std::hint::black_box;
+use std::mem;
 
 use super::clocks::Clocks;
 use super::log::{Log, Stretch};
@@ -223,24 +224,16 @@ impl Known {
         }
     }
 
-    /// The values that stood between `start` and now, oldest first, each with the clock of its first reading.
-    pub(super) fn stood_from(&self, slot: usize, start: i64) -> Vec<(i64, u32)> {
-        let Some((since, value)) = self.since.get(slot).copied().zip(self.value.get(slot).copied()) else {
-            return Vec::new();
-        };
-        let mut found = Vec::new();
-        if value != NONE {
-            found.push((since, value));
-        }
-        let log = &self.logs[slot];
-        for (_, stretch) in log.back(log.len(), since) {
-            if found.last().is_none_or(|(next, _)| *next <= start) {
-                break;
-            }
-            found.push((stretch.since, stretch.value));
-        }
-        found.reverse();
-        found
+    /// The values that stood between `start` and now, newest first, each with the clock of its first reading.
+    pub(super) fn stood_from(&self, slot: usize, start: i64) -> impl Iterator<Item = (i64, u32)> {
+        let newest = self.since.get(slot).copied().zip(self.value.get(slot).copied());
+        let newest = newest.filter(|(_, value)| *value != NONE);
+        let older = newest.into_iter().flat_map(move |(since, _)| {
+            let log = &self.logs[slot];
+            log.back(log.len(), since).map(|stretch| (stretch.since, stretch.value))
+        });
+        let mut next = i64::MAX;
+        newest.into_iter().chain(older).take_while(move |(since, _)| start < mem::replace(&mut next, *since))
     }
 
     /// The column of runs that start over after `gap`.

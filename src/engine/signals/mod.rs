@@ -227,12 +227,13 @@ impl Signals {
         Some((count, Span::from_millis(clock)))
     }
 
-    /// The values of a track that stood within `window` before the last poll, oldest first, each with the clock of its
+    /// The values of a track that stood within `window` before the last poll, newest first, each with the clock of its
     /// first reading; none where no window is kept.
-    pub fn stood(&self, slot: u32, track: Track, window: Span) -> Vec<(Span, u32)> {
+    pub fn stood(&self, slot: u32, track: Track, window: Span) -> impl Iterator<Item = (Span, u32)> {
         let start = (self.clock - window).millis();
-        let stood = self.known(track).map(|known| known.stood_from(slot as usize, start));
-        stood.unwrap_or_default().into_iter().map(|(at, count)| (Span::from_millis(at), count)).collect()
+        let stood =
+            self.known(track).into_iter().flat_map(move |known| known.stood_from(slot as usize, start));
+        stood.map(|(at, count)| (Span::from_millis(at), count))
     }
 
     fn known(&self, track: Track) -> Option<&Known> {

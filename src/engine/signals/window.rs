@@ -80,7 +80,7 @@ fn walk(known: &Known, log: &Log, last: &Stretch, window: &Window) -> Seen {
         seen.take_part(&part, known.kept.overs.binary_search(&above).ok(), window.ends);
         (seen.leaves, seen.until) = (None, next.since - start);
     }
-    for (_, stretch) in log.back(at, next.since) {
+    for stretch in log.back(at, next.since) {
         if next.since <= start {
             break;
         }
