@@ -8,7 +8,8 @@ use sha2::{Digest, Sha256};
 
 use super::absence::NEVER;
 use super::known::{Known, NONE, NOW};
-use super::log::{Log, WHOLE};
+use super::log::Log;
+use super::older::WHOLE;
 use super::{Signals, Totals, Track, count_on};
 use crate::engine::reading::{Kind, Reading};
 use crate::engine::time::Span;
@@ -159,17 +160,14 @@ impl Writer<'_> {
         self.list(&known.since, clock);
         self.list(&known.runs, |out, run| out.list(run, clock));
         self.list(&known.logs, |out, log| {
-            out.number(log.len() as u64);
+            // An odd number says that the log was cut.
+            out.number(log.len() as u64 * 2 + u64::from(log.cut() != WHOLE));
             for piece in log.pieces() {
                 out.number(u64::from(piece.length) / unit);
                 out.value(piece.value);
             }
-            // Only of logs that have one, so that the others stay short.
-            if !log.is_empty() {
-                match log.cut() {
-                    WHOLE => out.number(0),
-                    cut => out.since(now, cut, 0),
-                }
+            if log.cut() != WHOLE {
+                out.ago(now, log.cut());
             }
         });
     }

@@ -8,8 +8,10 @@ use std::hint::black_box;
 use std::mem;
 
 use super::clocks::Clocks;
-use super::log::{Log, Stretch};
+use super::log::Log;
 use super::needs::Kept;
+use super::older::Older;
+use super::stretch::Stretch;
 use crate::engine::lang::Line;
 use crate::engine::time::Span;
 
@@ -132,10 +134,9 @@ impl Known {
             if old != NONE {
                 let next = Stretch { since: clock, until: clock, value };
                 let log = &mut self.logs[slot];
-                let (len, cut) = (log.len(), log.cut());
-                log.push(&stretch, &next, &self.kept, self.pieces >= self.kept.room.all);
-                self.pieces = self.pieces + log.len() - len;
-                if log.cut() != cut {
+                let grown = log.push(&stretch, &next, &self.kept, self.pieces >= self.kept.room.all);
+                self.pieces = self.pieces.saturating_add_signed(grown.by);
+                if grown.cut {
                     self.cut = u32::try_from(slot).ok();
                 }
             }
@@ -145,16 +146,8 @@ impl Known {
 
     /// Drops stretches that ended, by a later reading, before the longest window begins.
     fn forget(&mut self, slot: usize) {
-        let log = &mut self.logs[slot];
-        let len = log.len();
-        if len == 0 {
-            return;
-        }
-        log.forget(self.since[slot], self.now - self.kept.horizon.millis());
-        self.pieces -= len - log.len();
-        if log.is_empty() {
-            *log = Log::default();
-        }
+        let start = self.now - self.kept.horizon.millis();
+        self.pieces -= self.logs[slot].forget(self.since[slot], start);
     }
 
     /// Slots that went quiet give their lists back in time: some of them at every poll.
@@ -169,12 +162,19 @@ impl Known {
         self.swept = if end == len { 0 } else { end };
     }
 
-    /// Reads some of logs that are about to be looked at, or added to if `span` is zero: what is in nobody's cache comes
-    /// sooner together than one after the other.
-    pub(super) fn fetch(&self, slots: impl Iterator<Item = usize> + Clone, span: Span) {
-        let logs = || slots.clone().filter_map(|slot| self.logs.get(slot));
-        let heads = logs().fold(0, |all, log| all ^ log.cut());
-        let rest = logs().fold(0, |all, log| all ^ log.glance(self.now, span.millis()));
+    /// Reads some of logs that are about to be added to: what is in nobody's cache comes sooner together than one after the
+    /// other.
+    pub(super) fn fetch(&self, slots: impl Iterator<Item = usize>) {
+        let logs = slots.filter_map(|slot| self.logs.get(slot));
+        black_box(logs.fold(0, |all, log| all ^ log.glance()));
+    }
+
+    /// As [`Self::fetch`], of logs in which somebody is about to look back over `span`.
+    pub(super) fn fetch_window(&self, slots: impl Iterator<Item = usize> + Clone, span: Span) {
+        self.fetch(slots.clone());
+        let older = || slots.clone().filter_map(|slot| self.logs.get(slot)?.older());
+        let heads = older().fold(0, |all, older: &Older| all ^ older.cut);
+        let rest = older().fold(0, |all, older: &Older| all ^ older.glance(self.now, span.millis()));
         black_box(heads ^ rest);
     }
 
@@ -230,7 +230,7 @@ impl Known {
         let newest = newest.filter(|(_, value)| *value != NONE);
         let older = newest.into_iter().flat_map(move |(since, _)| {
             let log = &self.logs[slot];
-            log.back(log.len(), since).map(|stretch| (stretch.since, stretch.value))
+            log.back(since).map(|stretch| (stretch.since, stretch.value))
         });
         let mut next = i64::MAX;
         newest.into_iter().chain(older).take_while(move |(since, _)| start < mem::replace(&mut next, *since))

@@ -12,7 +12,9 @@ mod groups;
 mod known;
 mod log;
 mod needs;
+mod older;
 mod restored;
+mod stretch;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -119,7 +121,7 @@ impl Signals {
             known.grow(len);
             known.begin(clock);
             for turned in turned.chunks(FETCHED) {
-                known.fetch(turned.iter().map(|(slot, _)| *slot as usize), Span::ZERO);
+                known.fetch(turned.iter().map(|(slot, _)| *slot as usize));
                 for (slot, reading) in turned {
                     match count_on(*reading, track) {
                         Some(count) => known.learn(*slot, count),
@@ -175,7 +177,7 @@ impl Signals {
                 let Some(known) = known else { return out.fill(nothing) };
                 let span = signal.window().unwrap_or_default();
                 for (slots, out) in slots.chunks(FETCHED).zip(out.chunks_mut(FETCHED)) {
-                    known.fetch(slots.iter().map(|slot| *slot as usize), span);
+                    known.fetch_window(slots.iter().map(|slot| *slot as usize), span);
                     each(slots, out, |slot| window::line(known, slot, signal, gap));
                 }
             }

@@ -10,8 +10,10 @@ use super::checkpoint::{GROUPS, USERS, shown};
 use super::clocks::Clocks;
 use super::groups::View;
 use super::known::{Before, Known, NONE, NOW};
-use super::log::{Log, Piece, Room, Stretch, WHOLE};
+use super::log::{Log, Room};
 use super::needs::Kept;
+use super::older::WHOLE;
+use super::stretch::{Piece, Stretch};
 use super::{Needs, Signals, Totals, Track};
 use crate::engine::reading::Reading;
 use crate::engine::time::Span;
@@ -109,8 +111,13 @@ impl<'a> Reader<'a> {
     }
 
     /// Every item takes a byte at least, so a wrong length cannot ask for much memory.
-    fn list<T>(&mut self, mut item: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
-        let len = usize::try_from(self.number()?).ok().filter(|len| *len <= self.0.len())?;
+    fn list<T>(&mut self, item: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
+        let len = self.number()?;
+        self.items(len, item)
+    }
+
+    fn items<T>(&mut self, len: u64, mut item: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
+        let len = usize::try_from(len).ok().filter(|len| *len <= self.0.len())?;
         let mut items = Vec::with_capacity(len);
         for _ in 0..len {
             items.push(item(self)?);
@@ -205,17 +212,12 @@ impl<'a> Reader<'a> {
 
     /// What came before the stretch `last`.
     fn log(&mut self, now: i64, unit: i64, last: Stretch, kept: &Kept) -> Option<Log> {
-        let log = self.list(|from| {
+        let number = self.number()?;
+        let log = self.items(number / 2, |from| {
             let length = u32::try_from(from.measured(unit)?).ok()?;
             Some(Piece { length, value: from.value()? })
         })?;
-        if log.is_empty() {
-            return Some(Log::default());
-        }
-        let cut = match self.number()? {
-            0 => WHOLE,
-            ago => now.checked_sub(i64::try_from(ago - 1).ok()?)?,
-        };
+        let cut = if number % 2 == 1 { self.ago(now)? } else { WHOLE };
         Log::of(log, cut, &last, kept)
     }
 

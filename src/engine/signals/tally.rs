@@ -1,13 +1,13 @@
 //! A long log, added up: what all stretches from one of its marks on hold together.
 //!
-//! Neighbours: `log` adds each stretch as it ends, `window` takes all from the first mark in a window at once and walks
+//! Neighbours: `older` adds each stretch, `window` takes all from the first mark in a window at once and walks
 //! through what is left before it. A part of its own because a user who never rests has thousands of stretches in a week,
 //! and every window over them is one difference of sums, whatever the signal.
 
 use std::collections::VecDeque;
 
-use super::log::Stretch;
 use super::needs::Kept;
+use super::stretch::Stretch;
 
 /// Pieces from mark to mark at least; few where short histories must have some.
 const BLOCK: u64 = if cfg!(test) { 4 } else { 16 };
@@ -144,11 +144,10 @@ impl Tally {
         fits.then_some(Part { tally: self, mark, at, since, before, total: &self.total })
     }
 
-    /// Something of all that is read to look back to `start`, or of the newest end alone.
-    pub(super) fn glance(&self, far: bool) -> i64 {
+    /// Something of all that is read to look back far.
+    pub(super) fn glance(&self) -> i64 {
         let newest = self.ends.back().map_or(0, |ends| ends.low.into());
-        let oldest = self.marks.front().filter(|_| far).map_or(0, |mark| mark.since);
-        newest ^ oldest ^ self.total.known
+        newest ^ self.marks.front().map_or(0, |mark| mark.since) ^ self.total.known
     }
 
     /// The first mark after `start`.

@@ -261,7 +261,7 @@ proptest! {
 
     #[test]
     fn a_log_with_little_room_tells_the_truth_or_nothing(
-        polls in polls(), room in 4_usize..12, all in any::<bool>(), every in 1_usize..9
+        polls in polls(), room in 6_usize..24, all in any::<bool>(), every in 1_usize..9
     ) {
         let gap = 3 * MINUTE;
         let needs = needs(&[gap]);
@@ -288,15 +288,15 @@ proptest! {
             }
             for (slot, track) in (0..4).flat_map(|slot| TRACKS.map(|track| (slot, track))) {
                 let known = if track == Track::AbsentHeld { &signals.held } else { signals.zero.as_ref().unwrap() };
-                prop_assert!(known.logs.get(slot).is_none_or(|log| log.len() <= room));
+                prop_assert!(known.logs.get(slot).is_none_or(|log| log.len() < room + log::FRESH));
                 let naive = Naive::of(&polls[..end], slot, track, gap);
                 for signal in asked() {
                     let found = value(&signals, signal, track, gap, slot as u32);
                     let window = signal.window().unwrap_or_default().millis();
                     let inside = naive.known.iter().filter(|(at, _)| *at > clock - window).count();
                     // What is longer than a piece takes several.
-                    let more = (window / log::Piece::MOST + 1) as usize;
-                    if found.is_some() || !cut || 2 * (inside + 1) + more <= room {
+                    let more = (clock / stretch::Piece::MOST + 1) as usize;
+                    if found.is_some() || !cut || 2 * (inside + 1) + more + log::FRESH <= room {
                         same(found, naive.signal(signal), || format!("{signal} {track:?} {slot} {:?}", &polls[..end]));
                     }
                 }
@@ -399,8 +399,10 @@ fn what_is_cut_off_has_no_value_until_the_window_has_left_it() {
     }
     let mut line = [Line::still(0.0)];
     signals.draw(&Signal::Changes(d), Track::AbsentHeld, gap, &[0], &mut line);
-    // The first 63 minutes are cut off; the window began before the first of all.
-    let until = Span::from_mins(63) + d - Span::from_mins(65_599);
+    // The first 63 minutes are cut off, or a few more; the window began before the first of all.
+    let cut = Span::from_millis(signals.held.logs[0].cut());
+    assert!((63..63 + log::FRESH as i64).contains(&(cut.millis() / MINUTE)), "{cut}");
+    let until = cut + d - Span::from_mins(65_599);
     assert!(line[0].value.is_nan());
     assert_eq!(line[0].lasts, until.millis() as f64);
 }
@@ -532,7 +534,8 @@ fn all_slots_together_keep_a_bounded_list() {
         signals.observe(&online(&counts(minute)), Span::from_mins(minute), 0);
     }
     let kept: usize = signals.held.logs.iter().map(log::Log::len).sum();
-    assert_eq!((kept, signals.held.pieces), (3 * 64, log::Room::default().all + 3 * 64));
+    assert_eq!(signals.held.pieces, log::Room::default().all + kept);
+    assert!((3 * (65 - log::FRESH)..=3 * 64).contains(&kept), "{kept}");
 }
 
 #[test]
@@ -545,7 +548,7 @@ fn lists_of_slots_that_went_quiet_are_given_back() {
         let counts = vec![u32::from(minute == 3); 500];
         signals.observe(&online(&counts), Span::from_mins(minute), 0);
     }
-    assert!(signals.held.logs.iter().all(log::Log::is_empty));
+    assert!(signals.held.logs.iter().all(|log| log.len() == 0));
 }
 
 #[test]
@@ -584,7 +587,7 @@ fn all_lists_are_looked_through_in_a_sixteenth_of_the_window() {
     let mut needs = Needs::default();
     needs.add(Signal::Changes(window), Track::AbsentHeld, gap);
     let mut signals = Signals::new(&needs);
-    let kept = |signals: &Signals| signals.held.logs.iter().filter(|log| !log.is_empty()).count();
+    let kept = |signals: &Signals| signals.held.logs.iter().filter(|log| log.len() > 0).count();
     let turn = 3 + 48 * 60;
     for minute in 0..=turn + 3 * 60 {
         let counts = vec![u32::from(minute == 3); 1000];

@@ -5,7 +5,8 @@
 //! own because the five share one walk, and most slots need none.
 
 use super::known::Known;
-use super::log::{Log, Stretch};
+use super::log::Log;
+use super::stretch::Stretch;
 use super::tally::Part;
 use crate::engine::lang::{Bounds, Line, ROUNDING, Signal};
 
@@ -73,24 +74,16 @@ fn walk(known: &Known, log: &Log, last: &Stretch, window: &Window) -> Seen {
     let mut seen = Seen { peak, low, changes: 0, over: 0, known: 0, area: 0, leaves: None, until: 0 };
     let Window { start, gap, above, .. } = *window;
     seen.take(last, last.until, start, above);
-    let (mut next, mut at) = (*last, log.len());
-    let tally = log.tally(last.until, last.until - start);
+    let mut next = *last;
+    seen.take_all(log.newest(last.since), &mut next, window);
+    let Some(older) = log.older().filter(|_| next.since > start) else { return seen };
+    let (mut at, tally) = (older.len(), older.tally(next.since, next.since - start));
     if let Some(part) = tally.and_then(|tally| tally.from(start, gap, &known.kept)) {
-        (at, next) = (part.at, Stretch { since: part.since, until: part.since, value: log.value(part.at) });
+        (at, next) = (part.at, Stretch { since: part.since, until: part.since, value: older.value(part.at) });
         seen.take_part(&part, known.kept.overs.binary_search(&above).ok(), window.ends);
         (seen.leaves, seen.until) = (None, next.since - start);
     }
-    for stretch in log.back(at, next.since) {
-        if next.since <= start {
-            break;
-        }
-        seen.changes += u64::from(stretch.value != next.value);
-        let end = next.since.min(stretch.until.saturating_add(gap));
-        if end > start {
-            seen.take(&stretch, end, start, above);
-        }
-        next = stretch;
-    }
+    seen.take_all(older.back(at, next.since), &mut next, window);
     seen
 }
 
@@ -104,6 +97,21 @@ impl Seen {
         self.known += total.known - before.known;
         self.area += total.area - before.area;
         self.over += over.map_or(0, |over| part.over(over));
+    }
+
+    /// Stretches before `next`, newest first, as far as the window reaches.
+    fn take_all(&mut self, stretches: impl Iterator<Item = Stretch>, next: &mut Stretch, window: &Window) {
+        for stretch in stretches {
+            if next.since <= window.start {
+                break;
+            }
+            self.changes += u64::from(stretch.value != next.value);
+            let end = next.since.min(stretch.until.saturating_add(window.gap));
+            if end > window.start {
+                self.take(&stretch, end, window.start, window.above);
+            }
+            *next = stretch;
+        }
     }
 
     fn take(&mut self, stretch: &Stretch, end: i64, start: i64, above: u32) {

@@ -1,0 +1,147 @@
+//! What is older in a long log: all but its newest stretches, and their sums.
+//!
+//! Neighbours: `log` hands the stretches over, several at a time; `tally` adds them up, `window` walks back. A part of its
+//! own because it lies elsewhere in memory: whoever only adds a stretch, or looks back a little, must not come here.
+
+use std::collections::VecDeque;
+
+use super::known::NONE;
+use super::needs::Kept;
+use super::stretch::{self, Piece, Stretch};
+use super::tally::Tally;
+
+/// So many pieces are added up: to walk through fewer takes no longer than to look a sum up. Few where short histories
+/// must have some.
+const LONG: usize = if cfg!(test) { 8 } else { 128 };
+
+/// About so many pieces are walked through also where there are sums.
+const WALKED: f64 = if cfg!(test) { 6.0 } else { 48.0 };
+
+/// So many pieces make a line of the processor's cache.
+const LINE: usize = 8;
+
+/// The cut of a log that never had too much.
+pub(super) const WHOLE: i64 = i64::MIN;
+
+#[derive(Clone, Debug)]
+pub(super) struct Older {
+    pieces: VecDeque<Piece>,
+    /// When the first of them began.
+    first: i64,
+    /// Before this nothing is known any more, because there was too much of it.
+    pub(super) cut: i64,
+    /// Of those that are [`LONG`].
+    tally: Option<Box<Tally>>,
+}
+
+impl Older {
+    /// `end` is when the last piece ended.
+    pub(super) fn new(pieces: VecDeque<Piece>, end: i64, cut: i64) -> Self {
+        Self { first: end - stretch::length(&pieces), pieces, cut, tally: None }
+    }
+
+    /// The next stretch, in its pieces; it ended when `next` began.
+    pub(super) fn push(&mut self, pieces: &[Piece], next: &Stretch, kept: &Kept) {
+        self.pieces.extend(pieces);
+        let newest = stretch::back(pieces.iter().rev(), next.since).next();
+        match (&mut self.tally, newest) {
+            (Some(tally), Some(stretch)) => tally.push(&stretch, next, pieces.len(), kept),
+            _ => self.add_up(next, kept),
+        }
+    }
+
+    /// Begins to add up what has become long.
+    pub(super) fn add_up(&mut self, next: &Stretch, kept: &Kept) {
+        if self.pieces.len() < LONG {
+            return;
+        }
+        let (mut tally, mut stretches, mut since) = (Tally::new(kept), Vec::new(), self.first);
+        for piece in &self.pieces {
+            let until = since + piece.span();
+            match stretches.last_mut().filter(|_| piece.value == NONE) {
+                Some((_, pieces)) => *pieces += 1,
+                None => stretches.push((Stretch { since, until, value: piece.value }, 1)),
+            }
+            since = until;
+        }
+        let ends = stretches.iter().skip(1).map(|(next, _)| next).chain([next]);
+        let both = stretches.iter().zip(ends);
+        both.for_each(|((stretch, pieces), next)| tally.push(stretch, next, *pieces, kept));
+        self.tally = Some(Box::new(tally));
+    }
+
+    /// Drops stretches that ended, by a later reading, before `start`.
+    pub(super) fn forget(&mut self, start: i64) {
+        while self.first <= start && !self.pieces.is_empty() && self.first_end() <= start {
+            self.pop();
+        }
+    }
+
+    /// Cuts off what is more than so many pieces.
+    pub(super) fn shorten(&mut self, most: usize) {
+        while self.pieces.len() > most {
+            self.pop();
+            self.cut = self.first;
+        }
+    }
+
+    /// The first stretch and the blind time after it.
+    fn pop(&mut self) {
+        let mut popped = 0;
+        while let Some(piece) = self.pieces.front().filter(|piece| popped == 0 || piece.value == NONE) {
+            self.first += piece.span();
+            self.pieces.pop_front();
+            popped += 1;
+        }
+        if let Some(tally) = &mut self.tally {
+            tally.forget(popped);
+        }
+    }
+
+    /// When the second stretch began.
+    fn first_end(&self) -> i64 {
+        let blind = self.pieces.iter().skip(1).take_while(|piece| piece.value == NONE);
+        self.first + stretch::length(self.pieces.iter().take(1).chain(blind))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.pieces.len()
+    }
+
+    pub(super) fn pieces(&self) -> impl Iterator<Item = &Piece> {
+        self.pieces.iter()
+    }
+
+    /// The stretches before the piece `at`, which began at `end`, newest first.
+    pub(super) fn back(&self, at: usize, end: i64) -> impl Iterator<Item = Stretch> {
+        let (first, then) = self.pieces.as_slices();
+        let near = &then[..at.saturating_sub(first.len())];
+        stretch::back(near.iter().rev().chain(first[..at.min(first.len())].iter().rev()), end)
+    }
+
+    /// The value of a piece that begins a stretch.
+    pub(super) fn value(&self, at: usize) -> u32 {
+        self.pieces[at].value
+    }
+
+    /// The sums of all that lies in a window of `span` before `end`, where it is so much that they save time.
+    pub(super) fn tally(&self, end: i64, span: i64) -> Option<&Tally> {
+        self.tally.as_deref().filter(|_| self.share(end, span) > WALKED)
+    }
+
+    /// About how many pieces there are in a window of `span` before `end`.
+    fn share(&self, end: i64, span: i64) -> f64 {
+        let share = span as f64 / (end - self.first).max(1) as f64;
+        share.min(1.0) * self.pieces.len() as f64
+    }
+
+    /// Something of all that is read to look back over `span` before `end`.
+    pub(super) fn glance(&self, end: i64, span: i64) -> i64 {
+        let (near, last) = (self.share(end, span), self.pieces.len().saturating_sub(1));
+        let read = |at: usize| self.pieces.get(at).map_or(0, |piece| piece.span());
+        match &self.tally {
+            Some(tally) if near > WALKED => tally.glance() ^ read(0),
+            _ => (0..=(near as usize).min(last) / LINE).fold(0, |all, line| all ^ read(last - line * LINE)),
+        }
+    }
+}
