@@ -156,6 +156,7 @@ impl Known {
         let round = (self.kept.horizon.millis() / SWEEPS).max(1) as f64;
         let due = (len as f64 * (self.now - self.then) as f64 / round) as usize;
         let end = (self.swept + due.min(len / SWEEP) + 1).min(len);
+        self.fetch(self.swept..end);
         for slot in self.swept..end {
             self.forget(slot);
         }

@@ -92,7 +92,7 @@ impl Log {
         let fresh: Vec<Piece> = older.drain(from..).collect();
         let since = next.since - stretch::length(&fresh);
         let value = fresh.first().map_or(next.value, |piece| piece.value);
-        long.put(&fresh);
+        long.add(fresh.into_iter());
         if !older.is_empty() || cut != WHOLE {
             let mut older = Older::new(older, since, cut);
             older.add_up(&Stretch { since, until: since, value }, kept);
@@ -189,11 +189,6 @@ impl Long {
         &self.fresh[..self.len.into()]
     }
 
-    fn put(&mut self, pieces: &[Piece]) {
-        self.fresh[..pieces.len()].copy_from_slice(pieces);
-        self.len = pieces.len() as u8;
-    }
-
     fn push(
         &mut self,
         stretch: &Stretch,
@@ -204,28 +199,31 @@ impl Long {
     ) -> Grown {
         let (len, more) = (usize::from(self.len), added.clone().count());
         if len + more <= FRESH {
-            self.fresh[len..].iter_mut().zip(added).for_each(|(place, piece)| *place = piece);
-            self.len += more as u8;
+            self.add(added);
             return Grown { by: more as isize, cut: false };
         }
-        let (before, cut) = (len + self.older.as_ref().map_or(0, |older| older.len()), self.cut());
-        self.age(stretch, kept);
-        let start = next.since - kept.horizon.millis();
+        let before = (len + self.older.as_ref().map_or(0, |older| older.len()), self.cut());
+        let older = self.age(stretch, kept);
+        if more > FRESH {
+            older.push(&added.clone().collect::<Vec<_>>(), next, kept);
+        }
+        older.forget(next.since - kept.horizon.millis());
+        // Until they have aged, as many as have room are more.
+        let most = if full { before.0.max(kept.room.least) } else { kept.room.each };
+        older.shorten(most.saturating_sub(FRESH));
+        let after = (older.len(), older.cut);
         if more <= FRESH {
-            let fresh: Vec<Piece> = added.collect();
-            self.put(&fresh);
-        } else if let Some(older) = &mut self.older {
-            older.push(&added.collect::<Vec<_>>(), next, kept);
+            self.add(added);
         }
-        let len = usize::from(self.len);
-        if let Some(older) = &mut self.older {
-            older.forget(start);
-            // Until they have aged, as many as have room are more.
-            let most = if full { before.max(kept.room.least) } else { kept.room.each };
-            older.shorten(most.saturating_sub(FRESH));
+        let len = after.0 + usize::from(self.len);
+        Grown { by: len as isize - before.0 as isize, cut: after.1 != before.1 }
+    }
+
+    fn add(&mut self, pieces: impl Iterator<Item = Piece>) {
+        for piece in pieces {
+            self.fresh[usize::from(self.len)] = piece;
+            self.len += 1;
         }
-        let after = len + self.older.as_ref().map_or(0, |older| older.len());
-        Grown { by: after as isize - before as isize, cut: self.cut() != cut }
     }
 
     fn cut(&self) -> i64 {
@@ -233,9 +231,11 @@ impl Long {
     }
 
     /// What was new is older; `next` comes after it.
-    fn age(&mut self, next: &Stretch, kept: &Kept) {
+    fn age(&mut self, next: &Stretch, kept: &Kept) -> &mut Older {
         let mut since = next.since - stretch::length(self.fresh());
-        let older = self.older.get_or_insert_with(|| Box::new(Older::new(VecDeque::new(), since, WHOLE)));
+        let older = self
+            .older
+            .get_or_insert_with(|| Box::new(Older::new(VecDeque::with_capacity(8 * FRESH), since, WHOLE)));
         let mut rest = &self.fresh[..self.len.into()];
         while !rest.is_empty() {
             let (pieces, then) =
@@ -246,6 +246,7 @@ impl Long {
             rest = then;
         }
         self.len = 0;
+        older
     }
 
     fn forget(&mut self, since: i64, start: i64) {
