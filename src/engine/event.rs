@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::reading::Reading;
 use super::request_id::RequestId;
+use super::shared::Shared;
 use super::time::{Span, Time};
 
 /// How bad; ordered.
@@ -232,12 +233,12 @@ pub struct Event {
     /// Counts reminders from 1; 0 for other events.
     pub reminder: u32,
     /// At most 20 that decided, oldest first.
-    pub readings: Vec<EventReading>,
+    pub readings: Shared<EventReading>,
     /// Time in holes since `since`.
     #[serde(rename = "blind_ms")]
     pub blind: Span,
     /// The vendor's `RequestIds` of the replies that decided.
-    pub request_ids: Vec<RequestId>,
+    pub request_ids: Shared<RequestId>,
     pub clients: Option<Vec<OnlineClient>>,
     /// The rule's condition as written; own alerts: none.
     #[serde(default)]
@@ -412,9 +413,9 @@ mod tests {
             ended_at: Some(at + Span::from_mins(9)),
             reason: Some(EndReason::LeftScope),
             reminder: 0,
-            readings: vec![EventReading { at, reading: Reading::ABSENT, fetched_at: None }],
+            readings: vec![EventReading { at, reading: Reading::ABSENT, fetched_at: None }].into(),
             blind: Span::from_secs(7),
-            request_ids: vec!["4F1A".into()],
+            request_ids: vec!["4F1A".into()].into(),
             clients: None,
             when: Some("online > limit".to_owned()),
             signals: [

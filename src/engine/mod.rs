@@ -37,6 +37,7 @@ pub mod restore;
 pub mod roster;
 pub mod rule;
 pub mod schedule;
+pub mod shared;
 pub mod signals;
 mod stale;
 mod telling;

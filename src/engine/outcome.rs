@@ -16,6 +16,7 @@ use super::names::NewNames;
 use super::reading::{Poll, Reading};
 use super::request_id::RequestId;
 use super::roster::Listed;
+use super::shared::Shared;
 use super::time::{Span, Time};
 
 /// The state of an alert (one rule × one subject).
@@ -67,8 +68,8 @@ pub struct Alert {
     /// The open episode, from *fired* to *ended* (kept while `closed`).
     pub episode: Option<Episode>,
     /// Readings that are deciding, oldest first, at most 20: the first, then the last 19.
-    pub trail: Vec<EventReading>,
-    pub trail_requests: Vec<RequestId>,
+    pub trail: Shared<EventReading>,
+    pub trail_requests: Shared<RequestId>,
     pub value: Option<Value>,
     /// Time in holes since `since`.
     pub blind: Span,

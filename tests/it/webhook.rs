@@ -66,9 +66,9 @@ fn event(user: &str, kind: EventKind) -> Event {
         ended_at: None,
         reason: None,
         reminder: 0,
-        readings: vec![reading; 20],
+        readings: vec![reading; 20].into(),
         blind: Span::ZERO,
-        request_ids: vec!["9B7A-1".into(), "9B7A-2".into()],
+        request_ids: vec!["9B7A-1".into(), "9B7A-2".into()].into(),
         clients: None,
         when: Some("online > limit".to_owned()),
         signals: Vec::new(),
@@ -167,7 +167,7 @@ fn an_own_alert_has_neither_value_nor_limit() {
         own.rule = "agent/source-silent".to_owned();
         own.subject.kind = kind;
         own.source = (kind == SubjectKind::Source).then(|| name.to_owned());
-        (own.value, own.limit, own.when, own.readings) = (None, None, None, Vec::new());
+        (own.value, own.limit, own.when, own.readings) = (None, None, None, Default::default());
         own.request_ids.clear();
         (own.ended_at, own.reason) = (Some(now()), Some(EndReason::Cleared));
         let body = body(&notice(NoticeKind::Alert(EventKind::Ended), vec![own]));
@@ -209,7 +209,7 @@ fn no_promised_field_is_missing() {
 fn a_thousand_subjects_give_up_readings_before_events() {
     let many: Vec<Event> = (0..1000)
         .map(|n| Event {
-            readings: vec![event("x", EventKind::Fired).readings[0]; 20],
+            readings: vec![event("x", EventKind::Fired).readings[0]; 20].into(),
             ..event(&format!("user-{n:04}"), EventKind::Fired)
         })
         .collect();

@@ -45,9 +45,10 @@ fn event(kind: EventKind, user: &str, episode: &str) -> Event {
             reading(5, Reading::FAILED),
             reading(8, Reading::ABSENT),
             reading(10, Reading::online(5)),
-        ],
+        ]
+        .into(),
         blind: Span::from_secs(150),
-        request_ids: vec!["4F1A".into(), "5B2C".into()],
+        request_ids: vec!["4F1A".into(), "5B2C".into()].into(),
         clients: None,
         when: Some("online > limit".to_owned()),
         signals: Vec::new(),
@@ -73,8 +74,8 @@ fn own_event(own: Own, detail: Option<String>, users: Vec<String>) -> Event {
         source: (rule.subject == SubjectKind::Source).then(|| name.to_owned()),
         value: None,
         limit: None,
-        readings: Vec::new(),
-        request_ids: Vec::new(),
+        readings: Default::default(),
+        request_ids: Default::default(),
         when: None,
         signals: Vec::new(),
         detail,
@@ -330,7 +331,7 @@ fn hostile_names_are_harmless() {
         }
         event.source = Some((*name).to_owned());
         event.limit = Some(Limit { value: 2, origin: format!("group:{name}"), exception: None });
-        event.request_ids = vec![(*name).into()];
+        event.request_ids = vec![(*name).into()].into();
         event.clients = Some(vec![OnlineClient { address: (*name).to_owned(), online_since: None }]);
         (event.by, event.note) = (Some((*name).to_owned()), Some((*name).to_owned()));
         (event.when, event.detail) = (Some((*name).to_owned()), Some((*name).to_owned()));
