@@ -288,7 +288,7 @@ proptest! {
             }
             for (slot, track) in (0..4).flat_map(|slot| TRACKS.map(|track| (slot, track))) {
                 let known = if track == Track::AbsentHeld { &signals.held } else { signals.zero.as_ref().unwrap() };
-                prop_assert!(known.logs.get(slot).is_none_or(|log| log.len() < room + log::FRESH));
+                prop_assert!(known.logs.get(slot).is_none_or(|log| log.len() <= room + log::FRESH));
                 let naive = Naive::of(&polls[..end], slot, track, gap);
                 for signal in asked() {
                     let found = value(&signals, signal, track, gap, slot as u32);
