@@ -434,7 +434,7 @@ fn invariant_8_limits_are_those_of_the_code() {
         ("64 MiB", "src/config/users.rs", "LONGEST_FILE: u64 = 64 * 1024 * 1024;"),
         ("4096 bytes", "src/engine/lang/mod.rs", "LONGEST: usize = 4096;"),
         ("90 days", "src/engine/lang/signal.rs", "LONGEST_WINDOW: Span = Span::from_days(90);"),
-        ("65,536", "src/engine/signals/log.rs", "MOST_STRETCHES: usize = 65_536;"),
+        ("65,536", "src/engine/signals/log.rs", "each: 65_536,"),
         ("64 polls", "src/engine/rule.rs", "of ≤ 64)"),
         ("20", "src/engine/alert/record.rs", "TRAIL: usize = 20;"),
         ("20", "src/engine/message/mod.rs", "MOST_SHOWN: usize = 20;"),
