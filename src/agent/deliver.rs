@@ -3,6 +3,7 @@
 //! Neighbours: the store's outbox, the channels; `fold` joins what waits before, `engine::backoff` says
 //! when to try again. A part of its own because it is the only loop that sends, and it never decides whether.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::PoisonError;
 use std::task::Poll;
@@ -81,23 +82,26 @@ fn probe(mut due: Vec<Due>) -> Vec<Due> {
     due.into_iter().find(|row| Some(row.tries) == least).into_iter().collect()
 }
 
-/// The end of an attempt that the store has not taken yet.
-pub(super) struct Unwritten {
+/// An attempt whose end the store has not taken yet.
+pub(super) struct Unended {
     channel: String,
-    id: String,
     end: End,
 }
 
-/// How it ended.
+/// How it ended, or would if it were cut off now.
 #[derive(Clone)]
 enum End {
-    Made {
-        n: u32,
-        finish: Finish,
-    },
     /// Nobody knows whether its beginning is written; nothing was sent.
     NotMade {
         at: Time,
+    },
+    /// It may have arrived.
+    CutOff {
+        n: u32,
+    },
+    Made {
+        n: u32,
+        finish: Finish,
     },
 }
 
@@ -123,7 +127,7 @@ impl Agent {
 
     async fn pass(&self, live: &Live, name: &str, now: Time) -> Result<usize, StoreError> {
         let Some(channel) = live.channel(name) else { return Ok(0) };
-        self.write_ends(name).await?;
+        self.write_ends(|channel| channel == name, now).await?;
         let allowed = self.breaker(name).allows(now);
         if allowed == 0 {
             return Ok(0);
@@ -151,18 +155,18 @@ impl Agent {
 
     /// One attempt: written down, sent, written down again. A crash in between leaves it open in the store.
     async fn attempt(&self, channel: &Channel, row: &Due, now: Time) -> Result<(), StoreError> {
+        self.ends_as(row, End::NotMade { at: now });
         let n = match self.store.begin_attempt(&row.id, &self.run, now).await {
             Ok(n) => n,
-            // Dropped by an operator, or folded, since it was read.
-            Err(StoreError::Refused(_)) => return Ok(()),
             Err(error) => {
-                if matches!(error, StoreError::UnknownFate { .. }) {
-                    self.keep_end(row, End::NotMade { at: now });
+                if !matches!(error, StoreError::UnknownFate { .. }) {
+                    self.ended(&row.id);
                 }
-                return Err(error);
+                // Dropped by an operator, or folded, since it was read.
+                return if matches!(error, StoreError::Refused(_)) { Ok(()) } else { Err(error) };
             }
         };
-        let open = self.open_attempt(&row.id, n);
+        self.ends_as(row, End::CutOff { n });
         let letter = Letter {
             id: row.id.clone(),
             payload: row.payload.clone(),
@@ -193,56 +197,59 @@ impl Agent {
         };
         let Delivery { answer, status, note, accepted, .. } = delivery;
         let finish = Finish { ended_at, answer, status, note, accepted, then };
-        let mut finished = Ok(());
+        self.ends_as(row, End::Made { n, finish: finish.clone() });
         if answer == Answer::Sent {
-            finished = self.store.wake_channel(&row.channel, ended_at).await;
+            self.store.wake_channel(&row.channel, ended_at).await?;
         }
-        if finished.is_ok() {
-            finished = self.store.finish_attempt(&row.id, n, finish.clone()).await;
+        let finished = self.store.finish_attempt(&row.id, n, finish).await;
+        if matches!(finished, Ok(()) | Err(StoreError::Refused(_))) {
+            self.ended(&row.id);
         }
-        if let Err(error) = &finished
-            && !matches!(error, StoreError::Refused(_))
-        {
-            self.keep_end(row, End::Made { n, finish });
-        }
-        drop(open);
         finished
     }
 
-    fn keep_end(&self, row: &Due, end: End) {
-        let (channel, id) = (row.channel.clone(), row.id.clone());
-        self.with_unwritten(|list| list.push(Unwritten { channel, id, end }));
+    fn ends_as(&self, row: &Due, end: End) {
+        let unended = Unended { channel: row.channel.clone(), end };
+        self.with_unended(|all| all.insert(row.id.clone(), unended));
     }
 
-    /// Writes down how attempts of `channel` ended while the store failed: an attempt without an end is one under
-    /// way, and nothing more would be sent of that notification.
-    async fn write_ends(&self, channel: &str) -> Result<(), StoreError> {
-        let ended = self.with_unwritten(|list| {
-            let (mine, others): (Vec<_>, Vec<_>) =
-                std::mem::take(list).into_iter().partition(|end| end.channel == channel);
-            *list = others;
-            mine
+    fn ended(&self, id: &str) {
+        self.with_unended(|all| all.remove(id));
+    }
+
+    /// Writes down how attempts of these channels ended while the store failed: an attempt without an end is one under
+    /// way, and nothing more would be sent of that notification. Not while one of them is under way.
+    async fn write_ends(&self, of: impl Fn(&str) -> bool, now: Time) -> Result<(), StoreError> {
+        let ends: Vec<(String, End)> = self.with_unended(|all| {
+            all.iter()
+                .filter(|(_, one)| of(&one.channel))
+                .map(|(id, one)| (id.clone(), one.end.clone()))
+                .collect()
         });
         let mut failed = Ok(());
-        for end in ended {
-            let written = match end.end.clone() {
-                End::Made { n, finish } => self.store.finish_attempt(&end.id, n, finish).await,
-                End::NotMade { at } => self.store.withdraw_attempt(&end.id, &self.run, at).await,
+        for (id, end) in ends {
+            let written = match end {
+                End::NotMade { at } => self.store.withdraw_attempt(&id, &self.run, at).await,
+                End::CutOff { n } => self.store.finish_attempt(&id, n, cut_off(now)).await,
+                End::Made { n, finish } => self.store.finish_attempt(&id, n, finish).await,
             };
             match written {
                 // Refused: the first try arrived after all.
-                Ok(()) | Err(StoreError::Refused(_)) => {}
-                Err(error) => {
-                    failed = Err(error);
-                    self.with_unwritten(|list| list.push(end));
-                }
+                Ok(()) | Err(StoreError::Refused(_)) => self.ended(&id),
+                Err(error) => failed = Err(error),
             }
         }
         failed
     }
 
-    fn with_unwritten<T>(&self, act: impl FnOnce(&mut Vec<Unwritten>) -> T) -> T {
-        act(&mut self.unwritten.lock().unwrap_or_else(PoisonError::into_inner))
+    /// At a planned stop, when nothing is sent any more: writes down how the last attempts ended. Those that it cut off
+    /// are no crashes and are to be tried again; what was taken is not sent again.
+    pub async fn end_attempts(&self, now: Time) -> Result<(), StoreError> {
+        self.write_ends(|_| true, now).await
+    }
+
+    fn with_unended<T>(&self, act: impl FnOnce(&mut BTreeMap<String, Unended>) -> T) -> T {
+        act(&mut self.unended.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Notes what a send says of its channel. A notification that some recipients took
@@ -280,44 +287,16 @@ impl Agent {
     pub(super) fn wake_deliver(&self) {
         self.outbox.send_modify(|news| *news += 1);
     }
-
-    fn open_attempt(&self, id: &str, n: u32) -> OpenAttempt<'_> {
-        let key = (id.to_owned(), n);
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
-        OpenAttempt { agent: self, key }
-    }
-
-    /// Attempts that a planned stop cut off are not crashes: they are written down as to be tried again.
-    pub(super) async fn leave_attempts(&self, open: Vec<(String, u32)>, now: Time) {
-        for (id, n) in open {
-            let finish = Finish {
-                ended_at: now,
-                answer: Answer::Retry,
-                status: None,
-                note: "stopped while sending; it may have arrived".to_owned(),
-                accepted: Vec::new(),
-                then: Then::At(now),
-            };
-            if let Err(error) = self.store.finish_attempt(&id, n, finish).await {
-                tracing::warn!(notification = id, %error, "an attempt stays open");
-            }
-        }
-    }
-
-    pub(super) fn open_attempts(&self) -> Vec<(String, u32)> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
-    }
 }
 
-/// An attempt that is under way; leaves the list when it is done or its future is dropped.
-struct OpenAttempt<'a> {
-    agent: &'a Agent,
-    key: (String, u32),
-}
-
-impl Drop for OpenAttempt<'_> {
-    fn drop(&mut self) {
-        self.agent.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+fn cut_off(now: Time) -> Finish {
+    Finish {
+        ended_at: now,
+        answer: Answer::Retry,
+        status: None,
+        note: "stopped while sending; it may have arrived".to_owned(),
+        accepted: Vec::new(),
+        then: Then::At(now),
     }
 }
 

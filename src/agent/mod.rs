@@ -24,7 +24,7 @@ mod story;
 mod tend;
 pub mod usual;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 use tokio::sync::{Mutex, watch};
@@ -50,14 +50,12 @@ pub struct Agent {
     outbox: watch::Sender<u64>,
     /// This run's id, by which attempts of an earlier run are told from ours.
     run: String,
-    /// Attempts under way.
-    open: std::sync::Mutex<BTreeSet<(String, u32)>>,
     /// What `agent/storage` needs while the store cannot be asked.
     storage: std::sync::Mutex<outage::Storage>,
     /// Held by who tells that the store fails.
     telling: Mutex<()>,
-    /// Ends of attempts that the store could not take yet.
-    unwritten: std::sync::Mutex<Vec<deliver::Unwritten>>,
+    /// Attempts under way, and those whose end the store could not take yet, by notification.
+    unended: std::sync::Mutex<BTreeMap<String, deliver::Unended>>,
     breakers: std::sync::Mutex<BTreeMap<String, deliver::Breaker>>,
     /// The rules file that channels were last found to have come back by.
     returned: std::sync::Mutex<Weak<Live>>,
@@ -92,10 +90,9 @@ impl Agent {
             own: Mutex::default(),
             outbox: watch::Sender::new(0),
             run: format!("run_{:016x}", rand::random::<u64>()),
-            open: std::sync::Mutex::default(),
             storage: std::sync::Mutex::default(),
             telling: Mutex::default(),
-            unwritten: std::sync::Mutex::default(),
+            unended: std::sync::Mutex::default(),
             breakers: std::sync::Mutex::default(),
             large_log: std::sync::atomic::AtomicBool::default(),
             returned: std::sync::Mutex::default(),

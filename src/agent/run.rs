@@ -154,9 +154,14 @@ impl Tasks {
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
         // Dropping a loop drops what it waits for; a transaction that began is finished by the store's own thread. Sends
         // that hang are cut off and written down as such.
-        let open = self.agent.open_attempts();
         let _ = tokio::time::timeout(GRACE, self.running.shutdown()).await;
-        let _ = tokio::time::timeout(GRACE, self.agent.leave_attempts(open, clock::now())).await;
+        match tokio::time::timeout(GRACE, self.agent.end_attempts(clock::now())).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "attempts stay open: they count as crashes at the next start")
+            }
+            Err(_) => tracing::warn!("attempts stay open: the database takes too long"),
+        }
         tracing::info!("stopped");
         ended
     }

@@ -224,8 +224,7 @@ pub(super) fn finish(c: &Connection, id: &str, n: u32, end: &Finish) -> Result<(
 /// What began and was not followed by a send: it counts as no try.
 fn withdraw(c: &Connection, id: &str, run: &str, now: Time) -> Result<(), StoreError> {
     let (no, ..) = outbox::find(c, id)?;
-    let update =
-        "UPDATE attempt SET ended_at = ?3, outcome = 'retry', note = 'the database failed; nothing was sent'
+    let update = "UPDATE attempt SET ended_at = ?3, outcome = 'retry', note = 'broken off before it was sent'
                   WHERE notification = ?1 AND run = ?2 AND ended_at IS NULL";
     if c.prepare_cached(update)?.execute(params![no, run, now.millis()])? > 0 {
         let untried = "UPDATE notification SET tries = max(tries - 1, 0) WHERE no = ?1";

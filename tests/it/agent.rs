@@ -9,7 +9,8 @@ use seatwatch::engine::reading::PollOutcome;
 use seatwatch::engine::time::Span;
 use seatwatch::store::{OutboxState, StoreError};
 
-use crate::world::{World, body, counts, fault, minute};
+use crate::support::logged::Log;
+use crate::world::{HELD, World, body, counts, fault, minute};
 
 const SHARED: &str =
     "source shanghai 'alice', 'bob'\n[[rule]]\nname = 'shared'\nwhen = 'online > limit'\nlimit = 2\n";
@@ -707,6 +708,60 @@ async fn an_attempt_whose_end_could_not_be_written_is_not_stuck() {
     let posted = world.inboxes["soc"].take();
     assert_eq!(crate::world::story(&posted), "fired shared alice\nfired shared alice");
     assert_eq!(posted[0].body, posted[1].body);
+}
+
+/// A receiver that took a message is not sent it again because the agent was stopped before that was written down, or
+/// while the database failed.
+#[tokio::test]
+async fn what_was_taken_is_known_at_a_stop_too() {
+    for fails in [true, false] {
+        let mut world = World::new(&people("3 3 1"), SHARED).await;
+        world.poll(0).await;
+        answered_but_not_written(&world, fails).await;
+        world.agent().end_attempts(world.now()).await.unwrap();
+        world.restart().await;
+        world.set(minute(70));
+        world.deliver().await;
+        assert_eq!(world.told("soc"), "fired shared alice", "the database fails: {fails}");
+        assert_eq!(world.outbox(false).len(), 0);
+    }
+}
+
+/// Breaks a delivery off after its answer: because the database fails, or, while another program keeps the database, as
+/// a stop does.
+async fn answered_but_not_written(world: &World, fails: bool) {
+    let (log, inbox) = (Log::hear(), &world.inboxes["soc"]);
+    let (file, aside) = (world.database(), world.dir.path("aside"));
+    let other = rusqlite::Connection::open(&file).unwrap();
+    inbox.answers(HELD);
+    let until = async |holds: &dyn Fn() -> bool| {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(4);
+        while !holds() {
+            assert!(std::time::Instant::now() < deadline, "not within 4 s");
+            tokio::task::yield_now().await;
+        }
+    };
+    let stop = async {
+        until(&|| inbox.count() == 1).await;
+        match fails {
+            true => std::fs::rename(&file, &aside).unwrap(),
+            false => other.execute_batch("BEGIN IMMEDIATE").unwrap(),
+        }
+        inbox.answers(200);
+        until(&|| !log.take("delivered").is_empty()).await;
+        if fails {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        delivered = world.agent().deliver_once(world.now()) => assert!(delivered.is_err() && fails, "{delivered:?}"),
+        () = stop => {}
+    }
+    match fails {
+        true => std::fs::rename(&aside, &file).unwrap(),
+        false => other.execute_batch("ROLLBACK").unwrap(),
+    }
 }
 
 #[tokio::test]
