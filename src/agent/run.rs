@@ -158,7 +158,7 @@ impl Tasks {
         match tokio::time::timeout(GRACE, self.agent.end_attempts(clock::now())).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::warn!(%error, "attempts stay open: they count as crashes at the next start")
+                tracing::warn!(%error, "attempts stay open: they count as crashes at the next start");
             }
             Err(_) => tracing::warn!("attempts stay open: the database takes too long"),
         }
