@@ -23,12 +23,28 @@ pub(super) fn database(path: &Path, now: Time) -> Result<(), StoreError> {
     let new = beside(path, ".new");
     make(&new, now).map_err(|e| e.at(path))?;
     let place = || -> std::io::Result<()> {
+        set_aside(path, now)?;
         File::open(&new)?.sync_all()?;
         std::fs::rename(&new, path)?;
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
     };
     place().map_err(|e| StoreError::from(e).at(path))
+}
+
+/// The log of a file that is gone would be taken for that of the new one. It may hold what was not in the file yet: it is
+/// kept, for whoever finds the file again.
+fn set_aside(path: &Path, now: Time) -> std::io::Result<()> {
+    let log = beside(path, "-wal");
+    if log.symlink_metadata().is_ok() {
+        let aside = beside(path, &format!("-wal.lost-{}", now.millis()));
+        std::fs::rename(&log, &aside)?;
+        tracing::warn!(log = %aside.display(), "the log of a database that is gone was set aside");
+    }
+    match std::fs::remove_file(beside(path, "-shm")) {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(e),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 fn make(new: &Path, now: Time) -> Result<(), StoreError> {

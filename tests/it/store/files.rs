@@ -245,6 +245,36 @@ fn a_log_that_is_gone_or_anothers_is_noticed_or_harmless() {
     }
 }
 
+/// Whoever deletes the database leaves its log: a new database must not take that for its own.
+#[test]
+fn the_log_of_a_database_that_is_gone_is_set_aside() {
+    for polls in [1, 60, 400] {
+        let ours = World::new();
+        filled(&ours);
+        let store = ours.open();
+        let mut timeline = Timeline::default();
+        (0..200).for_each(|_| drop(timeline.poll(&[Reading::online(1), Reading::ABSENT], false)));
+        for n in 0..polls {
+            commit_poll(&store, timeline.poll(&[Reading::online(n % 5), Reading::ABSENT], n % 3 == 0));
+        }
+        let gone = World::new();
+        let left = gone.directory.path().join("seatwatch.db-wal");
+        fs::copy(ours.directory.path().join("seatwatch.db-wal"), &left).unwrap();
+        let log = fs::read(&left).unwrap();
+        assert!(!log.is_empty());
+        let begun = gone.open();
+        let reader = begun.reader().unwrap();
+        assert!(reader.check().unwrap().is_ok());
+        assert_eq!(reader.sources().unwrap(), Vec::<String>::new(), "{polls}: nothing of what another knew");
+        let names = fs::read_dir(gone.directory.path()).unwrap().map(|entry| entry.unwrap().path());
+        let aside: Vec<_> = names.filter(|path| path.to_string_lossy().contains("-wal.lost-")).collect();
+        assert_eq!(aside.len(), 1, "{aside:?}");
+        assert_eq!(fs::read(&aside[0]).unwrap(), log);
+        drop((reader, begun));
+        assert!(gone.open().reader().unwrap().check().unwrap().is_ok());
+    }
+}
+
 #[test]
 fn a_holder_that_is_just_ending_is_waited_for() {
     let world = World::new();
