@@ -21,6 +21,7 @@ const BLURRED: Span = Span::from_days(1);
 /// What does not fit, at most [`MOST`] lines; empty is good.
 pub(super) fn broken(c: &Connection) -> Result<Vec<String>, StoreError> {
     let mut faults = lost_events(c)?;
+    faults.extend(forged_conclusions(c)?);
     let mut first_polls = BTreeMap::new();
     let mut query = c.prepare("SELECT id, event FROM event WHERE kind IN ('fired', 'ended') ORDER BY no")?;
     let mut rows = query.query([])?;
@@ -58,6 +59,21 @@ fn lost_events(c: &Connection) -> Result<Vec<String>, StoreError> {
     let mut query = c.prepare(&query)?;
     let fault =
         |row: &rusqlite::Row<'_>| Ok(format!("{} has no event that it fired", row.get::<_, String>(0)?));
+    Ok(query.query_map([], fault)?.collect::<Result<_, _>>()?)
+}
+
+/// Episodes of which something is concluded that no operator's act says; where acts were pruned, only those that fired since.
+fn forged_conclusions(c: &Connection) -> Result<Vec<String>, StoreError> {
+    let query = format!(
+        "SELECT id FROM episode e WHERE (finding IS NOT NULL OR note IS NOT NULL)
+         AND (NOT EXISTS (SELECT 1 FROM anchor WHERE chain = 'act') OR fired_at >= (SELECT min(at) FROM act))
+         AND NOT (EXISTS (SELECT 1 FROM act WHERE episode = e.id AND act ->> 'finding' IS e.finding)
+             AND EXISTS (SELECT 1 FROM act WHERE episode = e.id AND act ->> 'note' IS e.note)) LIMIT {MOST}"
+    );
+    let mut query = c.prepare(&query)?;
+    let fault = |row: &rusqlite::Row<'_>| {
+        Ok(format!("{}: no operator's act has its finding and its note", row.get::<_, String>(0)?))
+    };
     Ok(query.query_map([], fault)?.collect::<Result<_, _>>()?)
 }
 

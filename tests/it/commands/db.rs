@@ -119,6 +119,8 @@ fn rows_that_were_taken_out_or_forged_are_told() {
     check("UPDATE episode SET since = since - 60000", "its first breach is not the one that event evt_");
     check("UPDATE episode SET subject = 'bob' WHERE subject = 'alice'", "its subject is not the one");
     check("UPDATE episode SET ended_at = ended_at + 1, value = NULL", "its end is not the one");
+    check("UPDATE episode SET finding = 'compromised'", "no operator's act has its finding");
+    check("UPDATE episode SET note = 'sold it'", "no operator's act has its finding");
     check("UPDATE poll SET at = at + 1 WHERE seq = 4", "the poll at which event evt_");
     for gone in ["seq = 1", "seq = 4", "seq = (SELECT max(seq) FROM poll)"] {
         check(&format!("DELETE FROM poll WHERE {gone}"), "polls are missing");
