@@ -85,7 +85,8 @@ impl Agent {
     /// Notes that the file at `rules` is in force since `now`, or why it was refused then.
     pub async fn note_rules(&self, rules: &Path, now: Time, refused: Option<String>) {
         let file = std::path::absolute(rules).unwrap_or_else(|_| rules.to_owned());
-        let file = RulesFile { file: file.display().to_string(), at: now, refused };
+        let digest = refused.is_none().then(|| self.live().config.digest.clone());
+        let file = RulesFile { file: file.display().to_string(), at: now, digest, refused };
         if let Err(error) = self.store.note_rules(file).await {
             tracing::warn!(%error, "commands cannot tell which rules file is in force");
         }

@@ -51,16 +51,28 @@ pub(super) fn reader(common: &Common) -> Result<(Config, Reader), Failure> {
     let mut config = config(common)?;
     let reader = database(&config.agent.database)?;
     roster::remembered(&mut config, &reader)?;
-    note_refused(&config, &reader)?;
+    note_other(common, &config, &reader)?;
     Ok((config, reader))
 }
 
 /// Says on stderr that the agent goes by another rules file than the one that was just read.
-fn note_refused(config: &Config, reader: &Reader) -> Result<(), Failure> {
-    if let Some(RulesFile { file, at, refused }) = reader.refused_rules()? {
-        let (file, why) = (print::name(&file), print::name(&refused.unwrap_or_default()));
-        let at = when::local(config.agent.timezone, at);
+fn note_other(common: &Common, config: &Config, reader: &Reader) -> Result<(), Failure> {
+    let local = |at| when::local(config.agent.timezone, at);
+    if let Some(RulesFile { file, at, refused, .. }) = reader.refused_rules()? {
+        let (file, why, at) = (print::name(&file), print::name(&refused.unwrap_or_default()), local(at));
         print::error(&format!("note: the agent refused {file} at {at} and goes by the one before: {why}\n"));
+    } else if let Some(RulesFile { file, at, digest: Some(digest), .. }) = reader.rules_in_force()? {
+        let same_path = std::path::absolute(&common.config).is_ok_and(|path| path == Path::new(&file));
+        if digest != config.digest {
+            let (file, at) = (print::name(&file), local(at));
+            print::error(&match same_path {
+                true => format!(
+                    "note: {file} was changed since the agent read it at {at}, and the agent goes by what it read: \
+                     `systemctl reload seatwatch` takes the change over\n"
+                ),
+                false => format!("note: the agent goes by {file}, which it read at {at}\n"),
+            });
+        }
     }
     Ok(())
 }
@@ -92,7 +104,7 @@ pub(super) fn reader_if_any(common: &Common) -> Result<(Config, Option<Reader>),
     match database(&config.agent.database) {
         Ok(reader) => {
             roster::remembered(&mut config, &reader)?;
-            note_refused(&config, &reader)?;
+            note_other(common, &config, &reader)?;
             Ok((config, Some(reader)))
         }
         Err(Failure::Store(StoreError::Missing { .. })) => Ok((config, None)),

@@ -40,6 +40,9 @@ pub use sources::Source;
 pub use trials::Test;
 pub use walk::walk;
 
+use data_encoding::HEXLOWER;
+use sha2::{Digest as _, Sha256};
+
 use self::place::SecretUse;
 use crate::channel::{self, Channel};
 use crate::engine::calendar::Calendar;
@@ -67,6 +70,8 @@ pub struct Config {
     files: Vec<Problem>,
     /// As problems name it.
     file: String,
+    /// Of its text: SHA-256 in hexadecimal digits.
+    pub digest: String,
     asked: BTreeMap<String, Form>,
 }
 
@@ -114,7 +119,8 @@ impl Config {
         let (config, problems) = walk(file, text, base, |root| whole::read(root, now));
         match config {
             Some(config) if problems.errors.is_empty() => {
-                Ok(Self { warnings: problems.warnings, file: file.to_owned(), ..config })
+                let digest = HEXLOWER.encode(&Sha256::digest(text));
+                Ok(Self { warnings: problems.warnings, file: file.to_owned(), digest, ..config })
             }
             Some(_) | None => Err(problems),
         }

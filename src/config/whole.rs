@@ -93,6 +93,7 @@ pub(super) fn read(mut root: Section<'_>, now: Time) -> Config {
         secrets: Vec::new(),
         files: Vec::new(),
         file: String::new(),
+        digest: String::new(),
         asked: BTreeMap::new(),
     };
     let tests = std::mem::take(&mut tables.tests);

@@ -15,6 +15,9 @@ pub struct RulesFile {
     /// Its absolute path.
     pub file: String,
     pub at: Time,
+    /// SHA-256 of the text that is in force, in hexadecimal digits.
+    #[serde(default)]
+    pub digest: Option<String>,
     /// The first mistake, where it was refused.
     pub refused: Option<String>,
 }
@@ -55,6 +58,11 @@ impl Store {
 }
 
 impl Reader {
+    /// The rules file that the agent goes by.
+    pub fn rules_in_force(&self) -> Result<Option<RulesFile>, StoreError> {
+        self.run(in_force)
+    }
+
     /// The rules file that the agent refused since it took over the one in force.
     pub fn refused_rules(&self) -> Result<Option<RulesFile>, StoreError> {
         self.run(refused)

@@ -47,6 +47,30 @@ async fn a_file_half_written_changes_nothing_or_is_whole() {
 }
 
 #[tokio::test]
+async fn commands_say_that_a_file_was_changed_and_not_read_again() {
+    let world = World::new(&(counts("alice", "3") + &counts("bob", "1")), SHARED).await;
+    world.agent().note_rules(&world.rules_file(), world.now(), None).await;
+    world.live(0..1).await;
+    assert!(!world.says("users").contains("note: "));
+    let text = std::fs::read_to_string(world.rules_file()).unwrap();
+    std::fs::write(world.rules_file(), text.replace("limit = 2", "limit = 9")).unwrap();
+    for words in ["users", "rules list", "alerts list"] {
+        let said = world.says(words);
+        assert!(said.contains("rules.toml was changed since the agent read it at"), "{words}: {said}");
+        assert!(said.contains("`systemctl reload seatwatch`"), "{words}: {said}");
+    }
+    assert!(world.agent().reload(&world.rules_file(), world.now()).await);
+    assert!(!world.says("users").contains("note: "));
+    let other = world.dir.path("other.toml");
+    std::fs::write(&other, std::fs::read_to_string(world.rules_file()).unwrap() + "# another\n").unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_seatwatch"));
+    let ran =
+        command.env_clear().current_dir(&world.dir.0).arg("-c").arg(other).arg("users").output().unwrap();
+    let said = String::from_utf8(ran.stderr).unwrap();
+    assert!(said.contains("note: the agent goes by "), "{said}");
+}
+
+#[tokio::test]
 async fn a_file_that_watches_nothing_is_refused_and_ends_nothing() {
     let world = World::new(&(counts("alice", "3 3 3 1") + &counts("bob", "1")), SHARED).await;
     world.agent().note_rules(&world.rules_file(), world.now(), None).await;
