@@ -12,13 +12,14 @@ use super::backtest::{Played, Version, chosen, played};
 use super::{Common, Exit, Failure, coverage, open, print, rules, suggested, when};
 use crate::agent::clock;
 use crate::config::Config;
-use crate::engine::backtest::habits::{Habit, Habits, Peers};
+use crate::engine::backtest::habits::{Habit, Habits, Known, Peers};
 use crate::engine::backtest::report::per_week;
+use crate::engine::names::Names;
 use crate::engine::rule::{Hold, Per, Policy, Rule};
 use crate::engine::time::{Span, Time};
 use crate::store::{Reader, StoreError};
 
-/// Less history says nothing about weeks.
+/// Less history says nothing about weeks; asked of each source for itself.
 const LEAST: Span = Span::from_days(14);
 
 /// Limits that are tried, at most up to this.
@@ -45,12 +46,27 @@ pub(super) struct Told {
     pub(super) until: Time,
     /// The longest that a source was polled in this time.
     pub(super) polled_ms: i64,
+    /// Sources of the rule that were polled for too short a time, of which nothing below tells.
+    pub(super) left_out: Vec<Short>,
+    /// Those of whom a count is known.
     pub(super) users: usize,
+    /// Users beside them of whom no count is known.
+    pub(super) never_read: usize,
+    /// Of `users`, those who were online for too short a time to be compared with their limit or with others.
+    pub(super) hardly_online: usize,
     pub(super) candidates: Vec<Candidate>,
     /// The smallest limit with at most one episode a week per 100 users.
     pub(super) suggested: Option<Candidate>,
     pub(super) exceptions: Vec<Stands>,
     pub(super) always_shared: Vec<Stands>,
+}
+
+/// A source that was polled for less than two weeks.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct Short {
+    pub(super) source: String,
+    #[serde(rename = "polled_ms")]
+    pub(super) polled: Span,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -88,19 +104,26 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
     let until = until.unwrap_or(now);
     let from = since.max(beginning(&config, &reader, &rule)?.unwrap_or(until));
     if until.since(from) < LEAST {
-        return Err(too_little(until.since(from)));
+        return Err(too_little(&when::length(until.since(from))));
     }
-    let (candidates, version) = candidates(&config, &rule);
+    let known = polled(&config, &reader)?;
+    let (candidates, version) = candidates(&known, &rule);
     let mut habits = HabitsBySource::default();
-    let played = played(&reader, &[version], from, until, &mut |source, poll, column| {
+    let mut played = played(&reader, &[version], from, until, &mut |source, poll, column| {
         let gap = config.sources.iter().find(|one| one.name == source).map(|one| one.max_gap(&rule));
         let gap = gap.unwrap_or_default();
         habits.entry(source.to_owned()).or_default().poll(column, poll.elapsed, gap);
     })?;
-    if polled(&played).times(10) < LEAST.times(9) {
-        return Err(too_little(polled(&played)));
+    let mut standing = standing(&config, &reader, &rule, habits, until)?;
+    let left_out = left_out(&standing, &played);
+    let kept = |source: &str| left_out.iter().all(|short| short.source != source);
+    standing.retain(|(source, ..)| kept(source));
+    if standing.is_empty() {
+        let of = |short: &Short| format!("{} ({})", when::length(short.polled), short.source);
+        return Err(too_little(&left_out.iter().map(of).collect::<Vec<_>>().join(", ")));
     }
-    let told = told(&config, &reader, &rule, &candidates, &played, habits, (from, until))?;
+    played.coverage.retain(|covered| kept(&covered.source));
+    let told = Told { left_out, ..told(&rule, &candidates, &played, &standing, (from, until)) };
     if common.json {
         print::json(&told)?;
     } else {
@@ -109,16 +132,20 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
     Ok(Exit::Fine)
 }
 
-fn too_little(known: Span) -> Failure {
+fn too_little(known: &str) -> Failure {
     Failure::Other(anyhow::anyhow!(
-        "the readings in this time are of {}; two weeks are the least to suggest a limit from",
-        when::length(known)
+        "the readings in this time are of {known}; two weeks are the least to suggest a limit from"
     ))
 }
 
-/// The longest that a source was polled.
-fn polled(played: &Played) -> Span {
-    played.coverage.iter().map(|one| one.polled).max().unwrap_or_default()
+/// The sources with users of the rule that were not polled for long enough.
+fn left_out(standing: &[Standing], played: &Played) -> Vec<Short> {
+    let sources: BTreeSet<&String> = standing.iter().map(|(source, ..)| source).collect();
+    let polled = |source: &String| {
+        played.coverage.iter().find(|one| one.source == *source).map(|one| one.polled).unwrap_or_default()
+    };
+    let short = |source: &String| Short { source: source.clone(), polled: polled(source) };
+    sources.into_iter().map(short).filter(|short| short.polled < LEAST).collect()
 }
 
 /// By source.
@@ -164,6 +191,13 @@ fn beginning(config: &Config, reader: &Reader, rule: &Rule) -> Result<Option<Tim
     Ok(first)
 }
 
+/// The rules file without the sources that were never polled, which nothing can be played of.
+fn polled(config: &Config, reader: &Reader) -> Result<Config, Failure> {
+    let (mut known, polled) = (config.clone(), reader.sources()?);
+    known.sources.retain(|source| polled.contains(&source.name));
+    Ok(known)
+}
+
 /// Every limit with every hold, as rules of their own; and what each of these is called.
 fn candidates<'c>(config: &'c Config, rule: &Rule) -> (Vec<(u32, Hold)>, Version<'c>) {
     let usual =
@@ -189,19 +223,19 @@ fn candidates<'c>(config: &'c Config, rule: &Rule) -> (Vec<(u32, Hold)>, Version
 }
 
 fn told(
-    config: &Config,
-    reader: &Reader,
     rule: &Rule,
     pairs: &[(u32, Hold)],
     played: &Played,
-    habits: HabitsBySource,
+    standing: &[Standing],
     (from, until): (Time, Time),
-) -> Result<Told, Failure> {
-    let standing = standing(config, reader, rule, habits, until)?;
-    let all: Vec<Habit> = standing.iter().filter_map(|(_, _, _, habit)| *habit).collect();
+) -> Told {
+    let all: Vec<Habit> = standing.iter().filter_map(|(_, _, _, known)| known.habit()).collect();
     let peers = Peers::new(&all);
-    let above = |(source, user, limit, habit): &Standing| {
-        let habit = habit.filter(|habit| habit.usual > *limit)?;
+    let many = |which: Known| standing.iter().filter(|(_, _, _, known)| *known == which).count();
+    let never_read = many(Known::Nothing);
+    let users = standing.len() - never_read;
+    let above = |(source, user, limit, known): &Standing| {
+        let habit = known.habit().filter(|habit| habit.usual > *limit)?;
         let others = peers.without(habit);
         Some(Stands { source: source.clone(), user: user.clone(), limit: *limit, habit, others })
     };
@@ -210,23 +244,27 @@ fn told(
         .filter_map(above)
         .partition(|one| one.others.is_some_and(|others| one.habit.usual > others));
     let candidates = counted(pairs, played, &always_shared, from);
-    let most = standing.len() as f64 / 100.0;
+    let most = users as f64 / 100.0;
     let own = rules::hold(rule.policy.hold);
     let calm = |candidate: &&Candidate| {
         candidate.hold == own && candidate.others_per_week.is_some_and(|rate| rate <= most)
     };
     let suggested = candidates.iter().find(calm).cloned();
-    Ok(Told {
+    let polled = played.coverage.iter().map(|one| one.polled).max().unwrap_or_default();
+    Told {
         rule: rule.name.clone(),
         from,
         until,
-        polled_ms: polled(played).millis(),
-        users: standing.len(),
+        polled_ms: polled.millis(),
+        left_out: Vec::new(),
+        users,
+        never_read,
+        hardly_online: many(Known::TooLittle),
         candidates,
         suggested,
         exceptions,
         always_shared,
-    })
+    }
 }
 
 /// The episodes of one candidate in one source.
@@ -269,8 +307,8 @@ fn counted(pairs: &[(u32, Hold)], played: &Played, shared: &[Stands], from: Time
     pairs.iter().enumerate().map(one).collect()
 }
 
-/// The rule's users with their limits and habits.
-type Standing = (String, String, u32, Option<Habit>);
+/// One of the rule's users, by source and name, with the limit and what is known of the habits.
+type Standing = (String, String, u32, Known);
 
 fn standing(
     config: &Config,
@@ -286,7 +324,7 @@ fn standing(
         let by_slot = habits.remove(source).map(Habits::finish).unwrap_or_default();
         let names = match reader.load_source(source) {
             Ok(loaded) => loaded.names,
-            Err(StoreError::NotFound { .. }) => continue,
+            Err(StoreError::NotFound { .. }) => Names::default(),
             Err(error) => return Err(error.into()),
         };
         for slot in covered.slots() {
@@ -295,8 +333,8 @@ fn standing(
             }
             let user = covered.source.users.name(slot);
             let limit = config.fleet.own_limit(source, user, today).map(|limit| limit.value).or(rule.limit);
-            let habit = names.slot(user).and_then(|slot| by_slot.get(slot as usize).copied().flatten());
-            all.push((source.clone(), user.to_owned(), limit.unwrap_or(u32::MAX), habit));
+            let known = names.slot(user).and_then(|slot| by_slot.get(slot as usize).copied());
+            all.push((source.clone(), user.to_owned(), limit.unwrap_or(u32::MAX), known.unwrap_or_default()));
         }
     }
     Ok(all)

@@ -16,12 +16,13 @@ const MOST_LISTED: usize = 20;
 
 pub(super) fn text(told: &Told, rule: &Rule, zone: Tz) -> String {
     let mut text = format!(
-        "{}, {}, by readings from {} to {}, polled for {}; nothing is sent or changed\n\n",
+        "{}, {}, by readings from {} to {}, polled for {}; nothing is sent or changed\n{}\n",
         print::name(&told.rule),
         print::count(told.users, "user"),
         when::local(zone, told.from),
         when::local(zone, told.until),
-        when::length(Span::from_millis(told.polled_ms))
+        when::length(Span::from_millis(told.polled_ms)),
+        left_out(told)
     );
     let own = (rule.limit, rules::hold(rule.policy.hold));
     let mark = |candidate: &Candidate| {
@@ -72,6 +73,28 @@ pub(super) fn text(told: &Told, rule: &Rule, zone: Tz) -> String {
     }
     text += &exceptions(told);
     text += &shared(told);
+    text
+}
+
+/// Who is not in the figures below, or not judged by them.
+fn left_out(told: &Told) -> String {
+    let mut text = String::new();
+    for short in &told.left_out {
+        let (source, polled) = (local::name(&short.source), when::length(short.polled));
+        let _ =
+            writeln!(text, "{source} is left out: it was polled for {polled}, and two weeks are the least.");
+    }
+    if told.never_read > 0 {
+        let users = print::count(told.never_read, "user");
+        let _ = writeln!(text, "Left out: {users} of whom no count is known in this time.");
+    }
+    if told.hardly_online > 0 {
+        let users = print::count(told.hardly_online, "user");
+        let _ = writeln!(
+            text,
+            "Not judged: {users} online for less than a tenth of two weeks; no more is known of what is usual."
+        );
+    }
     text
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::{Common, Exit, Failure, open, past, print, when};
 use crate::config::section::suggest;
-use crate::config::{Config, Test};
+use crate::config::{Config, Problems, Test};
 use crate::engine::event::{Subject, SubjectKind};
 use crate::engine::fleet::Fleet;
 use crate::engine::names::Names;
@@ -22,6 +22,9 @@ use crate::engine::rule::Per;
 use crate::engine::time::Time;
 use crate::engine::trial::{Miss, Round, Trial};
 use crate::engine::watch::Setup;
+
+/// What a build server calls all of it.
+const SUITE: &str = "seatwatch rules test";
 
 /// Subjects shown of one failing test.
 const MOST_SHOWN: usize = 5;
@@ -68,9 +71,17 @@ struct Played<'t> {
 }
 
 pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
+    let ran = played(common, args);
+    if let (Err(Failure::Rules(problems)), Some(path)) = (&ran, &args.junit) {
+        write(path, &refused(problems)?)?;
+    }
+    ran
+}
+
+fn played(common: &Common, args: &Args) -> Result<Exit, Failure> {
     let config = open::config(common)?;
     let mut tests = config.tests.clone();
-    let mut wrong = crate::config::Problems::default();
+    let mut wrong = Problems::default();
     for file in &args.files {
         match config.tests_of(file) {
             Ok(more) => tests.extend(more),
@@ -79,6 +90,11 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
     }
     if !wrong.is_empty() {
         return Err(wrong.into());
+    }
+    if tests.is_empty() && args.only.is_none() {
+        let none =
+            "no test was played: there are no [[test]] tables at all; write some, as rules.example.toml does";
+        return Err(Failure::usage(none));
     }
     if let Some(part) = args.only.as_ref().filter(|part| !tests.iter().any(|test| test.name.contains(*part)))
     {
@@ -89,17 +105,12 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
     let played: Vec<Played<'_>> =
         tests.iter().filter(wanted).filter_map(|test| play(&config, &fleet, test)).collect();
     if let Some(path) = &args.junit {
-        std::fs::write(path, junit(&config, &played)?).map_err(|error| {
-            Failure::Other(anyhow::Error::from(error).context(format!("--junit {}", path.display())))
-        })?;
+        write(path, &junit(&config, &played)?)?;
     }
     if common.json {
         print::json(&played.iter().map(told).collect::<Vec<_>>())?;
     } else {
         print::raw(text(&config, &played).as_bytes());
-    }
-    if played.is_empty() {
-        print::error("seatwatch: no test was played: write [[test]] tables, as rules.example.toml does\n");
     }
     Ok(if played.iter().all(|one| one.misses.is_empty()) { Exit::Fine } else { Exit::Problem })
 }
@@ -280,23 +291,55 @@ fn kind(config: &Config, rule: &str) -> Option<SubjectKind> {
 
 /// The results for a build server: a suite per file.
 fn junit(config: &Config, played: &[Played<'_>]) -> Result<Vec<u8>, Failure> {
-    let mut report = Report::new("seatwatch rules test");
+    let mut report = Report::new(SUITE);
     for of_file in played.chunk_by(|a, b| a.test.file == b.test.file) {
         let Some(first) = of_file.first() else { continue };
-        let mut suite = TestSuite::new(&first.test.file);
+        let mut suite = TestSuite::new(xml(&first.test.file));
         for one in of_file {
             let mut status = TestCaseStatus::success();
             if !one.misses.is_empty() {
                 status = TestCaseStatus::non_success(NonSuccessKind::Failure);
                 status.set_message(format!("{} not met", print::count(one.misses.len(), "expectation")));
-                status.set_description(explained(config, one));
+                status.set_description(xml(&explained(config, one)));
             }
-            let mut case = TestCase::new(&one.test.name, status);
-            case.set_classname(&one.test.file);
+            let mut case = TestCase::new(xml(&one.test.name), status);
+            case.set_classname(xml(&one.test.file));
             suite.add_test_case(case);
         }
         report.add_test_suite(suite);
     }
+    serialized(&report)
+}
+
+/// A file that is refused is an error to a build server, and not a missing result.
+fn refused(problems: &Problems) -> Result<Vec<u8>, Failure> {
+    let mut report = Report::new(SUITE);
+    let mut suite = TestSuite::new(SUITE);
+    let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+    status.set_message(print::count(problems.errors.len(), "error"));
+    status.set_description(xml(&problems.to_string()));
+    suite.add_test_case(TestCase::new("the rules file and the files with tests are accepted", status));
+    report.add_test_suite(suite);
+    serialized(&report)
+}
+
+/// With characters that XML 1.0 has no place for written as `\u{…}`.
+fn xml(text: &str) -> String {
+    let shown = |c: char| match c {
+        '\t' | '\n' | '\r' => c.to_string(),
+        '\0'..' ' | '\u{fffe}' | '\u{ffff}' => c.escape_unicode().to_string(),
+        _ => c.to_string(),
+    };
+    text.chars().map(shown).collect()
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    std::fs::write(path, bytes).map_err(|error| {
+        Failure::Other(anyhow::Error::from(error).context(format!("--junit {}", path.display())))
+    })
+}
+
+fn serialized(report: &Report) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     report.serialize(&mut bytes).map_err(anyhow::Error::from)?;
     Ok(bytes)

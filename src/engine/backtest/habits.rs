@@ -14,12 +14,16 @@ use crate::engine::time::Span;
 /// Above this, counts are taken for this many.
 const MOST: usize = 63;
 
+/// Whoever was online for less than a tenth of two weeks has no habit that is known.
+const LEAST_ONLINE: Span = Span::from_mins(14 * 24 * 60 / 10);
+
 /// Time that each slot spent with each count of clients.
 #[derive(Clone, Debug, Default)]
 pub struct Habits {
     slots: Vec<Slot>,
     /// Sum of `elapsed`, each part no longer than a value holds, in milliseconds.
     clock: i64,
+    begun: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -28,6 +32,27 @@ struct Slot {
     since: i64,
     /// By count, in milliseconds.
     time: BTreeMap<usize, i64>,
+    read: bool,
+}
+
+/// What the readings tell of one user.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Known {
+    /// No reply gave a count.
+    #[default]
+    Nothing,
+    /// There are counts, but hardly any time online: nothing can be said of what is usual.
+    TooLittle,
+    Usually(Habit),
+}
+
+impl Known {
+    pub fn habit(self) -> Option<Habit> {
+        match self {
+            Self::Usually(habit) => Some(habit),
+            Self::Nothing | Self::TooLittle => None,
+        }
+    }
 }
 
 /// What one user usually has while online.
@@ -47,18 +72,27 @@ impl Habits {
         // Longer gaps than a value holds are nobody's time; what lies before them still is.
         self.clock += elapsed.min(max_gap).millis();
         self.slots.resize_with(self.slots.len().max(column.len()), Slot::default);
-        for (slot, reading) in column.turned() {
-            let Some(slot) = self.slots.get_mut(*slot as usize) else { continue };
-            slot.settle(self.clock);
-            slot.now = count(*reading);
+        if self.begun {
+            column.turned().iter().for_each(|(slot, reading)| self.read(*slot, *reading));
+        } else {
+            // The column may have begun earlier; whoever never turns is known all the same.
+            self.begun = true;
+            (0..).zip(column.readings().iter()).for_each(|(slot, reading)| self.read(slot, *reading));
         }
     }
 
-    /// By slot, of those who were online at all.
-    pub fn finish(mut self) -> Vec<Option<Habit>> {
+    fn read(&mut self, slot: u32, reading: Reading) {
+        let Some(slot) = self.slots.get_mut(slot as usize) else { return };
+        slot.settle(self.clock);
+        slot.now = count(reading);
+        slot.read |= slot.now.is_some();
+    }
+
+    /// By slot.
+    pub fn finish(mut self) -> Vec<Known> {
         let clock = self.clock;
         self.slots.iter_mut().for_each(|slot| slot.settle(clock));
-        self.slots.iter().map(Slot::habit).collect()
+        self.slots.iter().map(Slot::known).collect()
     }
 }
 
@@ -77,10 +111,16 @@ impl Slot {
         self.since = clock;
     }
 
-    fn habit(&self) -> Option<Habit> {
+    fn known(&self) -> Known {
         let whole: i64 = self.time.values().sum();
         let online = Span::from_millis(whole);
-        (whole > 0).then(|| Habit { usual: self.at(whole, 1, 2), mostly: self.at(whole, 19, 20), online })
+        match self.read {
+            false => Known::Nothing,
+            true if online < LEAST_ONLINE => Known::TooLittle,
+            true => {
+                Known::Usually(Habit { usual: self.at(whole, 1, 2), mostly: self.at(whole, 19, 20), online })
+            }
+        }
     }
 
     /// The lowest count that, with all below it, makes up this share of the time.
@@ -119,12 +159,12 @@ mod tests {
     use super::*;
     use crate::engine::timeline;
 
-    /// Polls a minute apart; usual and mostly.
+    /// What is known of polls four hours apart.
     #[track_caller]
-    fn check(text: &str, expect: Option<(u32, u32)>) {
+    fn known(text: &str) -> Known {
         let mut habits = Habits::default();
         let mut column = Column::new(Vec::new());
-        let minute = Span::from_mins(1);
+        let step = Span::from_hours(4);
         let mut last = None;
         for (n, reading) in timeline::parse(text).unwrap().into_iter().enumerate() {
             let failed = Vec::from_iter((reading == Reading::FAILED).then_some(0..1));
@@ -132,10 +172,25 @@ mod tests {
                 if failed.is_empty() && last != Some(reading) { vec![(0, reading)] } else { Vec::new() };
             last = if failed.is_empty() { Some(reading) } else { last };
             column.turn(&changes, &failed);
-            habits.poll(&column, if n == 0 { Span::ZERO } else { minute }, minute.times(3));
+            habits.poll(&column, if n == 0 { Span::ZERO } else { step }, step.times(3));
         }
-        let found = habits.finish().into_iter().next().flatten();
+        habits.finish().into_iter().next().unwrap_or_default()
+    }
+
+    /// Usual and mostly.
+    #[track_caller]
+    fn check(text: &str, expect: Option<(u32, u32)>) {
+        let found = known(text).habit();
         assert_eq!(found.map(|habit| (habit.usual, habit.mostly)), expect, "{text}");
+    }
+
+    #[test]
+    fn a_few_hours_are_no_habit() {
+        assert_eq!(known("_x9 -x9 ~x9"), Known::Nothing);
+        assert_eq!(known("_x9 0 _x9"), Known::TooLittle);
+        assert_eq!(known("0x90 3x7 0x9"), Known::TooLittle, "32 hours");
+        check("0x90 3x8 0x9", Some((3, 3)));
+        check("_x90 3x8 _", Some((3, 3)));
     }
 
     #[test]

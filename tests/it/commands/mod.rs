@@ -5,6 +5,7 @@ mod backtest;
 mod check;
 mod db;
 mod history;
+mod suggest;
 mod trials;
 mod users;
 mod why;

@@ -200,7 +200,41 @@ name = "nothing"
 
 #[test]
 fn a_file_without_tests_says_so() {
-    let ran = World::new(RULES).run(&["rules", "test"]);
-    assert_eq!((ran.code, ran.out.as_str()), (Some(0), "0 tests: 0 passed, 0 failed\n"));
-    assert!(ran.err.contains("no test was played"), "{}", ran.err);
+    let world = World::new(RULES);
+    let ran = world.run(&["rules", "test", "--junit", "out.xml"]);
+    assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{}", ran.err);
+    assert!(ran.err.contains("no test was played: there are no [[test]] tables at all"), "{}", ran.err);
+    assert!(!world.path("out.xml").exists(), "a build server would take no results for good ones");
+}
+
+#[test]
+fn a_refused_file_is_an_error_to_a_build_server() {
+    let world = World::new(RULES);
+    std::fs::write(world.path("more.toml"), "[[test]]\nname = \"a\"\nsource = \"shanghi\"\n").unwrap();
+    let ran = world.run(&["rules", "test", "more.toml", "--junit", "out.xml"]);
+    assert_eq!(ran.code, Some(78), "{}", ran.err);
+    let junit = std::fs::read_to_string(world.path("out.xml")).unwrap();
+    assert!(junit.contains("errors=\"1\"") && junit.contains("more.toml:3"), "{junit}");
+}
+
+#[test]
+fn a_name_that_xml_cannot_hold_is_escaped() {
+    let failing = r#"
+[[test]]
+name = "a <b> & \"c\" ]]> \uFFFE\uFFFF \U0001F600"
+source = "shanghai"
+[test.readings]
+alice = "3 3"
+[[test.expect]]
+at = "0m"
+rule = "shared-account"
+firing = ["alice"]
+"#;
+    let world = World::new(&format!("{RULES}{failing}"));
+    let ran = world.run(&["rules", "test", "--junit", "out.xml"]);
+    assert_eq!(ran.code, Some(1), "{}", ran.err);
+    let junit = std::fs::read_to_string(world.path("out.xml")).unwrap();
+    assert!(!junit.contains(['\u{fffe}', '\u{ffff}']), "{junit}");
+    let name = "name=\"a &lt;b&gt; &amp; &quot;c&quot; ]]&gt; \\u{fffe}\\u{ffff} \u{1f600}\"";
+    assert!(junit.contains(name), "{junit}");
 }
