@@ -4,14 +4,18 @@
 //! versions of the rules are played over one reading of the store, and none of them may see a poll the others do not.
 
 use crate::config;
+use crate::engine::backtest::members::Refused;
 use crate::engine::backtest::report::Coverage;
 use crate::engine::backtest::{PastPoll, Playback};
+use crate::engine::names::Names;
+use crate::engine::outcome::SourceMemory;
+use crate::engine::own::Own;
 use crate::engine::past::Column;
 use crate::engine::reading::{Kind, PollOutcome, Reading};
 use crate::engine::time::{Span, Time};
-use crate::store::{Reader, StoreError, StoredPoll};
+use crate::store::{EpisodeFilter, Reader, StoreError, StoredPoll};
 
-use super::usual::{each_column, study};
+use super::usual::{each_column, study, told};
 
 /// The stretch of the past that is asked about.
 #[derive(Clone, Copy, Debug)]
@@ -46,16 +50,22 @@ pub fn play(
     let name = &source.name;
     let mut coverage = Coverage { source: name.clone(), ..Coverage::default() };
     (coverage.scheduled, coverage.interval) = (scheduled(source, stretch), source.interval);
-    let last = reader.load_source(name)?.memory.seq;
+    let loaded = reader.load_source(name)?;
+    let last = loaded.memory.seq;
     let Some(first) = reader.first_poll(name, stretch.from - stretch.run_up)? else {
         coverage.close(stretch.from, stretch.from, stretch.until, stretch.max_gap);
         return Ok(coverage);
     };
+    for playback in &mut *playbacks {
+        playback.told(told(reader, name, playback.learners())?);
+        playback.refused(refused(reader, name, &loaded.memory, &loaded.names)?);
+    }
     let mut playing = Playing {
         reader,
         stretch,
         coverage,
         rosters: reader.rosters(name, first)?,
+        kept_from: kept_from(reader, name)?,
         seen: stretch.from,
         known: Vec::new(),
         wrong: None,
@@ -83,6 +93,33 @@ pub fn play(
     Ok(coverage)
 }
 
+/// When the vendor refused names of the source, and whose it refuses now.
+fn refused(
+    reader: &Reader,
+    source: &str,
+    memory: &SourceMemory,
+    names: &Names,
+) -> Result<Refused, StoreError> {
+    let filter = EpisodeFilter {
+        all: true,
+        rule: Some(Own::NameRefused.rule().name.to_owned()),
+        source: Some(source.to_owned()),
+        ..EpisodeFilter::default()
+    };
+    let episodes = reader.episodes(&filter)?;
+    let end = Time::from_millis(i64::MAX);
+    let times = episodes.iter().filter_map(|row| Some(row.since?..row.ended_at.unwrap_or(end))).collect();
+    let slots = memory.quarantine.iter().filter_map(|one| names.slot(&one.user)).collect();
+    Ok(Refused { times, slots })
+}
+
+/// Where history begins, if it was ever shortened.
+fn kept_from(reader: &Reader, source: &str) -> Result<Option<Time>, StoreError> {
+    let oldest = reader.first_poll(source, Time::from_millis(i64::MIN))?.filter(|seq| *seq > 1);
+    let poll = oldest.map(|seq| reader.polls(source, seq)).transpose()?.and_then(|mut polls| polls.next());
+    Ok(poll.transpose()?.map(|poll| poll.at))
+}
+
 /// Instants of the schedule in the stretch.
 fn scheduled(source: &config::Source, stretch: Stretch) -> u64 {
     let mut count = 0;
@@ -99,6 +136,8 @@ struct Playing<'a> {
     coverage: Coverage,
     /// Still to come, the next one first.
     rosters: Vec<(u64, Vec<crate::engine::roster::Listed>)>,
+    /// Where history begins, if it was ever shortened.
+    kept_from: Option<Time>,
     /// The instant of the last usable poll, or where the stretch begins.
     seen: Time,
     /// Slots of which a reading is known in the stretch.
@@ -125,7 +164,13 @@ impl Playing<'_> {
         let past = PastPoll { seq: poll.seq, at: poll.at, elapsed: poll.elapsed, usable };
         for playback in playbacks {
             if let Some(mut lesson) = playback.lesson(poll.at) {
-                study(self.reader, source, poll.seq - 1, &mut lesson)?;
+                let begins = lesson.begins();
+                if self.kept_from.is_some_and(|kept| begins.is_none_or(|begins| begins < kept)) {
+                    // Of fewer weeks than it had live another number would come, and nothing would say so.
+                    self.coverage.usual_unknown_until = Some(poll.at).filter(|at| *at >= self.stretch.from);
+                } else {
+                    study(self.reader, source, poll.seq - 1, &mut lesson)?;
+                }
                 playback.learn(lesson);
             }
             playback.poll(past, column);

@@ -54,6 +54,26 @@ fn raised(reader: &Reader, source: &str, lesson: &Lesson) -> Result<Vec<Raised>,
     Ok(all)
 }
 
+/// What `rules` raised live in `source`, all that is kept; of a rule with a version what that version raised.
+pub fn told(
+    reader: &Reader,
+    source: &str,
+    rules: Vec<(String, Option<String>)>,
+) -> Result<Vec<Raised>, StoreError> {
+    let mut all = Vec::new();
+    for (rule, version) in rules {
+        let filter = EpisodeFilter {
+            all: true,
+            rule: Some(rule),
+            source: Some(source.to_owned()),
+            ..EpisodeFilter::default()
+        };
+        let of = |row: &EpisodeRow| version.as_ref().is_none_or(|version| row.rule_version == *version);
+        all.extend(reader.episodes(&filter)?.into_iter().filter(of).filter_map(of_row));
+    }
+    Ok(all)
+}
+
 fn of_row(row: EpisodeRow) -> Option<Raised> {
     let (since, fired_at) = (row.since?, row.fired_at?);
     Some(Raised { rule: row.rule, user: row.subject.name, since, fired_at, ended_at: row.ended_at })

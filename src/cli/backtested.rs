@@ -118,6 +118,14 @@ fn covered(coverage: &Coverage, told: &Told, zone: Tz) -> String {
         let _ =
             writeln!(text, "  {} without any reading: unknown", print::count(coverage.unknown_users, "user"));
     }
+    if let Some(until) = coverage.usual_unknown_until {
+        let until = when::local(zone, until);
+        let _ = writeln!(
+            text,
+            "  `usual` unknown up to {until}: readings of the four weeks before are no longer kept, so a rule that asks for \
+             it cannot be told before"
+        );
+    }
     text
 }
 

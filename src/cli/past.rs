@@ -13,7 +13,7 @@ use super::{Failure, local, print, users, when};
 use crate::agent::backtest::{Stretch, Watcher, play};
 use crate::config::{Config, Source};
 use crate::engine::backtest::follow::Followed;
-use crate::engine::backtest::{Episode, Playback, run_up};
+use crate::engine::backtest::{Episode, Playback, run_up_as_told};
 use crate::engine::event::{EventKind, Limit, Subject};
 use crate::engine::lang::{Part, Truth, Worth};
 use crate::engine::look::Look;
@@ -41,6 +41,8 @@ pub(super) struct Past {
     pub(super) followed: Followed,
     /// Where the rule was played from: earlier than it is followed, so that its windows and holds are full.
     pub(super) begins: Time,
+    /// Up to then `usual` is not known as it was, for the readings it rested on are no longer kept.
+    pub(super) usual_unknown_until: Option<Time>,
     /// As the readings tell them with the rule as it is.
     pub(super) episodes: Vec<Episode>,
     pub(super) last: Option<LastPoll>,
@@ -90,9 +92,9 @@ impl Question<'_> {
             Err(error) => return Err(error.into()),
         };
         let rules = vec![Arc::new(self.rule.clone())];
-        let run_up = run_up(&rules, self.source.interval);
+        let run_up = run_up_as_told(&rules, self.source.interval);
         let setup = setup(&Version { config: self.config, rules }, self.source, self.reader)?;
-        let playback = Playback::new(setup, loaded.names, loaded.roster, from - run_up).following(
+        let playback = Playback::new(setup, loaded.names, loaded.roster, from - run_up).as_told().following(
             &self.rule.name,
             self.subject.clone(),
             from,
@@ -100,11 +102,17 @@ impl Question<'_> {
         let stretch = Stretch { from, until, run_up, max_gap: self.max_gap() };
         let mut watching = Watching { bar: bar(&self.source.name), last: None };
         let mut playbacks = [playback];
-        play(self.reader, self.source, stretch, &mut playbacks, &mut watching)?;
+        let coverage = play(self.reader, self.source, stretch, &mut playbacks, &mut watching)?;
         watching.bar.finish_and_clear();
         let [mut playback] = playbacks;
         let Some(followed) = playback.followed() else { return Ok(None) };
-        Ok(Some(Past { followed, begins: from - run_up, episodes: playback.finish(), last: watching.last }))
+        Ok(Some(Past {
+            followed,
+            begins: from - run_up,
+            usual_unknown_until: coverage.usual_unknown_until,
+            episodes: playback.finish(),
+            last: watching.last,
+        }))
     }
 
     /// Who set a limit, in words.

@@ -223,6 +223,10 @@ fn notes(row: &EpisodeRow, now: RuleNow, past: Option<&Past>, zone: Tz) -> Vec<S
                 at(one.fired_at)
             ),
             (None, Some(one)) => format!("Played again, it fires at {}.", at(one.fired_at)),
+            (None, None) if past.usual_unknown_until.is_some() => {
+                "Played again, it cannot be told: readings of the four weeks that `usual` rested on are no longer kept."
+                    .to_owned()
+            }
             (None, None) => "Played again, it does not fire.".to_owned(),
         });
     }

@@ -77,11 +77,16 @@ impl Watch {
     }
 
     /// The roster by slot, as the store keeps it.
-    pub(super) fn put_roster(&mut self, column: Vec<Listed>) {
+    fn put_roster(&mut self, column: Vec<Listed>) {
         self.roster = Some(column);
         self.look_at_all();
         self.last.resize(self.names.len(), super::reading::Reading::NOT_POLLED);
         let member = members(&self.setup.users, self.roster.as_deref(), &mut self.names);
+        self.put_members(member);
+    }
+
+    /// Whom the rules are about from the next poll on, by slot.
+    pub(super) fn put_members(&mut self, member: Vec<bool>) {
         if member != self.member {
             self.member = member;
             self.lay_out();

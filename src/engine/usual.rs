@@ -136,6 +136,11 @@ impl Lesson {
         (1..=WEEKS).rev().flat_map(of_week).collect()
     }
 
+    /// Where the oldest reading may lie that it rests on; None if it wants none.
+    pub fn begins(&self) -> Option<Time> {
+        self.hours().first().map(|past| past.time.start - self.reach())
+    }
+
     /// How long before an hour readings may still count in it.
     pub fn reach(&self) -> Span {
         Span::from_millis(self.rules.iter().map(|of| of.gap).max().unwrap_or_default())

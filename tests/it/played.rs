@@ -24,7 +24,7 @@ use seatwatch::engine::roster::{Listed, Roster};
 use seatwatch::engine::rule::{AbsentMeans, Hold, Mode, Per, Policy, Rule, Scope};
 use seatwatch::engine::time::{Span, Time};
 use seatwatch::engine::trial::{Expected, Miss, Timeline, Trial, What};
-use seatwatch::engine::watch::{Remembered, Watch, When};
+use seatwatch::engine::watch::{Remembered, Setup, Watch, When};
 
 use crate::lifecycle::{MINUTE, START, readings, rule, setup};
 
@@ -535,12 +535,9 @@ fn lists_of_connections_go_to_the_events_that_asked() {
 fn a_playback_takes_the_roster_of_each_time() {
     let off = rule("off", "not enabled and online > 0");
     let names = Names::new(["alice", "zed"]);
-    let mut playback = Playback::new(
-        setup(vec![off], &["alice", "zed"]),
-        names,
-        Some(vec![Listed::Enabled, Listed::Enabled]),
-        START,
-    );
+    let setup = Setup { roster: true, ..Arc::unwrap_or_clone(setup(vec![off], &["alice", "zed"])) };
+    let mut playback =
+        Playback::new(Arc::new(setup), names, Some(vec![Listed::Enabled, Listed::Enabled]), START);
     let mut column = Column::new(Vec::new());
     let both = [(0, Reading::online(1)), (1, Reading::online(1))];
     for minute in 0..6 {

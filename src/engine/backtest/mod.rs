@@ -7,6 +7,7 @@
 pub mod compare;
 pub mod follow;
 pub mod habits;
+pub mod members;
 pub mod report;
 #[cfg(test)]
 mod tests;
@@ -17,11 +18,13 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use self::follow::Followed;
+use self::members::{Members, Refused};
 use super::event::{EndReason, Event, EventKind, Limit, Subject};
 use super::judge::judge_past;
 use super::lang::Signal;
 use super::names::Names;
 use super::past::Column;
+use super::plan::Plan;
 use super::reading::Poll;
 use super::roster::Listed;
 use super::rule::{Hold, Rule};
@@ -57,6 +60,16 @@ impl Episode {
         self.seen_at.since(self.fired_at).max(Span::ZERO)
     }
 
+    fn raised(&self) -> Raised {
+        Raised {
+            rule: self.rule.clone(),
+            user: self.subject.name.clone(),
+            since: self.since,
+            fired_at: self.fired_at,
+            ended_at: self.ended_at,
+        }
+    }
+
     /// Whether two stretches, from first breach to end, have a moment in common; an open one goes on for ever.
     pub fn meets(&self, since: Time, ended_at: Option<Time>) -> bool {
         ended_at.is_none_or(|end| self.since <= end) && self.ended_at.is_none_or(|end| since <= end)
@@ -86,10 +99,19 @@ pub struct Playback {
     /// The last poll that told something.
     seen: Time,
     followed: Option<Followed>,
+    members: Members,
+    /// By slot: whether a rule is about the user as the rules file and the roster are today.
+    watched: Vec<bool>,
+    /// The first poll that was played.
+    begins: Option<Time>,
+    /// What the rules raised live, as far as it counts for what they learn.
+    told: Vec<Raised>,
+    as_told: bool,
 }
 
 impl Playback {
-    /// `names` are those of the store's slots.
+    /// `names` are those of the store's slots, `roster` is the one in force today: what is played begins with none, and
+    /// with the members of its first poll.
     pub fn new(setup: Arc<Setup>, names: Names, roster: Option<Vec<Listed>>, from: Time) -> Self {
         let remembered = Remembered { names, roster, ..Remembered::default() };
         let poll = Poll {
@@ -106,15 +128,51 @@ impl Playback {
             fault: None,
             skew: None,
         };
+        let mut watch = Watch::new(setup, remembered);
+        watch.roster = None;
+        let slots = 0..u32::try_from(watch.names.len()).unwrap_or(u32::MAX);
+        let watched = slots.map(|slot| watch.plans.iter().any(|plan| plan.counts(slot))).collect();
         Self {
-            watch: Watch::new(setup, remembered),
+            watch,
             poll,
             from,
             open: BTreeMap::new(),
             done: Vec::new(),
             seen: Time::from_millis(i64::MIN),
             followed: None,
+            members: Members::new(),
+            watched,
+            begins: None,
+            told: Vec::new(),
+            as_told: false,
         }
+    }
+
+    /// Takes for unusual what the rules raised live, and nothing that they raise here: for whoever asks what was so when
+    /// it was told, whatever operators did and the rules were since.
+    #[must_use]
+    pub fn as_told(self) -> Self {
+        Self { as_told: true, ..self }
+    }
+
+    /// The rules that learn from the past, each with its version, or None where all that was told in its name counts.
+    pub fn learners(&self) -> Vec<(String, Option<String>)> {
+        let learns = |plan: &&Plan| plan.names(|signal| matches!(signal, Signal::Usual(_)));
+        let of = |plan: &Plan| {
+            let version = (!self.as_told).then(|| plan.rule.version.clone());
+            (plan.rule.name.clone(), version)
+        };
+        self.watch.plans.iter().filter(learns).map(of).collect()
+    }
+
+    /// What the [`Self::learners`] raised live: before the first poll that is played, nothing else can say so.
+    pub fn told(&mut self, raised: Vec<Raised>) {
+        self.told = raised;
+    }
+
+    /// When names were refused, so that they are no members who left.
+    pub fn refused(&mut self, refused: Refused) {
+        self.members.refused(refused);
     }
 
     /// Looks at one subject of a rule at every poll from a time on.
@@ -130,21 +188,21 @@ impl Playback {
 
     /// From this poll on the instance's own list is this, by slot.
     pub fn roster(&mut self, roster: Vec<Listed>) {
-        self.watch.put_roster(roster);
+        if self.watch.setup.roster {
+            self.watch.roster = Some(roster);
+            self.watch.look_at_all();
+            self.members.of_another_roster();
+        }
     }
 
     /// What must be read before the poll of `at` is played; then [`Self::learn`].
     pub fn lesson(&self, at: Time) -> Option<Lesson> {
         let mut lesson = self.watch.lesson(at)?;
         let rules: Vec<String> = lesson.rules().map(str::to_owned).collect();
-        for episode in self.done.iter().chain(self.open.values()).filter(|one| rules.contains(&one.rule)) {
-            let raised = Raised {
-                rule: episode.rule.clone(),
-                user: episode.subject.name.clone(),
-                since: episode.since,
-                fired_at: episode.fired_at,
-                ended_at: episode.ended_at,
-            };
+        let here = self.done.iter().chain(self.open.values()).filter(|_| !self.as_told).map(Episode::raised);
+        let begins = self.begins.unwrap_or(at);
+        let told = self.told.iter().filter(|raised| self.as_told || raised.since < begins).cloned();
+        for raised in here.chain(told).filter(|raised| rules.contains(&raised.rule)) {
             if let Some(slot) = self.watch.names.slot(&raised.user) {
                 lesson.leave_out(slot, &raised);
             }
@@ -162,6 +220,12 @@ impl Playback {
         if past.usable {
             self.seen = self.seen.max(past.at);
         }
+        self.begins.get_or_insert(past.at);
+        let slots = self.watch.names.len();
+        if let Some(mut member) = self.members.turn(past.at, column, self.watch.roster.as_deref(), slots) {
+            member.truncate(slots);
+            self.watch.put_members(member);
+        }
         let events = judge_past(&mut self.watch, &self.poll, column, past.usable);
         if let Some(followed) = &mut self.followed {
             followed.take(&self.watch, &self.poll, &events);
@@ -171,12 +235,10 @@ impl Playback {
         }
     }
 
-    /// Users that a rule here watches of whom nothing is known; `known` is by slot.
+    /// Users that a rule here watches today of whom nothing is known; `known` is by slot.
     pub fn unknown(&self, known: &[bool]) -> usize {
-        let slots = 0..u32::try_from(self.watch.names.len()).unwrap_or(u32::MAX);
-        let unknown = |slot: &u32| !known.get(*slot as usize).copied().unwrap_or_default();
-        let watched = |slot: &u32| self.watch.plans.iter().any(|plan| plan.counts(*slot));
-        slots.filter(unknown).filter(watched).count()
+        let known = |slot: usize| known.get(slot).copied().unwrap_or_default();
+        self.watched.iter().enumerate().filter(|(slot, watched)| **watched && !known(*slot)).count()
     }
 
     fn take(&mut self, event: Event) {
@@ -235,9 +297,19 @@ impl Playback {
     }
 }
 
+/// Longer than any history.
+const EVER: Span = Span::from_days(365 * 200);
+
 /// How long before the time that is asked about the rules must be played, so that windows and holds are full then,
-/// and episodes that go on are not taken for new ones.
+/// and episodes that go on are not taken for new ones. A rule that asks what is usual is played over all that is kept:
+/// what it raised weeks ago is left out of what it learns.
 pub fn run_up(rules: &[Arc<Rule>], interval: Span) -> Span {
+    let learns = |rule: &Arc<Rule>| rule.signals().iter().any(|signal| matches!(signal, Signal::Usual(_)));
+    if rules.iter().any(learns) { EVER } else { run_up_as_told(rules, interval) }
+}
+
+/// As [`run_up`], of what is played [`Playback::as_told`].
+pub fn run_up_as_told(rules: &[Arc<Rule>], interval: Span) -> Span {
     let hold = |hold: Hold| match hold {
         Hold::For(span) => span,
         Hold::Polls { of, .. } => interval.times(of.into()),

@@ -39,6 +39,9 @@ pub struct Coverage {
     pub polled: Span,
     /// Users that the rules watch of whom no reading is known in all this time.
     pub unknown_users: usize,
+    /// Up to the hour of this poll `usual` has no value, for readings that it rested on are no longer kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usual_unknown_until: Option<Time>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]

@@ -1,6 +1,7 @@
 //! The commands as people and scripts use them: the real binary on a directory with a rules file and a database that
 //! the engine filled. The modules below share the world that stands here; snapshots hold what is printed.
 
+mod as_live;
 mod backtest;
 mod check;
 mod db;
