@@ -22,6 +22,9 @@ use super::lock::Lock;
 /// Jobs waiting for the writer; its callers are a few loops that wait for each answer, so this is never reached.
 const MOST_JOBS: usize = 256;
 
+/// What SQLite says of a file whose free pages are given back on demand.
+const INCREMENTAL: i64 = 2;
+
 /// How long a connection waits for another one's lock.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -64,7 +67,11 @@ pub(super) fn writing(path: &Path) -> Result<Connection, StoreError> {
             let reason = "the file is not writable".to_owned();
             return Err(StoreError::ReadOnly { path: path.to_owned(), reason });
         }
-        connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL;")?;
+        // To say it again would write to a file that is yet to be looked through.
+        let vacuums: i64 = connection.query_row("PRAGMA auto_vacuum", [], |row| row.get(0))?;
+        if vacuums != INCREMENTAL {
+            connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL;")?;
+        }
         let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
         if mode != "wal" {
             let detail = format!("no write-ahead log on this file system: journal mode {mode}");

@@ -154,6 +154,7 @@ mod tests {
 
     #[test]
     fn a_mail_that_is_too_large_is_shortened_and_says_so() {
+        assert_eq!(MAX_MAIL, 256 * 1024);
         for (rows, cell) in [(20, 100), (5000, 40), (1, 1 << 20)] {
             let (whole, mail) = (large(rows, cell), render(&large(rows, cell)));
             assert!(mail.len() <= MAX_MAIL, "{} bytes", mail.len());
