@@ -5,7 +5,6 @@
 
 use std::path::PathBuf;
 
-use chrono_tz::Tz;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::{Common, Exit, Failure, acts, episode, local, open, pick, print, stale, when};
@@ -15,6 +14,7 @@ use crate::config::section::suggest;
 use crate::engine::event::Finding;
 use crate::engine::outcome::{Act, State};
 use crate::engine::own::Own;
+use crate::engine::rule::{Mode, Rule};
 use crate::engine::time::Time;
 use crate::store::{EpisodeFilter, EpisodeRow, Reader, StoreError};
 
@@ -161,7 +161,7 @@ fn list(common: &Common, config: &Config, reader: &Reader, args: &List) -> Resul
         print::line(&nothing(config, args));
         return Ok(Exit::Fine);
     }
-    print::raw(table(&rows, config.agent.timezone).as_bytes());
+    print::raw(table(&rows, config).as_bytes());
     Ok(Exit::Fine)
 }
 
@@ -219,7 +219,8 @@ fn nothing(config: &Config, args: &List) -> String {
     }
 }
 
-fn table(rows: &[EpisodeRow], zone: Tz) -> String {
+fn table(rows: &[EpisodeRow], config: &Config) -> String {
+    let zone = config.agent.timezone;
     let (ended, acked) =
         (rows.iter().any(|r| r.ended_at.is_some()), rows.iter().any(|r| r.acked_by.is_some()));
     let mut head = vec!["episode", "state", "severity", "rule", "subject", "online", "since"];
@@ -231,7 +232,7 @@ fn table(rows: &[EpisodeRow], zone: Tz) -> String {
     let cells = |row: &EpisodeRow| {
         let mut cells = vec![
             row.episode.as_deref().map_or_else(|| "-".to_owned(), local::short),
-            state(row),
+            state(row) + shadow(config, row),
             row.severity.as_ref().map_or_else(|| "-".to_owned(), local::word),
             row.rule.clone(),
             local::subject(row.source.as_deref(), &row.subject),
@@ -245,6 +246,13 @@ fn table(rows: &[EpisodeRow], zone: Tz) -> String {
     };
     let rows: Vec<_> = rows.iter().map(cells).collect();
     print::table(&head, &rows)
+}
+
+/// A mark behind the state of what fired in the shadow, so that nobody takes it for told.
+pub(super) fn shadow(config: &Config, row: &EpisodeRow) -> &'static str {
+    let in_shadow = |rule: &Rule| rule.name == row.rule && rule.mode == Mode::Shadow;
+    let shadow = !row.notified && config.rules.iter().any(in_shadow);
+    if shadow { " (shadow)" } else { "" }
 }
 
 /// `5 of 2`, and the peak where it was higher.

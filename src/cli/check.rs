@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::coverage::{self, Coverage, LimitShare, subjects};
 use super::exit::summary;
-use super::{Common, Exit, Failure, open, print, when};
+use super::{Common, Exit, Failure, open, print, rules, when};
 use crate::agent::clock;
 use crate::aliyun::account::Settings;
 use crate::aliyun::credentials::Provider;
@@ -91,6 +91,8 @@ struct Reach {
     roster: bool,
     limits: Vec<LimitShare>,
     notify: Vec<String>,
+    /// In the shadow `notify` is not told.
+    mode: &'static str,
     #[serde(skip)]
     shown: String,
 }
@@ -202,6 +204,7 @@ fn reach(coverage: &Coverage<'_>) -> Vec<Reach> {
         roster: coverage.asks_roster(&plan.rule),
         limits: coverage.limits(plan),
         notify: plan.rule.notify.clone(),
+        mode: rules::mode(plan.rule.mode),
         shown: subjects(
             &plan.rule,
             usize::try_from(plan.size()).unwrap_or(usize::MAX),
@@ -296,7 +299,12 @@ fn show(config: &Config, report: &Report) {
     let rows: Vec<Vec<String>> = report.schedules.iter().flat_map(runs).collect();
     part(&["source", "schedule", "timezone", "every", "next"], &rows);
     let row = |reach: &Reach| {
-        let tells = if reach.notify.is_empty() { "nobody".to_owned() } else { reach.notify.join(", ") };
+        let whom = reach.notify.join(", ");
+        let tells = match (reach.mode, whom.is_empty()) {
+            (_, true) => "nobody".to_owned(),
+            ("shadow", false) => format!("nobody (shadow); live: {whom}"),
+            (_, false) => whom,
+        };
         vec![
             reach.rule.clone(),
             reach.source.clone(),

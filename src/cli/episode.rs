@@ -90,10 +90,10 @@ pub(super) fn show(
         return Ok(Exit::Fine);
     }
     let zone = config.agent.timezone;
-    let mut text = head(&row, &events, zone);
+    let mut text = head(&row, &events, config);
     text += &history(&events, zone);
     text += &readings(&events, zone);
-    text += &deliveries(&told, &events, zone);
+    text += &deliveries(&told, &events, unheard(config, &row), zone);
     for sentence in &untold {
         let _ = writeln!(text, "\n{}", clean(sentence, 1000));
     }
@@ -155,9 +155,16 @@ pub(super) fn untold(events: &[Event], told: &[Told]) -> Vec<String> {
     channels.into_iter().filter_map(sentence).collect()
 }
 
-fn head(row: &EpisodeRow, events: &[Event], zone: Tz) -> String {
+fn head(row: &EpisodeRow, events: &[Event], config: &Config) -> String {
+    let zone = config.agent.timezone;
     let subject = local::subject(row.source.as_deref(), &row.subject);
-    let mut text = format!("{}: {} {}\n", local::name(&row.rule), subject, alerts::state(row));
+    let mut text = format!(
+        "{}: {} {}{}\n",
+        local::name(&row.rule),
+        subject,
+        alerts::state(row),
+        alerts::shadow(config, row)
+    );
     let at = |at: Time| when::local(zone, at);
     let last = events.last();
     let when =
@@ -262,9 +269,18 @@ pub(super) fn readings(events: &[Event], zone: Tz) -> String {
     text
 }
 
-pub(super) fn deliveries(told: &[Told], events: &[Event], zone: Tz) -> String {
+/// Why there are no notifications, where that is known.
+pub(super) fn unheard(config: &Config, row: &EpisodeRow) -> &'static str {
+    match alerts::shadow(config, row) {
+        "" => "",
+        _ => "; the rule is in the shadow (`mode = \"shadow\"`) and tells nobody",
+    }
+}
+
+/// `why` says why there are none.
+pub(super) fn deliveries(told: &[Told], events: &[Event], why: &str, zone: Tz) -> String {
     if told.is_empty() {
-        return "\nNotifications: none\n".to_owned();
+        return format!("\nNotifications: none{why}\n");
     }
     let kind = |id: &String| {
         let event = events.iter().find(|event| event.id == *id);

@@ -48,7 +48,8 @@ enum Verb {
         #[arg(value_name = "NOTIFICATION")]
         notification: String,
     },
-    /// Send a dead notification again, with the same id; one that waits for its next attempt goes at once
+    /// Send a dead notification again, with the same id; one that waits for its next attempt goes at once, and where the
+    /// receiver was gone (410) all that waits for its channel does
     Retry {
         /// Its id, or the beginning of it
         #[arg(value_name = "NOTIFICATION")]

@@ -209,6 +209,13 @@ fn fired(rule: &Rule, config: &Config, reader: Option<&Reader>, now: Time) -> Re
     })
 }
 
+pub(super) const fn mode(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Live => "live",
+        Mode::Shadow => "shadow",
+    }
+}
+
 /// What a rule in the shadow would have told, and whom.
 fn shadowed(rule: &Listed, local: &dyn Fn(Time) -> String) -> String {
     let whom = if rule.notify.is_empty() { "nobody".to_owned() } else { rule.notify.join(", ") };
@@ -247,10 +254,7 @@ fn one(
             Per::Source => "source",
         },
         severity: rule.severity,
-        mode: match rule.mode {
-            Mode::Live => "live",
-            Mode::Shadow => "shadow",
-        },
+        mode: mode(rule.mode),
         armed_at: armed.and_then(|times| times.into_iter().max()),
         scope: scope(rule),
         subjects: reached().map(|plan| u64::from(plan.size())).sum(),

@@ -73,6 +73,7 @@ enum RuleNow {
 
 pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
     let (config, reader) = open::reader(common)?;
+    let zone = config.agent.timezone;
     let row = reader.episode(&args.episode).map_err(|error| alerts::lost(&reader, error))?;
     let id = row.episode.clone().unwrap_or_default();
     let events = reader.episode_events(&id)?;
@@ -102,8 +103,8 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
         Some(rule) if rule.version == row.rule_version => RuleNow::Same,
         Some(_) => RuleNow::Changed,
     };
-    let held = held(&row, rule, past.as_ref(), config.agent.timezone);
-    let notes = notes(&row, now, past.as_ref(), config.agent.timezone);
+    let held = held(&row, rule, past.as_ref(), zone);
+    let notes = notes(&row, now, past.as_ref(), zone);
     let limit_set_by = row
         .limit
         .as_ref()
@@ -133,8 +134,9 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
         return Ok(Exit::Fine);
     }
     let mut text = head(&told, &config);
-    text += &polls(&told, past.as_ref(), config.agent.timezone);
-    text += &episode::deliveries(&reader.notifications(&id)?, &events, config.agent.timezone);
+    text += &polls(&told, past.as_ref(), zone);
+    let unheard = episode::unheard(&config, &row);
+    text += &episode::deliveries(&reader.notifications(&id)?, &events, unheard, zone);
     for sentence in &told.untold {
         let _ = writeln!(text, "\n{}", clean(sentence, 1000));
     }

@@ -10,6 +10,7 @@ use super::conclude::conclude;
 use super::event::Event;
 use super::outcome::{Act, ActResult, ActRow, Alert, AlertKey, Outcome, State};
 use super::own_alerts::{self, told};
+use super::plan::Plan;
 use super::telling::tell;
 use super::time::Time;
 use super::watch::Watch;
@@ -52,25 +53,20 @@ pub fn reconcile(watch: &mut Watch, now: Time) -> Outcome {
     let mut plans = std::mem::take(&mut watch.plans);
     for plan in &mut plans {
         // Every poll comes by here, and hardly ever is there anything to do.
-        let settled =
-            |index: u32, alert: &Alert| plan.covers(index) && alert.rule_version == plan.rule.version;
+        let settled = |index: u32, alert: &Alert| {
+            let same = alert.rule_version == plan.rule.version;
+            plan.covers(index) && same && !alert::surfaces(alert, plan.channels())
+        };
         let unsettled = plan.alerts.iter().filter(|(index, alert)| !settled(**index, alert));
         let indices: Vec<u32> = unsettled.map(|(index, _)| *index).collect();
         for index in indices {
             let before = Arc::clone(&plan.alerts[&index]);
-            let covered = plan.covers(index);
-            let (mut after, happening) = match covered {
-                false => {
-                    let (after, step) = alert::left_scope(&before);
-                    (after, step.map(Happening::from))
-                }
-                true => {
-                    let (after, tells) = alert::rule_changed(&before, &plan.rule.version);
-                    (after, tells.then_some(Happening::Changed))
-                }
-            };
+            let (mut after, happening) = in_line(plan, index, &before);
             if let Some(happening) = happening {
-                let told = told(&before, plan.channels());
+                let told = match happening == Happening::Surfaced {
+                    true => plan.channels().to_vec(),
+                    false => told(&before, plan.channels()),
+                };
                 outcome.tell(tell(watch, plan, index, &mut after, happening, now), told);
             }
             if after != *before {
@@ -82,6 +78,19 @@ pub fn reconcile(watch: &mut Watch, now: Time) -> Outcome {
     }
     watch.plans = plans;
     outcome
+}
+
+/// A kept alert as the rules file in force has it, and what is to be told of that.
+fn in_line(plan: &Plan, index: u32, before: &Alert) -> (Alert, Option<Happening>) {
+    if !plan.covers(index) {
+        let (after, step) = alert::left_scope(before);
+        return (after, step.map(Happening::from));
+    }
+    let (after, tells) = alert::rule_changed(before, &plan.rule.version);
+    match alert::surfaces(before, plan.channels()) {
+        true => (after, Some(Happening::Surfaced)),
+        false => (after, tells.then_some(Happening::Changed)),
+    }
 }
 
 /// Ends or drops an alert about which the rules file says nothing any more; its episode says the rest.

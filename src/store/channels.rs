@@ -72,7 +72,7 @@ pub(super) fn disable(c: &Connection, channel: &str, now: Time) -> Result<(), St
     Ok(())
 }
 
-fn enable(c: &Connection, channel: &str, now: Time) -> Result<(), StoreError> {
+pub(super) fn enable(c: &Connection, channel: &str, now: Time) -> Result<(), StoreError> {
     c.execute("UPDATE channel SET disabled = 0 WHERE name = ?1", [channel])?;
     let update = "UPDATE notification SET state = 'pending', next_attempt_at = ?2
                   WHERE channel = ?1 AND state = 'waiting'";

@@ -7,7 +7,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::error::StoreError;
 use super::outbox::{self, OutboxState};
-use super::{Pending, Store, channels};
+use super::{Pending, Store, channels, retry};
 use crate::engine::backoff::{Answer, LONGEST_WAIT};
 use crate::engine::outcome::NewNotification;
 use crate::engine::time::Time;
@@ -207,7 +207,7 @@ pub(super) fn finish(c: &Connection, id: &str, n: u32, end: &Finish) -> Result<(
                 "UPDATE notification SET state = 'sent', finished_at = ?2, last_error = NULL WHERE no = ?1";
             c.prepare_cached(sent)?.execute(params![no, at])?;
             if state == OutboxState::Dead {
-                outbox::revive_ends(c, &id, end.ended_at)?;
+                retry::revive_ends(c, &id, end.ended_at)?;
             }
         }
         Then::At(_) | Then::Dead | Then::Wait if state == OutboxState::Dead => {}

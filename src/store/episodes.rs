@@ -47,6 +47,8 @@ pub struct EpisodeRow {
     pub detail: Option<String>,
     #[serde(rename = "blind_ms")]
     pub blind: Span,
+    /// Whether any channel was, or is, to be told of it: nobody is of what fires in the shadow.
+    pub notified: bool,
 }
 
 /// Which episodes; the default is those firing or recovering.
@@ -189,7 +191,8 @@ pub(super) fn conclude(c: &Connection, conclusion: &Conclusion) -> Result<(), St
 /// The last two say who drew the conclusion, as the acts have it.
 const COLUMNS: &str = "id, rule, rule_version, source, kind, subject, severity, state, since, fired_at, ended_at, \
     reason, value, \"limit\", acked_by, acked_at, finding, note, detail, blind, \
-    (SELECT by FROM act WHERE no = concluded), (SELECT taken_at FROM act WHERE no = concluded)";
+    (SELECT by FROM act WHERE no = concluded), (SELECT taken_at FROM act WHERE no = concluded), \
+    EXISTS (SELECT 1 FROM notification_event WHERE notification_event.episode = id)";
 
 /// Each episode with the number of the act by which it has its finding.
 const EPISODES: &str = "(SELECT *, rowid AS row, CASE WHEN finding IS NOT NULL THEN (SELECT max(no) FROM act
@@ -227,6 +230,7 @@ fn read(row: &Row<'_>) -> Result<EpisodeRow, StoreError> {
         note: text(17)?,
         detail: text(18)?,
         blind: Span::from_millis(row.get(19)?),
+        notified: row.get(22)?,
     })
 }
 
@@ -336,6 +340,7 @@ fn pending_row(key: AlertKey, alert: Alert) -> EpisodeRow {
         note: None,
         detail: None,
         blind: alert.blind,
+        notified: false,
     }
 }
 

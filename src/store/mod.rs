@@ -32,6 +32,7 @@ mod outbox;
 mod polls;
 mod references;
 mod retention;
+mod retry;
 mod returned;
 mod roster;
 mod rules_file;

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::episodes::by_prefix;
 use super::error::StoreError;
 use super::returned::NOT_IN_FILE;
-use super::{Pending, Reader, Store};
+use super::{Pending, Reader, Store, retry};
 use crate::engine::outcome::NewNotification;
 use crate::engine::time::Time;
 
@@ -186,64 +186,6 @@ pub(super) fn find(c: &Connection, prefix: &str) -> Result<(i64, String, OutboxS
     Ok((no, id, serde_json::from_value(state.into())?))
 }
 
-/// Puts a dead notification back with the same id and payload, and the *ended* that its death took along.
-pub(super) fn retry(c: &Connection, prefix: &str, now: Time) -> Result<(), StoreError> {
-    let (no, id, state) = find(c, prefix)?;
-    match state {
-        OutboxState::Dead => {}
-        OutboxState::Sent | OutboxState::Superseded | OutboxState::Waiting => {
-            return Err(StoreError::Refused(format!("{id} is {}, not dead", state.word())));
-        }
-        OutboxState::Pending => {
-            // Already on its way: it goes at once.
-            c.execute(
-                "UPDATE notification SET next_attempt_at = ?2 WHERE no = ?1",
-                params![no, now.millis()],
-            )?;
-            return Ok(());
-        }
-    }
-    if !c.prepare_cached("SELECT 1 FROM notification WHERE no = ?1 AND length(payload) > 0")?.exists([no])? {
-        let message = format!("{id} holds nothing to send; see its events with `seatwatch alerts show`");
-        return Err(StoreError::Refused(message));
-    }
-    let revive = format!(
-        "UPDATE notification SET {REVIVED}, tries = 0, crashes = 0, first_attempt_at = NULL WHERE no = ?1"
-    );
-    c.execute(&revive, params![no, now.millis()])?;
-    revive_ends(c, &id, now)?;
-    let channel = "SELECT channel FROM notification WHERE no = ?1";
-    let channel: String = c.query_row(channel, [no], |row| row.get(0))?;
-    silence_ends(c, &channel, now)?;
-    match find(c, &id)?.2 {
-        OutboxState::Superseded => Err(StoreError::Refused(format!(
-            "{id} tells only the end of what {channel} was not told began; retry its beginning, and this follows"
-        ))),
-        OutboxState::Pending | OutboxState::Waiting | OutboxState::Sent | OutboxState::Dead => Ok(()),
-    }
-}
-
-/// What a notification takes on that is to be sent after all; `?2` is now.
-const REVIVED: &str =
-    "state = CASE WHEN (SELECT disabled FROM channel WHERE name = channel) THEN 'waiting' ELSE 'pending' END,
-                  next_attempt_at = ?2, finished_at = NULL, superseded_by = NULL";
-
-/// The notification `id` lives, or arrived after all: ends that its death silenced are to be told again. Rows that it
-/// stands for stay superseded.
-pub(super) fn revive_ends(c: &Connection, id: &str, now: Time) -> Result<(), StoreError> {
-    let follow = format!(
-        "UPDATE notification SET {REVIVED}, last_error = NULL
-         WHERE state = 'superseded' AND last_error = '{SILENCED}' AND length(payload) > 0
-            AND EXISTS (SELECT 1 FROM notification_event e
-                JOIN notification_event f ON f.episode = e.episode AND f.kind = 'fired'
-                JOIN notification fired ON fired.no = f.notification
-                WHERE e.notification = notification.no AND e.kind = 'ended' AND fired.id = ?1
-                AND fired.channel = notification.channel)"
-    );
-    c.execute(&follow, params![id, now.millis()])?;
-    Ok(())
-}
-
 /// Gives a notification up at an operator's wish.
 pub(super) fn drop_one(c: &Connection, prefix: &str, now: Time) -> Result<(), StoreError> {
     let (no, id, state) = find(c, prefix)?;
@@ -350,7 +292,7 @@ impl Store {
     /// A dead notification goes again, with the same id and payload; refused for finished ones.
     pub fn retry(&self, notification: &str, now: Time) -> Pending<()> {
         let id = notification.to_owned();
-        self.write(move |c| retry(c, &id, now))
+        self.write(move |c| retry::again(c, &id, now))
     }
 
     /// Gives an unfinished notification up; its channel is not told the end of what it would have told.

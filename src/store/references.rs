@@ -99,7 +99,9 @@ fn lost_grounds(
         Some(first) => *first,
         None => *first_polls.entry(source.id).or_insert(first_poll(c, source.id)?),
     };
-    if first.is_none_or(|first| event.at < first) {
+    // Where nobody was to be told at first, it is told later than it fired.
+    let fired = event.fired_at.unwrap_or(event.at);
+    if first.is_none_or(|first| fired < first) {
         return Ok(None);
     }
     // Where the clock was set back, two polls may have one instant.
@@ -107,7 +109,7 @@ fn lost_grounds(
         OR EXISTS (SELECT 1 FROM evidence e WHERE e.source = p.source AND e.seq = p.seq))
         FROM poll p WHERE source = ?1 AND at = ?2";
     let mut query = c.prepare_cached(query)?;
-    let kept: Option<bool> = query.query_row(params![source.id, event.at.millis()], |row| row.get(0))?;
+    let kept: Option<bool> = query.query_row(params![source.id, fired.millis()], |row| row.get(0))?;
     let rests = event.subject.kind == SubjectKind::User && !event.request_ids.is_empty();
     Ok(match kept {
         None => Some(format!("the poll at which event {} fired is not there", event.id)),

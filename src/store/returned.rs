@@ -6,7 +6,7 @@
 use rusqlite::{Connection, params};
 
 use super::error::StoreError;
-use super::{Pending, Store, outbox};
+use super::{Pending, Store, outbox, retry};
 use crate::engine::backoff::KEEP_TRYING;
 use crate::engine::time::Time;
 
@@ -46,7 +46,7 @@ fn take_back(c: &Connection, id: &str, payload: Option<&[u8]>, now: Time) -> Res
                        WHERE id = ?1 AND state = 'dead' AND length(payload) = 0";
         c.prepare_cached(compose)?.execute(params![id, payload])?;
     }
-    outbox::retry(c, id, now)
+    retry::again(c, id, now)
 }
 
 impl Store {

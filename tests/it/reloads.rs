@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use seatwatch::engine::elapsed::ClockReading;
-use seatwatch::engine::outcome::State;
+use seatwatch::engine::outcome::{Act, State};
 use seatwatch::engine::reading::PollOutcome;
 use seatwatch::engine::time::Span;
-use seatwatch::store::EpisodeFilter;
+use seatwatch::store::{EpisodeFilter, OutboxState};
 
 use crate::process::{STOP, rules, world};
 use crate::signals::Held;
@@ -488,4 +488,89 @@ async fn a_rule_that_is_new_looks_back_over_all_its_window() {
     assert_eq!(world.poll(LAST + 1).await.seq, LAST as u64 + 2);
     world.deliver().await;
     assert_eq!(world.told("soc"), "fired first bob", "alice had three clients before, three weeks ago");
+}
+
+/// Alice, with a rule that is in the shadow or not, as `modes` say from which minute on; by a reload, or a restart.
+async fn check_modes(counts_of: &str, modes: &[(i64, &str)], restarts: bool, expect: &str) {
+    let of = |mode: &str| format!("{SHARED}repeat = '3m'\nmode = '{mode}'\n");
+    let mut world = World::new(&(counts("alice", counts_of) + &counts("bob", "1")), &of(modes[0].1)).await;
+    let last = i64::try_from(counts_of.split(' ').count()).unwrap();
+    let ends = modes.iter().skip(1).map(|(from, _)| *from).chain([last]);
+    for ((from, mode), until) in modes.iter().zip(ends) {
+        if restarts {
+            world.write(&of(mode));
+            world.restart().await;
+        } else {
+            assert!(world.reload(&of(mode)).await);
+        }
+        world.live(*from..until).await;
+    }
+    assert_eq!(world.told("soc"), expect, "{counts_of} {modes:?}, restarts: {restarts}");
+}
+
+#[tokio::test]
+async fn what_fires_on_when_its_rule_leaves_the_shadow_is_told_then() {
+    const ALICE: &str = " shared alice";
+    for restarts in [false, true] {
+        let check = async |counts: &str, modes: &[(i64, &str)], kinds: &str| {
+            let story: Vec<String> = kinds.split_whitespace().map(|kind| format!("{kind}{ALICE}")).collect();
+            check_modes(counts, modes, restarts, &story.join("\n")).await;
+        };
+        check("1 3 3 3 3 3 3 1", &[(0, "shadow"), (3, "live")], "fired reminded ended").await;
+        check("1 3 1 1 1 3 1", &[(0, "shadow"), (3, "live")], "fired ended").await;
+        check("1 3 3 3 3 1", &[(0, "live"), (3, "shadow")], "fired changed ended").await;
+        check("1 3 3 3 3 3 1", &[(0, "live"), (2, "shadow"), (4, "live")], "fired changed changed ended")
+            .await;
+        check("1 3 3 3 1 1", &[(0, "shadow")], "").await;
+        let both = "digest shared alice alice\nfired shared alice\nended shared alice";
+        check_modes("1 3 3 1 3 1", &[(0, "shadow"), (3, "live")], restarts, both).await;
+    }
+}
+
+#[tokio::test]
+async fn what_fires_in_the_shadow_is_marked_and_told_with_its_true_times() {
+    let of = |mode: &str| format!("{SHARED}mode = '{mode}'\n");
+    let world = World::new(&(counts("alice", "1 3 3 3 3 1") + &counts("bob", "1")), &of("shadow")).await;
+    world.live(0..3).await;
+    assert!(world.says("alerts list").contains("firing (shadow)"), "{}", world.says("alerts list"));
+    let episode = world.episode("shared");
+    for command in ["alerts show", "why"] {
+        let said = world.says(&format!("{command} {episode}"));
+        assert!(said.contains("Notifications: none; the rule is in the shadow"), "{said}");
+    }
+    let check = world.says("check");
+    assert!(check.contains("nobody (shadow); live: soc"), "{check}");
+    assert!(world.reload(&of("live")).await);
+    world.live(3..4).await;
+    let posted = world.inboxes["soc"].take();
+    let told = body(&posted[0]);
+    let event = &told["data"]["events"][0];
+    assert_eq!((&told["type"], &event["episode"]), (&"alert.fired".into(), &episode.as_str().into()));
+    assert_eq!(
+        (&event["at"], &event["fired_at"], &event["since"]),
+        (&"2026-11-23T00:03:00Z".into(), &"2026-11-23T00:01:00Z".into(), &"2026-11-23T00:01:00Z".into())
+    );
+    let text = told["data"]["text"].as_str().unwrap();
+    let says = "Fired at 00:01 UTC in the shadow, where the rule told nobody; it goes on: ";
+    assert!(text.starts_with(says), "{text}");
+    assert!(!world.says("alerts list").contains("shadow"));
+    assert!(world.says("check").contains("soc") && !world.says("check").contains("shadow"));
+    world.live(4..6).await;
+    assert_eq!(world.told("soc"), "ended shared alice");
+}
+
+#[tokio::test]
+async fn a_retry_lets_all_go_that_waits_for_a_receiver_that_was_gone() {
+    let world = World::new(&(counts("alice", "3 3 1 1") + &counts("bob", "1 3 3 3 1")), SHARED).await;
+    world.inboxes["soc"].answers(410);
+    world.live(0..3).await;
+    let waiting = world.outbox(false);
+    assert!(waiting.len() > 1 && waiting.iter().all(|row| row.state == OutboxState::Waiting), "{waiting:#?}");
+    world.inboxes["soc"].take();
+    world.inboxes["soc"].answers(200);
+    let retry = Act::Retry { notification: waiting[1].id.clone() };
+    assert_eq!(world.act(retry).await, (true, "it is due now".to_owned()));
+    world.deliver().await;
+    world.live(3..5).await;
+    assert_eq!(world.told("soc").matches("shared").count(), 4, "what waited, and what came after");
 }

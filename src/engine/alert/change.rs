@@ -5,7 +5,7 @@
 
 use super::{Step, end, forget_stretch, reset};
 use crate::engine::event::EndReason;
-use crate::engine::outcome::{Alert, State};
+use crate::engine::outcome::{Alert, Episode, State};
 use crate::engine::rule::OnLeave;
 use crate::engine::time::{Span, Time};
 
@@ -67,6 +67,14 @@ pub fn rule_changed(alert: &Alert, version: &str) -> (Alert, bool) {
         }
         State::Closed => (next, false),
     }
+}
+
+/// Whether an open episode fired where nobody was to be told (in the shadow, or without a channel), and `channels` are
+/// to be told now: as *fired*, or its end would be the first they hear.
+pub fn surfaces(alert: &Alert, channels: &[String]) -> bool {
+    let untold = |episode: &Episode| episode.ended_at.is_none() && episode.channels.is_empty();
+    let open = matches!(alert.state, State::Firing | State::Recovering);
+    open && !channels.is_empty() && alert.episode.as_ref().is_some_and(untold)
 }
 
 /// An operator closes the open episode: it ends now, and the alert stays `closed` until one clear verdict, or is

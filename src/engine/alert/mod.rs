@@ -10,7 +10,7 @@ mod moved;
 mod outline;
 mod record;
 
-pub use change::{close, left_scope, reminder_due, rule_changed, rule_removed, window_left};
+pub use change::{close, left_scope, reminder_due, rule_changed, rule_removed, surfaces, window_left};
 pub use moved::{Move, MovedAt, RuleMoves, Turn};
 pub(super) use outline::{Outline, outline};
 pub(super) use record::TRAIL;

@@ -19,11 +19,20 @@ pub(crate) const TRAIL: usize = 20;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Happening {
     Fired,
+    /// It fired where nobody was to be told, and now somebody is: told as *fired*, of the same episode.
+    Surfaced,
     Reminded,
     Escalated,
     Changed,
-    Acked { by: String, note: Option<String> },
-    Closed { by: String, finding: Option<Finding>, note: Option<String> },
+    Acked {
+        by: String,
+        note: Option<String>,
+    },
+    Closed {
+        by: String,
+        finding: Option<Finding>,
+        note: Option<String>,
+    },
     Ended(EndReason),
 }
 
@@ -111,6 +120,15 @@ fn note(
 ) -> (EventKind, Option<EndReason>) {
     match happening {
         Happening::Fired => (EventKind::Fired, None),
+        Happening::Surfaced => {
+            episode.severity = facts.severity;
+            episode.limit = facts.limit.cloned();
+            episode.channels = facts.channels.to_vec();
+            episode.last_told = at;
+            // Those before reached nobody.
+            episode.reminders = 0;
+            (EventKind::Fired, None)
+        }
         Happening::Reminded => {
             episode.reminders = episode.reminders.saturating_add(1);
             episode.last_told = at;

@@ -102,7 +102,7 @@ fn times(words: Words, event: &Event, facts: &mut Facts) {
         if let Some(ended) = event.ended_at {
             add(facts, words.say("Ended", "结束于"), words.instant(ended));
             add(facts, words.say("Lasted", "告警时长"), words.span(ended.since(fired)));
-        } else if event.kind != EventKind::Fired {
+        } else if event.kind != EventKind::Fired || fired != event.at {
             add(facts, words.say("Firing for", "已告警"), words.span(event.at.since(fired)));
         }
     }

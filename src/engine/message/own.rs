@@ -176,8 +176,8 @@ pub(in crate::engine) fn channel(facts: &ChannelFacts, language: Language) -> St
             "渠道配置被拒绝；每小时重试一次；请检查渠道的地址、登录信息和 TLS",
         ),
         Answer::Gone => (
-            "the receiver is gone; the channel is disabled and its notifications wait; give it a new address",
-            "接收端已不存在；渠道已停用，通知保留等待；请更换地址",
+            "the receiver is gone; the channel is disabled and its notifications wait; give it a new address, or, once it is back, `seatwatch outbox retry` one of them",
+            "接收端已不存在；渠道已停用，通知保留等待；请更换地址，或在接收端恢复后对其中一条执行 `seatwatch outbox retry`",
         ),
         Answer::Sent | Answer::Retry | Answer::Rejected => (
             "a notification was given up; see `seatwatch outbox list --all`; it can be retried with the same id",

@@ -34,7 +34,19 @@ fn prefix(words: Words, event: &Event) -> Option<String> {
     let severity = words.severity(event.severity);
     let rule = clean(&event.rule, NAME);
     Some(match (event.kind, words.language) {
-        (EventKind::Fired | EventKind::Ended, _) => return None,
+        (EventKind::Fired, language) => {
+            let fired = event.fired_at.filter(|fired| *fired != event.at)?;
+            let (at, offset) = (words.clock(fired, event.at), words.offset(fired));
+            match language {
+                En => {
+                    format!("Fired at {at} {offset} in the shadow, where the rule told nobody; it goes on:")
+                }
+                ZhCn => format!(
+                    "此告警于 {at}（{offset}）触发，当时规则处于 shadow 模式、不通知任何人；现仍在继续："
+                ),
+            }
+        }
+        (EventKind::Ended, _) => return None,
         (EventKind::Reminded, En) => format!("Reminder {}:", event.reminder),
         (EventKind::Reminded, ZhCn) => format!("第 {} 次提醒：", event.reminder),
         (EventKind::Escalated, En) => format!("Escalated to {severity}:"),
