@@ -425,6 +425,13 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_needs_nobody_runs_from_the_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let (_changed, loops) = watch::channel(0);
+        assert_eq!(Tasks::begin(idle(dir.path()), loops).running.len(), 3, "tend, prune and check");
+    }
+
+    #[tokio::test]
     async fn a_loop_whose_source_left_the_file_is_no_bug() {
         let dir = tempfile::tempdir().unwrap();
         let (_changed, loops) = watch::channel(0);

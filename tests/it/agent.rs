@@ -765,6 +765,32 @@ async fn answered_but_not_written(world: &World, fails: bool) {
 }
 
 #[tokio::test]
+async fn who_tends_cuts_a_large_log_back_and_says_when_it_cannot() {
+    let world = World::new(&people("3 3 1"), SHARED).await;
+    world.poll(0).await;
+    let wal = world.dir.path("seatwatch.db-wal");
+    let grow = || std::fs::File::options().write(true).open(&wal).unwrap().set_len(1 << 30).unwrap();
+    let log = Log::hear();
+    grow();
+    world.tend().await;
+    assert!(std::fs::metadata(&wal).unwrap().len() < 1 << 20, "cut back");
+    assert_eq!(log.take("the write-ahead log is large"), Vec::<String>::new());
+    world.poll(1).await;
+    let other = rusqlite::Connection::open(world.database()).unwrap();
+    other.execute_batch("BEGIN").unwrap();
+    let _: i64 = other.query_row("SELECT count(*) FROM poll", [], |row| row.get(0)).unwrap();
+    world.poll(2).await;
+    grow();
+    for _ in 0..2 {
+        world.tend().await;
+    }
+    assert_eq!(log.take("the write-ahead log is large").len(), 1, "once");
+    drop(other);
+    world.deliver().await;
+    assert_eq!(world.told("soc"), "digest shared alice alice");
+}
+
+#[tokio::test]
 async fn clock_jumps_neither_flood_nor_turn_time_back() {
     let world = World::new(&people("3 3 3 3"), &held(10)).await;
     let at = |n: i64| Span::from_mins(1000 + n);
