@@ -235,6 +235,7 @@ fn read(reader: &Reader, setup: Arc<Setup>, most: u64) -> Result<Watch, StoreErr
     let remembered = Remembered { names, last, memory: loaded.memory, alerts, roster };
     let mut watch = Watch::new(setup, remembered);
     let checkpoint = loaded.checkpoint.filter(|checkpoint| watch.restore(&checkpoint.signals));
+    let anew = checkpoint.is_none();
     let from = match checkpoint {
         Some(checkpoint) => checkpoint.seq + 1,
         None if memory.seq == 0 => 1,
@@ -253,9 +254,12 @@ fn read(reader: &Reader, setup: Arc<Setup>, most: u64) -> Result<Watch, StoreErr
     for poll in reader.polls(&source, from)? {
         clock = clock - poll?.elapsed;
     }
+    // A checkpoint has the totals of then, and who left took one along.
+    let today = anew.then(|| watch.recall_members());
     each_column(reader, &source, from, memory.seq, |poll, column| {
         clock = clock + poll.elapsed;
         watch.replay_turned(column, clock, poll.seq, poll.outcome != PollOutcome::Failed);
     })?;
+    today.into_iter().for_each(|members| watch.put_members(members));
     Ok(watch)
 }

@@ -93,6 +93,15 @@ impl Watch {
         needs.reach().map(|reach| self.plans.iter().filter_map(since).fold(reach, Span::max))
     }
 
+    /// To be called before polls of the past are taken in from the first one on: whoever has a slot may have been a member
+    /// then, and whom a poll did not ask about counts for nothing in it. Gives the members of today, for
+    /// [`Self::put_members`] afterwards.
+    pub fn recall_members(&mut self) -> Vec<bool> {
+        let today = self.member.clone();
+        self.put_members(vec![true; today.len()]);
+        today
+    }
+
     /// Takes in a poll that was judged before; nothing but what counts over polls changes.
     pub fn replay(&mut self, past: &Past<'_>) {
         let turned = self.signals.turned(past.column);

@@ -86,7 +86,7 @@ impl Watch {
     }
 
     /// Whom the rules are about from the next poll on, by slot.
-    pub(super) fn put_members(&mut self, member: Vec<bool>) {
+    pub fn put_members(&mut self, member: Vec<bool>) {
         if member != self.member {
             self.member = member;
             self.lay_out();

@@ -574,3 +574,26 @@ async fn a_retry_lets_all_go_that_waits_for_a_receiver_that_was_gone() {
     world.live(3..5).await;
     assert_eq!(world.told("soc").matches("shared").count(), 4, "what waited, and what came after");
 }
+
+/// Alice leaves the list while her clients keep a total over its limit; another rule comes, which needs history.
+#[tokio::test]
+async fn who_left_still_counts_in_the_totals_of_then_when_history_is_read_again() {
+    let of = |users: &str, more: &str| {
+        format!(
+            "source shanghai {users}\n[[rule]]\nname = 'seats'\nper = 'source'\nwhen = 'peak(6m) > 5'\n{more}"
+        )
+    };
+    let other = "[[rule]]\nname = 'other'\nwhen = 'mean(5m) > 30'\n";
+    for more in ["", other] {
+        let world =
+            World::new(&(counts("alice", "5") + &counts("bob", "1")), &of("'alice', 'bob'", "")).await;
+        world.live(0..2).await;
+        assert!(world.reload(&of("'bob'", "")).await);
+        world.live(2..4).await;
+        assert!(world.reload(&of("'bob'", more)).await);
+        world.live(4..7).await;
+        assert_eq!(world.told("soc"), "fired seats shanghai", "{more}");
+        world.live(7..10).await;
+        assert_eq!(world.told("soc"), "ended seats shanghai", "{more}");
+    }
+}
