@@ -4,6 +4,7 @@
 //! versions of the rules are played over one reading of the store, and none of them may see a poll the others do not.
 
 use crate::config;
+use crate::engine::backtest::known::Known;
 use crate::engine::backtest::members::Refused;
 use crate::engine::backtest::report::Coverage;
 use crate::engine::backtest::{PastPoll, Playback};
@@ -11,7 +12,7 @@ use crate::engine::names::Names;
 use crate::engine::outcome::SourceMemory;
 use crate::engine::own::Own;
 use crate::engine::past::Column;
-use crate::engine::reading::{Kind, PollOutcome, Reading};
+use crate::engine::reading::PollOutcome;
 use crate::engine::time::{Span, Time};
 use crate::store::{EpisodeFilter, Reader, StoreError, StoredPoll};
 
@@ -48,26 +49,24 @@ pub fn play(
     watcher: &mut dyn Watcher,
 ) -> Result<Coverage, StoreError> {
     let name = &source.name;
-    let mut coverage = Coverage { source: name.clone(), ..Coverage::default() };
-    (coverage.scheduled, coverage.interval) = (scheduled(source, stretch), source.interval);
     let loaded = reader.load_source(name)?;
     let last = loaded.memory.seq;
     let Some(first) = reader.first_poll(name, stretch.from - stretch.run_up)? else {
-        coverage.close(stretch.from, stretch.from, stretch.until, stretch.max_gap);
-        return Ok(coverage);
+        return Ok(unseen(source, stretch));
     };
     for playback in &mut *playbacks {
         playback.told(told(reader, name, playback.learners())?);
         playback.refused(refused(reader, name, &loaded.memory, &loaded.names)?);
     }
+    let kept_from = kept_from(reader, name)?;
+    let coverage = Coverage { kept_from, ..begun(source, stretch) };
     let mut playing = Playing {
         reader,
         stretch,
         coverage,
         rosters: reader.rosters(name, first)?,
-        kept_from: kept_from(reader, name)?,
         seen: stretch.from,
-        known: Vec::new(),
+        known: Known::new(stretch.from, stretch.max_gap),
         wrong: None,
     };
     let mut done = 0;
@@ -89,7 +88,9 @@ pub fn play(
         return Err(error);
     }
     coverage.close(seen, stretch.from, stretch.until, stretch.max_gap);
-    coverage.unknown_users = playbacks.first().map_or(0, |one| one.unknown(&known));
+    let (polled, end) = (coverage.polled, (stretch.until, coverage.blind));
+    let watched = playbacks.iter().flat_map(Playback::watched);
+    coverage.note_users(watched.map(|(slot, user, rules)| (user, known.of(slot, polled, end), rules)));
     Ok(coverage)
 }
 
@@ -120,6 +121,22 @@ fn kept_from(reader: &Reader, source: &str) -> Result<Option<Time>, StoreError> 
     Ok(poll.transpose()?.map(|poll| poll.at))
 }
 
+/// What is said of a source of which no poll is kept in the stretch.
+pub fn unseen(source: &config::Source, stretch: Stretch) -> Coverage {
+    let mut coverage = Coverage { kept_from: Some(stretch.until), ..begun(source, stretch) };
+    coverage.close(stretch.from, stretch.from, stretch.until, stretch.max_gap);
+    coverage
+}
+
+fn begun(source: &config::Source, stretch: Stretch) -> Coverage {
+    Coverage {
+        source: source.name.clone(),
+        scheduled: scheduled(source, stretch),
+        interval: source.interval,
+        ..Coverage::default()
+    }
+}
+
 /// Instants of the schedule in the stretch.
 fn scheduled(source: &config::Source, stretch: Stretch) -> u64 {
     let mut count = 0;
@@ -136,12 +153,9 @@ struct Playing<'a> {
     coverage: Coverage,
     /// Still to come, the next one first.
     rosters: Vec<(u64, Vec<crate::engine::roster::Listed>)>,
-    /// Where history begins, if it was ever shortened.
-    kept_from: Option<Time>,
     /// The instant of the last usable poll, or where the stretch begins.
     seen: Time,
-    /// Slots of which a reading is known in the stretch.
-    known: Vec<bool>,
+    known: Known,
     wrong: Option<StoreError>,
 }
 
@@ -165,7 +179,7 @@ impl Playing<'_> {
         for playback in playbacks {
             if let Some(mut lesson) = playback.lesson(poll.at) {
                 let begins = lesson.begins();
-                if self.kept_from.is_some_and(|kept| begins.is_none_or(|begins| begins < kept)) {
+                if self.coverage.kept_from.is_some_and(|kept| begins.is_none_or(|begins| begins < kept)) {
                     // Of fewer weeks than it had live another number would come, and nothing would say so.
                     self.coverage.usual_unknown_until = Some(poll.at).filter(|at| *at >= self.stretch.from);
                 } else {
@@ -184,17 +198,19 @@ impl Playing<'_> {
             return;
         }
         self.coverage.usable += 1;
+        self.coverage.partial += u64::from(poll.outcome == PollOutcome::Partial);
+        let last = (self.seen, self.coverage.blind);
         self.coverage.saw(self.seen, poll.at, self.stretch.max_gap);
         self.seen = self.seen.max(poll.at);
-        self.known.resize(self.known.len().max(column.len()), false);
-        let known = &mut self.known;
-        let mut know = |slot: u32, reading: Reading| {
-            known[slot as usize] |= matches!(reading.kind(), Kind::Online(_) | Kind::Absent);
-        };
+        let now = (self.seen, self.coverage.blind);
         if self.coverage.usable == 1 {
-            (0_u32..).zip(column.readings().iter()).for_each(|(slot, reading)| know(slot, *reading));
-        } else {
-            column.turned().iter().for_each(|(slot, reading)| know(*slot, *reading));
+            for (slot, reading) in (0..).zip(column.readings().iter()) {
+                self.known.turn(slot, *reading, last, now);
+            }
+            return;
+        }
+        for (slot, reading) in column.turned() {
+            self.known.turn(*slot, *reading, last, now);
         }
     }
 }

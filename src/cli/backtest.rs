@@ -4,28 +4,26 @@
 //! way. A part of its own because whoever switches a rule on rests on it, and it must say what is not known.
 
 use std::collections::BTreeSet;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::backtested::{self, Against, Missing, Told, ToldRule};
+use super::backtest_told::{live, told};
+use super::backtested::{self, Told};
 use super::exit::Mistakes;
-use super::{Common, Exit, Failure, open, pick, print, when};
-use crate::agent::backtest::{Stretch, Watcher, play};
+use super::{Common, Exit, Failure, open, pick, print, roster, when};
+use crate::agent::backtest::{Stretch, Watcher, play, unseen};
 use crate::agent::clock;
 use crate::config::section::suggest;
 use crate::config::{Config, Source};
-use crate::engine::backtest::compare::{Concluded, Difference, Findings};
-use crate::engine::backtest::report::{Coverage, Report};
+use crate::engine::backtest::report::Coverage;
 use crate::engine::backtest::{Episode, Playback, run_up};
-use crate::engine::event::EndReason;
 use crate::engine::past::Column;
 use crate::engine::rule::Rule;
-use crate::engine::time::{Span, Time};
+use crate::engine::time::Time;
 use crate::engine::watch::Setup;
-use crate::store::{EpisodeFilter, EpisodeRow, Reader, StoreError, StoredPoll};
+use crate::store::{Reader, StoreError, StoredPoll};
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
@@ -41,7 +39,7 @@ pub(super) struct Args {
     /// The rules with another value for a key, as in limit=3 or for=5m or 'when=online > 4'
     #[arg(long, value_name = "KEY=VALUE", conflicts_with = "against")]
     set: Vec<String>,
-    /// The rules as another rules file has them
+    /// The rules as another rules file has them, with its sources, groups and limits
     #[arg(long, value_name = "FILE")]
     against: Option<PathBuf>,
     /// List the episodes that come and go compared with the rules as they are
@@ -55,6 +53,14 @@ pub(super) struct Version<'c> {
     pub(super) rules: Vec<Arc<Rule>>,
 }
 
+impl Version<'_> {
+    /// The source as this version has it, where one of its rules covers it.
+    fn source(&self, name: &str) -> Option<&Source> {
+        let covers = |rule: &Arc<Rule>| rule.scope.covers_source(name);
+        self.config.sources.iter().find(|one| one.name == name).filter(|_| self.rules.iter().any(covers))
+    }
+}
+
 /// Looks at each poll of a source that is asked about.
 pub(super) type Looking<'l> = dyn FnMut(&str, &StoredPoll, &Column) + 'l;
 
@@ -66,8 +72,11 @@ pub(super) struct Played {
 
 pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
     // What was asked does not hang on a database.
-    let Asked { from, until, other, rules } = asked(&open::config(common)?, args, clock::now())?;
+    let Asked { from, until, mut other, rules } = asked(&open::config(common)?, args, clock::now())?;
     let (config, reader) = open::reader(common)?;
+    if let Some(other) = &mut other {
+        roster::remembered(other, &reader)?;
+    }
     let zone = config.agent.timezone;
     let mine = rules.iter().filter(|rule| other.is_none() || named(&config, &rule.name).is_some());
     let mut versions = vec![Version { config: &config, rules: mine.cloned().collect() }];
@@ -109,7 +118,10 @@ fn asked(config: &Config, args: &Args, now: Time) -> Result<Asked, Failure> {
         let late = Failure::usage("--since: lies at or after the end of the time that is played");
         mistakes.keep::<()>(Err(late));
     }
-    let other = args.against.as_deref().map(|path| Config::load(path, now).map_err(Failure::from));
+    let other = args
+        .against
+        .as_deref()
+        .map(|path| Config::load(path, now).and_then(Config::watching).map_err(Failure::from));
     let other = mistakes.keep(other.transpose()).flatten();
     let rules = match (&other, &args.against) {
         (Some(other), Some(path)) => mistakes.keep(either(config, other, path, &args.rules)),
@@ -216,36 +228,53 @@ pub(super) fn played(
     looking: &mut Looking<'_>,
 ) -> Result<Played, Failure> {
     let mut all = Played { coverage: Vec::new(), episodes: vec![Vec::new(); versions.len()] };
-    let Some(first) = versions.first() else { return Ok(all) };
-    for source in &first.config.sources {
-        let covers = |rule: &Arc<Rule>| rule.scope.covers_source(&source.name);
-        if !versions.iter().any(|version| version.rules.iter().any(covers)) {
-            continue;
-        }
-        let loaded = match reader.load_source(&source.name) {
-            Ok(loaded) => loaded,
-            Err(StoreError::NotFound { .. }) => continue,
-            Err(error) => return Err(error.into()),
-        };
-        let longest = versions.iter().map(|version| run_up(&version.rules, source.interval)).max();
-        let rules = versions.iter().flat_map(|version| &version.rules).map(|rule| &**rule);
-        let (run_up, max_gap) = (longest.unwrap_or_default(), source.least_gap(rules));
-        let stretch = Stretch { from, until, run_up, max_gap };
-        let mut playbacks: Vec<Playback> = Vec::with_capacity(versions.len());
-        for version in versions {
-            let setup = setup(version, source, reader)?;
-            // What fired before is found too: it may be what another version raises later.
-            playbacks.push(Playback::new(setup, loaded.names.clone(), loaded.roster.clone(), from - run_up));
-        }
-        let mut watcher = Shown { bar: bar(&source.name), source: &source.name, looking };
-        let coverage = play(reader, source, stretch, &mut playbacks, &mut watcher)?;
-        watcher.bar.finish_and_clear();
-        all.coverage.push(coverage);
-        for (episodes, playback) in all.episodes.iter_mut().zip(playbacks) {
-            episodes.extend(playback.finish());
+    let mut seen = BTreeSet::new();
+    for source in versions.iter().flat_map(|version| &version.config.sources) {
+        if seen.insert(&source.name) && versions.iter().any(|one| one.source(&source.name).is_some()) {
+            play_source(reader, versions, &source.name, (from, until), looking, &mut all)?;
         }
     }
     Ok(all)
+}
+
+/// Plays those versions that have the source, each with what it says of it.
+fn play_source(
+    reader: &Reader,
+    versions: &[Version<'_>],
+    name: &str,
+    (from, until): (Time, Time),
+    looking: &mut Looking<'_>,
+    all: &mut Played,
+) -> Result<(), Failure> {
+    let here = || versions.iter().filter_map(|version| Some((version, version.source(name)?)));
+    let Some((_, first)) = here().next() else { return Ok(()) };
+    let run_up = here().map(|(version, source)| run_up(&version.rules, source.interval)).max();
+    let max_gap = here().map(|(version, source)| source.least_gap(version.rules.iter().map(|rule| &**rule)));
+    let (run_up, max_gap) = (run_up.unwrap_or_default(), max_gap.min().unwrap_or_default());
+    let stretch = Stretch { from, until, run_up, max_gap };
+    let loaded = match reader.load_source(name) {
+        Ok(loaded) if loaded.memory.seq > 0 => loaded,
+        Ok(_) | Err(StoreError::NotFound { .. }) => {
+            all.coverage.push(unseen(first, stretch));
+            return Ok(());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let mut playbacks: Vec<Playback> = Vec::with_capacity(versions.len());
+    for (version, source) in here() {
+        let setup = setup(version, source, reader)?;
+        // What fired before is found too: it may be what another version raises later.
+        playbacks.push(Playback::new(setup, loaded.names.clone(), loaded.roster.clone(), from - run_up));
+    }
+    let mut watcher = Shown { bar: bar(name), source: name, looking };
+    let coverage = play(reader, first, stretch, &mut playbacks, &mut watcher)?;
+    watcher.bar.finish_and_clear();
+    all.coverage.push(coverage);
+    let of_version = versions.iter().zip(&mut all.episodes).filter(|(one, _)| one.source(name).is_some());
+    for ((_, episodes), playback) in of_version.zip(playbacks) {
+        episodes.extend(playback.finish());
+    }
+    Ok(())
 }
 
 pub(super) fn setup(version: &Version<'_>, source: &Source, reader: &Reader) -> Result<Arc<Setup>, Failure> {
@@ -287,82 +316,4 @@ pub(super) fn bar(source: &str) -> ProgressBar {
         bar.set_style(style);
     }
     bar.with_message(source.to_owned())
-}
-
-/// What was told live of the rule's subjects: episodes that fired or went on in the time, or shortly before.
-fn live(reader: &Reader, rule: &Rule, from: Time, until: Time) -> Result<Vec<EpisodeRow>, Failure> {
-    let filter = EpisodeFilter {
-        all: true,
-        rule: Some(rule.name.clone()),
-        since: Some(from - Span::from_days(1)),
-        ..EpisodeFilter::default()
-    };
-    let mut all = reader.episodes(&filter)?;
-    all.retain(|row| row.since.is_some_and(|at| at < until));
-    Ok(all)
-}
-
-fn told(
-    rule: &Arc<Rule>,
-    versions: &[Version<'_>],
-    played: &Played,
-    live: &[EpisodeRow],
-    within: Range<Time>,
-) -> ToldRule {
-    let of_rule = |version: usize| -> Vec<Episode> {
-        played.episodes[version].iter().filter(|episode| episode.rule == rule.name).cloned().collect()
-    };
-    let last = versions.len() - 1;
-    let has = |version: usize| versions[version].rules.iter().find(|one| one.name == rule.name);
-    let shown = has(last).unwrap_or(rule);
-    let episodes = of_rule(last);
-    let concluded: Vec<Concluded> = live.iter().filter_map(concluded).collect();
-    let (against, before) = match last {
-        0 => (Against::Live, live.iter().filter_map(told_live).collect()),
-        _ => (Against::File, of_rule(0)),
-    };
-    let coverage: Vec<&Coverage> =
-        played.coverage.iter().filter(|one| shown.scope.covers_source(&one.source)).collect();
-    ToldRule {
-        when: shown.when_text.clone(),
-        limit: shown.limit.filter(|_| shown.when.names_limit()),
-        hold: super::rules::hold(shown.policy.hold),
-        report: Report::of(&rule.name, &shown.version, &episodes, &within, &coverage),
-        findings: Findings::of(&episodes, &concluded, &within),
-        against,
-        missing: match (has(0), has(last)) {
-            (None, _) => Some(Missing::File),
-            (_, None) => Some(Missing::Against),
-            (Some(_), Some(_)) => None,
-        },
-        difference: Difference::between(&before, &episodes, &within),
-    }
-}
-
-fn concluded(row: &EpisodeRow) -> Option<Concluded> {
-    Some(Concluded {
-        episode: row.episode.clone()?,
-        source: row.source.clone()?,
-        subject: row.subject.clone(),
-        since: row.since?,
-        fired_at: row.fired_at?,
-        ended_at: row.ended_at,
-        finding: row.finding?,
-    })
-}
-
-fn told_live(row: &EpisodeRow) -> Option<Episode> {
-    Some(Episode {
-        rule: row.rule.clone(),
-        source: row.source.clone()?,
-        subject: row.subject.clone(),
-        since: row.since?,
-        fired_at: row.fired_at?,
-        ended_at: row.ended_at,
-        seen_at: row.ended_at.or(row.fired_at)?,
-        reason: row.reason.or(row.ended_at.map(|_| EndReason::Cleared)),
-        peak: row.value.and_then(|value| value.peak),
-        limit: row.limit.clone(),
-        blind: row.blind,
-    })
 }

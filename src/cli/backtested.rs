@@ -11,11 +11,19 @@ use serde::Serialize;
 use super::{local, print, when};
 use crate::engine::backtest::Episode;
 use crate::engine::backtest::compare::{Difference, Findings, Precision};
-use crate::engine::backtest::report::{Coverage, Gap, Report};
+use crate::engine::backtest::report::{Coverage, Gap, Polled, Report, Unknown};
+use crate::engine::message::text::wrap;
 use crate::engine::time::{Span, Time};
 
 /// Episodes listed by `--diff`, gaps, and missed ones, each.
 const MOST_LISTED: usize = 20;
+
+/// Sources and users named in a line.
+const MOST_NAMED: usize = 5;
+
+/// Columns of a line, and where what is said of a rule begins in it.
+const LINE: usize = 98;
+const BEGINS: usize = 14;
 
 /// `rules backtest --json`.
 #[derive(Serialize)]
@@ -33,7 +41,7 @@ pub(super) struct Told {
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Against {
-    /// What was told while the agent ran.
+    /// What the rule raised while the agent ran, whether or not anybody was told.
     Live,
     /// The rule as the file has it.
     File,
@@ -59,7 +67,8 @@ pub(super) struct ToldRule {
     pub(super) against: Against,
     /// Where one of the files that are compared lacks it.
     pub(super) missing: Option<Missing>,
-    pub(super) difference: Difference,
+    /// None for a rule that one of the files lacks: there is nothing to compare it with.
+    pub(super) difference: Option<Difference>,
 }
 
 pub(super) fn text(told: &Told, zone: Tz) -> String {
@@ -89,7 +98,7 @@ fn covered(coverage: &Coverage, told: &Told, zone: Tz) -> String {
     let whole = told.until.since(told.from);
     let percent = coverage.polled.millis() as f64 / whole.millis().max(1) as f64 * 100.0;
     let mut text = format!(
-        "{source}: known for {} of {} ({percent:.1} %), by {}",
+        "{source}: polled for {} of {} ({percent:.1} %), by {}",
         when::length(coverage.polled),
         when::length(whole),
         print::count(count(coverage.polls), "poll")
@@ -98,9 +107,12 @@ fn covered(coverage: &Coverage, told: &Told, zone: Tz) -> String {
     if failed > 0 {
         let _ = write!(text, ", {failed} of them failed");
     }
+    if coverage.partial > 0 {
+        let _ = write!(text, ", {} of them without some users", coverage.partial);
+    }
     let _ =
         write!(text, "; the schedule as it is now, every {}, has {}", coverage.interval, coverage.scheduled);
-    text.push('\n');
+    text = wrap(&text, LINE).join("\n  ") + "\n";
     if !coverage.gaps.is_empty() {
         let length = |gap: &Gap| gap.until.since(gap.from);
         let longest = coverage.gaps.iter().max_by_key(|gap| length(gap));
@@ -115,18 +127,43 @@ fn covered(coverage: &Coverage, told: &Told, zone: Tz) -> String {
         );
     }
     if coverage.unknown_users > 0 {
-        let _ =
-            writeln!(text, "  {} without any reading: unknown", print::count(coverage.unknown_users, "user"));
+        let known = |one: &Unknown| match one.known {
+            Span::ZERO => format!("{} (never known)", print::name(&one.user)),
+            known => format!("{} (known for {})", print::name(&one.user), when::length(known)),
+        };
+        let users = print::count(coverage.unknown_users, "user");
+        let named = named(coverage.unknown.iter().map(known), coverage.unknown_users);
+        indented(&mut text, "", &format!("unknown for most of the time: {users}: {named}"));
     }
     if let Some(until) = coverage.usual_unknown_until {
         let until = when::local(zone, until);
-        let _ = writeln!(
-            text,
-            "  `usual` unknown up to {until}: readings of the four weeks before are no longer kept, so a rule that asks for \
+        let says = format!(
+            "`usual` unknown up to {until}: readings of the four weeks before are no longer kept, so a rule that asks for \
              it cannot be told before"
         );
+        indented(&mut text, "", &says);
     }
     text
+}
+
+/// The first of them, and how many more there are of so many.
+fn named(each: impl Iterator<Item = String>, of: usize) -> String {
+    let mut all: Vec<String> = each.take(MOST_NAMED).collect();
+    if of > all.len() {
+        all.push(format!("and {} more (--json)", of - all.len()));
+    }
+    all.join(", ")
+}
+
+/// What something says, below each other where it is long.
+fn indented(text: &mut String, what: &str, says: &str) {
+    let column = if what.is_empty() { 2 } else { BEGINS };
+    let mut what = format!("  {what:<11} ");
+    what.truncate(column);
+    for line in wrap(says, LINE - column) {
+        let _ = writeln!(text, "{what:column$}{line}");
+        what.clear();
+    }
 }
 
 fn count(n: u64) -> usize {
@@ -138,23 +175,26 @@ fn of_rule(rule: &ToldRule, told: &Told, zone: Tz) -> String {
     let limit = rule.limit.map_or_else(String::new, |limit| format!(", limit {limit}"));
     let mut text =
         format!("{}: {}{limit}, {}\n", print::name(&report.rule), print::name(&rule.when), hold(&rule.hold));
-    let mut line = |what: &str, says: String| {
-        let _ = writeln!(text, "  {what:<11} {says}");
-    };
-    if told.coverage.iter().all(|coverage| coverage.usable == 0) {
+    let mut line = |what: &str, says: String| indented(&mut text, what, &says);
+    match rule.missing {
+        Some(Missing::File) => line("missing", "the rules file has no such rule".to_owned()),
+        Some(Missing::Against) => {
+            line(
+                "missing",
+                "the file it is compared with has no such rule; below as the rules file has it".to_owned(),
+            );
+        }
+        None => {}
+    }
+    let Some(episodes) = report.episodes else {
         line("episodes", "unknown".to_owned());
         return text;
-    }
+    };
     let open = if report.open > 0 { format!(", {} of them going on", report.open) } else { String::new() };
-    line("episodes", format!("{}{open}", report.episodes));
-    if report.episodes > 0 {
+    line("episodes", format!("{episodes}{open}{}", unknown(report)));
+    if episodes > 0 {
         line("subjects", report.subjects.to_string());
-        let polled = when::length(report.polled);
-        let rate = match report.per_week {
-            Some(rate) => format!("{rate:.1}, by the {polled} that were polled"),
-            None => format!("- (polled for {polled}, less than a day)"),
-        };
-        line("per week", format!("{rate}; at most {}", report.most_in_a_week));
+        line("per week", format!("{}; at most {}", rate(report), report.most_in_a_week));
         let median = report.median_length.map(when::length).unwrap_or_default();
         let longest = report
             .longest
@@ -172,24 +212,11 @@ fn of_rule(rule: &ToldRule, told: &Told, zone: Tz) -> String {
         line("most", top.collect::<Vec<_>>().join(", "));
     }
     line("findings", findings(&rule.findings));
-    for missed in rule.findings.missed.iter().take(MOST_LISTED) {
-        let subject = local::subject(Some(&missed.source), &missed.subject);
-        line(
-            "would miss",
-            format!(
-                "{subject} from {}, {} ({})",
-                when::local(zone, missed.since),
-                local::word(&missed.finding),
-                local::short(&missed.episode)
-            ),
-        );
+    if rule.findings.precision.is_none() {
+        line(" ", "`alerts close EPISODE --finding …` judges one".to_owned());
     }
-    match rule.missing {
-        Some(Missing::File) => line("missing", "the rules file has no such rule".to_owned()),
-        Some(Missing::Against) => line("missing", "the file it is compared with has no such rule".to_owned()),
-        None => {}
-    }
-    let difference = &rule.difference;
+    missed(&rule.findings, zone).into_iter().for_each(|says| line("would miss", says));
+    let Some(difference) = &rule.difference else { return text };
     line("compared", compared(rule.against, difference, told.listed));
     if told.listed {
         for (sign, list) in [("+", &difference.more), ("-", &difference.fewer)] {
@@ -197,16 +224,68 @@ fn of_rule(rule: &ToldRule, told: &Told, zone: Tz) -> String {
                 let _ = writeln!(text, "    {sign} {}", shown(episode, zone));
             }
             if list.len() > MOST_LISTED {
-                let _ = writeln!(text, "    {sign} and {} more", list.len() - MOST_LISTED);
+                let _ = writeln!(text, "    {sign} and {} more; --json lists all", list.len() - MOST_LISTED);
             }
         }
     }
     text
 }
 
+/// The confirmed ones that the rule does not raise, a line each.
+fn missed(findings: &Findings, zone: Tz) -> Vec<String> {
+    let each = findings.missed.iter().take(MOST_LISTED).map(|missed| {
+        format!(
+            "{} from {}, {} ({})",
+            local::subject(Some(&missed.source), &missed.subject),
+            when::local(zone, missed.since),
+            local::word(&missed.finding),
+            local::short(&missed.episode)
+        )
+    });
+    let mut lines: Vec<String> = each.collect();
+    if findings.missed.len() > MOST_LISTED {
+        lines.push(format!("and {} more; --json lists all", findings.missed.len() - MOST_LISTED));
+    }
+    lines
+}
+
+/// Of whom the rule's episodes say nothing.
+fn unknown(report: &Report) -> String {
+    let mut unknown = Vec::new();
+    if !report.unknown_sources.is_empty() {
+        let sources = report.unknown_sources.iter().map(|source| print::name(source));
+        unknown.push(format!("in {}", named(sources, report.unknown_sources.len())));
+    }
+    if report.unknown_users > 0 {
+        unknown.push(format!("for {}", print::count(report.unknown_users, "user")));
+    }
+    if unknown.is_empty() { String::new() } else { format!("; unknown {}", unknown.join(" and ")) }
+}
+
+/// Episodes a week, and what makes it: the time polled, of each source where they differ.
+fn rate(report: &Report) -> String {
+    let length = |one: &Polled| when::length(one.polled);
+    let mut polled = report.polled.iter();
+    let even = polled.next().filter(|first| polled.all(|one| length(one) == length(first)));
+    match (report.per_week, even) {
+        (Some(rate), Some(all)) => format!("{rate:.1}, by the {} that were polled", length(all)),
+        (None, Some(all)) => format!("- (polled for {}, less than a day)", length(all)),
+        (rate, None) => {
+            let each = report.polled.iter().map(|one| {
+                format!("{} in the {} of {}", one.episodes, length(one), print::name(&one.source))
+            });
+            let each = named(each, report.polled.len());
+            match rate {
+                Some(rate) => format!("{rate:.1}, by {each} that were polled"),
+                None => format!("- ({each} that were polled, less than a day)"),
+            }
+        }
+    }
+}
+
 fn compared(against: Against, difference: &Difference, listed: bool) -> String {
     let than = match against {
-        Against::Live => "what was told live",
+        Against::Live => "what it raised while the agent ran",
         Against::File => "the rule as it is",
     };
     let Difference { same, same_as, split, .. } = difference;
@@ -218,8 +297,12 @@ fn compared(against: Against, difference: &Difference, listed: bool) -> String {
             "{same} are there as {same_as}, since {split} of them would be clear in between, end, and fire again"
         ),
     };
+    let unknown = match difference.unknown {
+        0 => String::new(),
+        n => format!(", {n} unknown: their readings are not kept"),
+    };
     let hint = if listed || more + fewer == 0 { "" } else { "; --diff lists them" };
-    format!("with {than}: +{more} -{fewer}, {same}{hint}")
+    format!("with {than}: +{more} -{fewer}, {same}{unknown}{hint}")
 }
 
 fn hold(hold: &str) -> String {
@@ -240,12 +323,15 @@ fn shown(episode: &Episode, zone: Tz) -> String {
 }
 
 fn findings(findings: &Findings) -> String {
-    let counts = format!(
-        "of episodes that were told live and judged, {} confirmed and {} refuted would be raised again; {} not judged",
+    let mut counts = format!(
+        "of those judged, {} confirmed and {} refuted would be raised again; {} not judged",
         findings.confirmed,
         findings.refuted,
         print::count(findings.unjudged, "episode")
     );
+    if findings.unknown > 0 {
+        let _ = write!(counts, "; {} of those judged unknown: their readings are not kept", findings.unknown);
+    }
     let percent = |share: f64| (share * 100.0).round();
     match findings.precision {
         Some(Precision { share, low, high, n }) => format!(
@@ -254,6 +340,6 @@ fn findings(findings: &Findings) -> String {
             percent(low),
             percent(high)
         ),
-        None => format!("precision unknown: {counts}; `alerts close EPISODE --finding …` judges one"),
+        None => format!("precision unknown: {counts}"),
     }
 }

@@ -7,6 +7,7 @@ mod acts;
 mod alerts;
 mod api;
 mod backtest;
+mod backtest_told;
 mod backtested;
 mod busy;
 mod check;

@@ -35,6 +35,15 @@ impl Concluded {
     }
 }
 
+/// Where and when something fired.
+#[derive(Clone, Copy, Debug)]
+pub struct Fired<'a> {
+    pub source: &'a str,
+    /// The first breach.
+    pub since: Time,
+    pub at: Time,
+}
+
 /// Stretches of time by subject, to find those that meet another.
 struct Stretches<'a>(HashMap<(&'a str, &'a Subject), Vec<Stretch>>);
 
@@ -106,6 +115,8 @@ pub struct Findings {
     pub precision: Option<Precision>,
     /// Confirmed ones of the past that the rule would not have raised.
     pub missed: Vec<Concluded>,
+    /// Confirmed and refuted ones that the rule does not raise, and whose readings are not there: nobody can say.
+    pub unknown: usize,
 }
 
 /// A share, and where the true one lies: 19 times out of 20 between the two ends.
@@ -119,19 +130,27 @@ pub struct Precision {
 
 impl Findings {
     /// Of what fired `within` a time; `episodes` and `concluded` may reach beyond it, so that what fired on the other
-    /// side of an edge is met too.
-    pub fn of(episodes: &[Episode], concluded: &[Concluded], within: &Range<Time>) -> Self {
+    /// side of an edge is met too. `kept` says whether the readings are there by which something fired.
+    pub fn of(
+        episodes: &[Episode],
+        concluded: &[Concluded],
+        within: &Range<Time>,
+        kept: impl Fn(Fired<'_>) -> bool,
+    ) -> Self {
         let raised = Stretches::of_episodes(episodes.iter());
         let raised_again = |one: &Concluded| {
             raised.meeting(&one.source, &one.subject, one.since, one.ended_at).next().is_some()
         };
-        let (mut confirmed, mut refuted, mut missed) = (0, 0, Vec::new());
+        let (mut confirmed, mut refuted, mut unknown, mut missed) = (0, 0, 0, Vec::new());
         for one in concluded.iter().filter(|one| within.contains(&one.fired_at)) {
-            match (one.is_confirmed(), raised_again(one)) {
-                (Some(true), true) => confirmed += 1,
-                (Some(true), false) => missed.push(one.clone()),
-                (Some(false), true) => refuted += 1,
-                (Some(false), false) | (None, _) => {}
+            let Some(right) = one.is_confirmed() else { continue };
+            let fired = Fired { source: &one.source, since: one.since, at: one.fired_at };
+            match (right, raised_again(one)) {
+                (true, true) => confirmed += 1,
+                (false, true) => refuted += 1,
+                (_, false) if !kept(fired) => unknown += 1,
+                (true, false) => missed.push(one.clone()),
+                (false, false) => {}
             }
         }
         let judged = concluded.iter().filter(|one| one.is_confirmed().is_some());
@@ -139,7 +158,8 @@ impl Findings {
             Stretches::new(judged.map(|one| (one.source.as_str(), &one.subject, one.since, one.ended_at)));
         let own = episodes.iter().filter(|one| within.contains(&one.fired_at));
         let unjudged = own.filter(|one| judged.meet_episode(one).next().is_none()).count();
-        Self { confirmed, refuted, unjudged, precision: wilson(confirmed, confirmed + refuted), missed }
+        let precision = wilson(confirmed, confirmed + refuted);
+        Self { confirmed, refuted, unjudged, precision, missed, unknown }
     }
 }
 
@@ -167,12 +187,19 @@ pub struct Difference {
     pub same_as: usize,
     /// Of `same`, those that are several there: one that goes on here ends and fires again there.
     pub split: usize,
+    /// Episodes of the one that the other does not raise, and whose readings are not there: nobody can say.
+    pub unknown: usize,
 }
 
 impl Difference {
     /// From `before` to `after`, of what fired `within` a time; what fired outside of it is met, and not counted.
-    /// Episodes of one subject that meet are the same.
-    pub fn between(before: &[Episode], after: &[Episode], within: &Range<Time>) -> Self {
+    /// Episodes of one subject that meet are the same. `kept` says whether the readings are there by which one fired.
+    pub fn between(
+        before: &[Episode],
+        after: &[Episode],
+        within: &Range<Time>,
+        kept: impl Fn(Fired<'_>) -> bool,
+    ) -> Self {
         let (here, there) = (Stretches::of_episodes(before.iter()), Stretches::of_episodes(after.iter()));
         let counted = |one: &&Episode| within.contains(&one.fired_at);
         let mut found = Self::default();
@@ -184,6 +211,9 @@ impl Difference {
         }
         for one in before.iter().filter(counted) {
             match there.meet_episode(one).take(2).count() {
+                0 if !kept(Fired { source: &one.source, since: one.since, at: one.fired_at }) => {
+                    found.unknown += 1;
+                }
                 0 => found.fewer.push(one.clone()),
                 parts => {
                     found.same += 1;

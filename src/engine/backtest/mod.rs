@@ -7,6 +7,7 @@
 pub mod compare;
 pub mod follow;
 pub mod habits;
+pub mod known;
 pub mod members;
 pub mod report;
 #[cfg(test)]
@@ -100,8 +101,8 @@ pub struct Playback {
     seen: Time,
     followed: Option<Followed>,
     members: Members,
-    /// By slot: whether a rule is about the user as the rules file and the roster are today.
-    watched: Vec<bool>,
+    /// Users whom a rule is about as the rules file and the roster are today, by slot, and those rules.
+    watched: Vec<(u32, Vec<Arc<Rule>>)>,
     /// The first poll that was played.
     begins: Option<Time>,
     /// What the rules raised live, as far as it counts for what they learn.
@@ -131,7 +132,11 @@ impl Playback {
         let mut watch = Watch::new(setup, remembered);
         watch.roster = None;
         let slots = 0..u32::try_from(watch.names.len()).unwrap_or(u32::MAX);
-        let watched = slots.map(|slot| watch.plans.iter().any(|plan| plan.counts(slot))).collect();
+        let about = |slot: u32| -> Vec<Arc<Rule>> {
+            let plans = watch.plans.iter().filter(|plan| plan.counts(slot));
+            plans.map(|plan| Arc::clone(&plan.rule)).collect()
+        };
+        let watched = slots.map(|slot| (slot, about(slot))).filter(|(_, rules)| !rules.is_empty()).collect();
         Self {
             watch,
             poll,
@@ -235,10 +240,11 @@ impl Playback {
         }
     }
 
-    /// Users that a rule here watches today of whom nothing is known; `known` is by slot.
-    pub fn unknown(&self, known: &[bool]) -> usize {
-        let known = |slot: usize| known.get(slot).copied().unwrap_or_default();
-        self.watched.iter().enumerate().filter(|(slot, watched)| **watched && !known(*slot)).count()
+    /// Users whom rules are about today, by slot and name, each with those rules.
+    pub fn watched(&self) -> impl Iterator<Item = (u32, &str, Vec<&str>)> {
+        self.watched.iter().map(|(slot, rules)| {
+            (*slot, self.watch.names.name(*slot), rules.iter().map(|rule| rule.name.as_str()).collect())
+        })
     }
 
     fn take(&mut self, event: Event) {

@@ -51,7 +51,7 @@ fn ever() -> Range<Time> {
 
 /// Polled for so long.
 fn covered(source: &str, polled: Span) -> Coverage {
-    Coverage { source: source.to_owned(), polled, ..Coverage::default() }
+    Coverage { source: source.to_owned(), polled, usable: 1, ..Coverage::default() }
 }
 
 #[test]
@@ -66,14 +66,14 @@ fn episodes_are_counted() {
     ];
     let two_weeks = covered("shanghai", Span::from_days(14));
     let report = Report::of("shared", "v1", &all, &(START..at(2 * week)), &[&two_weeks]);
-    assert_eq!((report.episodes, report.subjects, report.open), (4, 3, 1));
+    assert_eq!((report.episodes, report.subjects, report.open), (Some(4), 3, 1));
     assert_eq!((report.per_week, report.most_in_a_week), (Some(2.0), 2));
     assert_eq!(report.median_length, Some(Span::from_mins(10)), "carol's as far as it was seen");
     assert_eq!(report.longest.unwrap().subject.name, "bob");
     let top: Vec<_> = report.top.iter().map(|one| (one.subject.name.as_str(), one.episodes)).collect();
     assert_eq!(top, [("alice", 2), ("bob", 1), ("carol", 1)]);
     let nothing = Report::of("other", "v1", &all, &(START..at(week)), &[&two_weeks]);
-    assert_eq!((nothing.episodes, nothing.median_length, nothing.per_week), (0, None, Some(0.0)));
+    assert_eq!((nothing.episodes, nothing.median_length, nothing.per_week), (Some(0), None, Some(0.0)));
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn findings_count_where_episodes_meet_them() {
         episode("bob", 10, Some(20)),
         episode("carol", 10, None),
     ];
-    let of = |concluded: &[Concluded]| Findings::of(&all, concluded, &ever());
+    let of = |concluded: &[Concluded]| Findings::of(&all, concluded, &ever(), |_| true);
     let found = of(&[
         concluded("alice", 15, 55, Finding::ConfirmedSharing),
         concluded("alice", 12, 13, Finding::MultiDevice),
@@ -124,7 +124,7 @@ fn findings_count_where_episodes_meet_them() {
         concluded("alice", 13, 55, Finding::ConfirmedSharing),
         concluded("alice", 15, 16, Finding::DataError),
     ];
-    let found = Findings::of(&all, &edge, &within);
+    let found = Findings::of(&all, &edge, &within, |_| true);
     assert_eq!((found.confirmed, found.refuted, found.unjudged), (0, 1, 0), "of what fired within");
     assert_eq!(of(&[]).precision, None, "nothing is claimed where nobody judged");
 }
@@ -139,7 +139,7 @@ fn interval(hits: usize, n: usize, low: f64, high: f64) {
             concluded(&format!("u{i}"), 10, 20, finding)
         })
         .collect();
-    let found = Findings::of(&episodes, &judged, &ever()).precision.unwrap();
+    let found = Findings::of(&episodes, &judged, &ever(), |_| true).precision.unwrap();
     let places = |share: f64| (share * 1000.0).round() / 1000.0;
     assert_eq!((places(found.low), places(found.high), found.n), (low, high, n), "{hits} of {n}");
 }
@@ -157,7 +157,7 @@ fn the_interval_is_wilsons() {
 fn versions_differ_by_episodes_that_do_not_meet() {
     let before = [episode("alice", 10, Some(20)), episode("bob", 10, Some(20)), episode("bob", 90, None)];
     let after = [episode("alice", 15, Some(40)), episode("carol", 10, None), episode("bob", 500, None)];
-    let found = Difference::between(&before, &after, &ever());
+    let found = Difference::between(&before, &after, &ever(), |_| true);
     let names = |list: &[Episode]| list.iter().map(|one| one.subject.name.clone()).collect::<Vec<_>>();
     assert_eq!(
         (names(&found.more), names(&found.fewer), (found.same, found.same_as, found.split)),
@@ -165,10 +165,10 @@ fn versions_differ_by_episodes_that_do_not_meet() {
     );
     let pieces =
         [episode("alice", 10, Some(12)), episode("alice", 15, Some(17)), episode("carol", 5, Some(9))];
-    let found = Difference::between(&before, &pieces, &(at(8)..at(50)));
+    let found = Difference::between(&before, &pieces, &(at(8)..at(50)), |_| true);
     assert_eq!((names(&found.more), names(&found.fewer)), (vec![], vec!["bob".into()]), "what fired within");
     assert_eq!((found.same, found.same_as, found.split), (1, 2, 1));
-    assert_eq!(Difference::between(&[], &[], &ever()), Difference::default());
+    assert_eq!(Difference::between(&[], &[], &ever(), |_| true), Difference::default());
 }
 
 proptest! {
@@ -192,8 +192,8 @@ proptest! {
         let (same, same_as) = (before.len() - fewer.len(), after.len() - more.len());
         let several = |one: &&Episode| after.iter().filter(|other| meets(one, other)).count() > 1;
         let split = before.iter().filter(several).count();
-        let found = Difference::between(&before, &after, &ever());
-        prop_assert_eq!(found, Difference { more, fewer, same, same_as, split });
+        let found = Difference::between(&before, &after, &ever(), |_| true);
+        prop_assert_eq!(found, Difference { more, fewer, same, same_as, split, unknown: 0 });
     }
 }
 

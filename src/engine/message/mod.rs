@@ -11,7 +11,7 @@ mod headline;
 mod lists;
 pub(in crate::engine) mod own;
 mod sentence;
-mod text;
+pub(crate) mod text;
 mod words;
 
 use std::collections::BTreeSet;

@@ -81,7 +81,7 @@ fn pad(text: &str, width: usize) -> String {
 
 /// Lines of at most `width` columns: broken at spaces, between wide characters, and within a word only where it is
 /// longer than a line. Nothing but the spaces at a break is lost.
-fn wrap(text: &str, width: usize) -> Vec<String> {
+pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
     let (mut lines, mut line, mut used) = (Vec::new(), String::new(), 0);
     // Where the line may be broken: everything from here on moves to the next.
     let mut last_break = None;

@@ -3,6 +3,7 @@
 
 mod as_live;
 mod backtest;
+mod backtest_unknown;
 mod check;
 mod db;
 mod history;
