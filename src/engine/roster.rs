@@ -93,6 +93,14 @@ impl Watch {
         }
     }
 
+    /// Begins anew with nobody, for a past whose members are still to come: a group that never had one is none then.
+    pub(super) fn put_nobody(&mut self) {
+        self.roster = None;
+        self.member.fill(false);
+        let plan = |rule| Plan::new(rule, &self.setup, &self.names, &self.member);
+        self.plans = self.setup.rules.iter().map(plan).collect();
+    }
+
     /// The roster, if the next poll is to carry it to the store.
     pub(super) fn new_roster(&self) -> Option<Vec<Listed>> {
         self.roster.clone().filter(|_| self.roster_is_new)

@@ -130,13 +130,13 @@ impl Playback {
             skew: None,
         };
         let mut watch = Watch::new(setup, remembered);
-        watch.roster = None;
         let slots = 0..u32::try_from(watch.names.len()).unwrap_or(u32::MAX);
         let about = |slot: u32| -> Vec<Arc<Rule>> {
             let plans = watch.plans.iter().filter(|plan| plan.counts(slot));
             plans.map(|plan| Arc::clone(&plan.rule)).collect()
         };
         let watched = slots.map(|slot| (slot, about(slot))).filter(|(_, rules)| !rules.is_empty()).collect();
+        watch.put_nobody();
         Self {
             watch,
             poll,

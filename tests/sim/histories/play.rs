@@ -1,4 +1,4 @@
-//! The engine telling a history: live, started again in between, and over the polls that were kept.
+//! The engine telling a history: live, started again in between, and fed with the polls that were kept.
 //!
 //! Neighbours: `slow` tells the same on its own, `timeline` makes the histories. A part of its own because it turns the
 //! words of the slow telling into rules and readings, and the engine's events into words to compare.
@@ -144,7 +144,7 @@ fn of_slow(of: &slow::Rule) -> Rule {
     }
 }
 
-fn setup(rules: &[slow::Rule]) -> Arc<Setup> {
+pub(super) fn setup(rules: &[slow::Rule]) -> Arc<Setup> {
     let group = |(number, (name, members)): (usize, &(&str, Vec<usize>))| Group {
         name: (*name).to_owned(),
         users: members.iter().map(|user| GLOBS[*user].clone()).collect(),
@@ -170,7 +170,7 @@ fn setup(rules: &[slow::Rule]) -> Arc<Setup> {
     })
 }
 
-fn reading(said: Said) -> Reading {
+pub(super) fn reading(said: Said) -> Reading {
     match said {
         Said::Online(n) => Reading::online(n),
         Said::Absent => Reading::ABSENT,
@@ -179,7 +179,7 @@ fn reading(said: Said) -> Reading {
     }
 }
 
-fn fault(moment: &Moment) -> Option<Fault> {
+pub(super) fn fault(moment: &Moment) -> Option<Fault> {
     let asked = |said: &&Said| **said != Said::NotPolled;
     let failed = moment.said.iter().filter(asked).all(|said| *said == Said::Failed);
     let some = moment.said.contains(&Said::Failed);
@@ -191,7 +191,7 @@ fn fault(moment: &Moment) -> Option<Fault> {
     })
 }
 
-fn roster(moment: &Moment, at: Time) -> Option<Roster> {
+pub(super) fn roster(moment: &Moment, at: Time) -> Option<Roster> {
     let listed = moment.roster.as_ref()?;
     let mut roster = Roster { at, ..Roster::default() };
     roster.users =
@@ -200,16 +200,18 @@ fn roster(moment: &Moment, at: Time) -> Option<Roster> {
 }
 
 /// What is kept of a source, and what the engine said so far.
-struct Told {
+pub(super) struct Told {
     rules: Vec<Vec<slow::Rule>>,
-    watch: Watch,
-    polls: Vec<StoredPoll>,
+    pub(super) watch: Watch,
+    pub(super) polls: Vec<StoredPoll>,
     memory: String,
-    names: Vec<String>,
+    pub(super) names: Vec<String>,
     alerts: BTreeMap<String, String>,
     roster: Option<Vec<seatwatch::engine::roster::Listed>>,
+    /// Each with the poll that it came with.
+    pub(super) rosters: Vec<(u64, Vec<seatwatch::engine::roster::Listed>)>,
     checkpoint: Option<(u64, Vec<u8>)>,
-    events: Vec<Event>,
+    pub(super) events: Vec<Event>,
     disk: Option<(Place, Option<Store>)>,
 }
 
@@ -240,8 +242,8 @@ pub(crate) fn play(timeline: &Timeline, way: Way) -> (Vec<slow::Event>, Vec<Stor
     (told.in_words(), told.polls)
 }
 
-/// The same from polls that were kept.
-pub(crate) fn backtest(timeline: &Timeline, polls: &[StoredPoll]) -> Vec<slow::Event> {
+/// The same from polls that were kept, each judged as a live one.
+pub(crate) fn fed_again(timeline: &Timeline, polls: &[StoredPoll]) -> Vec<slow::Event> {
     let mut told = Told::new(timeline, Way::Live);
     let mut column = vec![Reading::NOT_POLLED; USERS.len()];
     for (moment, kept) in timeline.moments.iter().zip(polls) {
@@ -268,7 +270,7 @@ pub(crate) fn backtest(timeline: &Timeline, polls: &[StoredPoll]) -> Vec<slow::E
 }
 
 /// What a kept poll said of everybody; `column` is what the one before left.
-fn said(column: &mut [Reading], kept: &StoredPoll) -> Vec<Reading> {
+pub(super) fn said(column: &mut [Reading], kept: &StoredPoll) -> Vec<Reading> {
     for (slot, reading) in &kept.changes {
         column[*slot as usize] = *reading;
     }
@@ -280,7 +282,7 @@ fn said(column: &mut [Reading], kept: &StoredPoll) -> Vec<Reading> {
 }
 
 impl Told {
-    fn new(timeline: &Timeline, way: Way) -> Self {
+    pub(super) fn new(timeline: &Timeline, way: Way) -> Self {
         let disk = (way == Way::Stored).then(|| {
             let dir = Place::new();
             let store = Store::open(&dir.0.join("a.db"), Time::from_millis(timeline.start)).unwrap();
@@ -294,13 +296,14 @@ impl Told {
             names: Vec::new(),
             alerts: BTreeMap::new(),
             roster: None,
+            rosters: Vec::new(),
             checkpoint: None,
             events: Vec::new(),
             disk,
         }
     }
 
-    fn poll(&mut self, poll: Poll) {
+    pub(super) fn poll(&mut self, poll: Poll) {
         self.have_usual(poll.at);
         let (at, usable) = (poll.at, poll.outcome());
         let outcome = judge(&mut self.watch, poll, at);
@@ -361,6 +364,7 @@ impl Told {
         }
         if let Some(row) = &outcome.poll {
             self.names.extend(row.new_names.iter().map(str::to_owned));
+            self.rosters.extend(row.roster.clone().map(|roster| (row.poll.seq, roster)));
             self.roster = row.roster.clone().or(self.roster.take());
             self.memory = serde_json::to_string(&row.memory).unwrap();
             self.polls.push(StoredPoll {
