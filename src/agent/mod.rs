@@ -141,7 +141,29 @@ impl Agent {
             );
         }
         self.remember_storage().await?;
+        self.warn_of_lost_channels().await?;
         self.enable_channels(now).await
+    }
+
+    /// Open episodes go on telling channels by the names they had when it fired.
+    async fn warn_of_lost_channels(&self) -> Result<(), StoreError> {
+        let live = self.live();
+        let mut lost: BTreeMap<String, usize> = BTreeMap::new();
+        for (_, alert) in self.store.load_alerts(None).await? {
+            let open = alert.episode.filter(|episode| episode.ended_at.is_none());
+            let channels = open.into_iter().flat_map(|episode| episode.channels);
+            for channel in channels.filter(|channel| !live.channels.contains_key(channel)) {
+                *lost.entry(channel).or_default() += 1;
+            }
+        }
+        for (channel, episodes) in lost {
+            tracing::warn!(
+                channel,
+                episodes,
+                "the channel left the rules file while alerts it was told of go on; it is told no more of them"
+            );
+        }
+        Ok(())
     }
 
     /// Channels that answered 410 wait for somebody to look at them: a start or a reload says that one did.

@@ -6,12 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use chrono_tz::Tz;
 use serde::Serialize;
 
 use super::episode::Attempt;
 use super::payload::Payload;
 use super::{Common, Exit, Failure, acts, local, open, pick, print, when};
+use crate::channel::Settings;
 use crate::config::Config;
 use crate::engine::outcome::Act;
 use crate::engine::time::Time;
@@ -48,7 +48,7 @@ enum Verb {
         #[arg(value_name = "NOTIFICATION")]
         notification: String,
     },
-    /// Send a dead notification again, with the same id; one that waits for its next attempt goes at once, and where the
+    /// Send a dead notification again, with the same id; one that waits for its next attempt, or for an earlier one, goes at once with it, and where the
     /// receiver was gone (410) all that waits for its channel does
     Retry {
         /// Its id, or the beginning of it
@@ -77,6 +77,8 @@ struct Listed<'a> {
     attempts: u32,
     last_error: Option<&'a str>,
     superseded_by: Option<&'a str>,
+    /// The earlier notification that it waits for.
+    waits_for: Option<&'a str>,
 }
 
 /// What `outbox show --json` prints.
@@ -91,6 +93,7 @@ struct Shown<'a> {
     next_attempt_at: Option<Time>,
     last_error: Option<&'a str>,
     superseded_by: Option<&'a str>,
+    waits_for: Option<&'a str>,
     attempts: Vec<Attempt<'a>>,
     payload: &'a Payload,
 }
@@ -108,7 +111,7 @@ pub(super) fn run(common: &Common, args: Args) -> Result<Exit, Failure> {
             let payload = Payload::read(&reader.payload(&row.id)?);
             let attempts = attempts.iter().map(Attempt::new).collect();
             let next = next(&row, &failing(&reader)?);
-            show(common, config.agent.timezone, (&row, next), attempts, &payload)
+            show(common, &config, (&row, next), attempts, &payload)
         }
         Verb::Retry { notification } => {
             let (row, _) = reader.notification(&notification).map_err(lost)?;
@@ -161,6 +164,7 @@ fn listed<'r>(row: &'r NotificationRow, failing: &Failing) -> Listed<'r> {
         attempts: row.attempts,
         last_error: row.last_error.as_deref(),
         superseded_by: row.superseded_by.as_deref(),
+        waits_for: row.behind.as_ref().map(|behind| behind.id.as_str()),
     }
 }
 
@@ -188,12 +192,27 @@ fn failing(reader: &Reader) -> Result<Failing, StoreError> {
 fn next(row: &NotificationRow, failing: &Failing) -> Option<Time> {
     let channel = failing.get(&row.channel).filter(|_| !row.told);
     let at = channel.map_or(row.next_attempt_at, |at| row.next_attempt_at.max(*at));
+    let at = row.behind.as_ref().map_or(at, |behind| at.max(behind.next_attempt_at));
     (row.state == OutboxState::Pending).then_some(at)
+}
+
+/// What it waits for, and of a mail that only some have yet, for whom.
+fn waits(row: &NotificationRow, config: &Config) -> Option<String> {
+    let behind = row.behind.as_ref()?;
+    let of = config.channels.iter().find(|channel| channel.name() == row.channel);
+    let all: Vec<String> = match of {
+        Some(Settings::Email(mail)) => mail.to.iter().map(|mailbox| mailbox.email.to_string()).collect(),
+        Some(Settings::Webhook(_)) | None => Vec::new(),
+    };
+    let left: Vec<String> = all.into_iter().filter(|who| !behind.accepted.contains(who)).collect();
+    let whom =
+        if left.is_empty() { String::new() } else { format!(", not yet taken by {}", left.join(", ")) };
+    Some(format!("waits for {}{whom}", local::short(&behind.id)))
 }
 
 fn list(common: &Common, config: &Config, reader: &Reader, filter: &OutboxFilter) -> Result<Exit, Failure> {
     let rows = reader.outbox(filter)?;
-    let channels = || config.channels.iter().map(crate::channel::Settings::name);
+    let channels = || config.channels.iter().map(Settings::name);
     if let Some(name) = filter.channel.as_deref().filter(|name| channels().all(|known| known != *name)) {
         // Rows of a channel that left the rules file are still there to be seen.
         if rows.is_empty() {
@@ -205,7 +224,7 @@ fn list(common: &Common, config: &Config, reader: &Reader, filter: &OutboxFilter
         print::json(&rows.iter().map(|row| listed(row, &failing)).collect::<Vec<_>>())?;
         return Ok(Exit::Fine);
     }
-    let text = if rows.is_empty() { nothing(filter) } else { table(&rows, &failing, config.agent.timezone) };
+    let text = if rows.is_empty() { nothing(filter) } else { table(&rows, &failing, config) };
     print::raw(text.as_bytes());
     if !filter.all {
         let recent = OutboxFilter { all: true, limit: Some(LOOK_BACK), ..filter.clone() };
@@ -223,7 +242,8 @@ fn nothing(filter: &OutboxFilter) -> String {
     if filter.all { "There are no notifications yet.\n" } else { "Nothing waits to be sent.\n" }.to_owned()
 }
 
-fn table(rows: &[NotificationRow], failing: &Failing, zone: Tz) -> String {
+fn table(rows: &[NotificationRow], failing: &Failing, config: &Config) -> String {
+    let zone = config.agent.timezone;
     let cells = |row: &NotificationRow| {
         vec![
             local::short(&row.id),
@@ -233,7 +253,7 @@ fn table(rows: &[NotificationRow], failing: &Failing, zone: Tz) -> String {
             when::local(zone, row.created_at),
             print::or_dash(next(row, failing).map(|at| when::local(zone, at))),
             row.attempts.to_string(),
-            print::or_dash(row.last_error.as_deref()),
+            print::or_dash(waits(row, config).or_else(|| row.last_error.clone())),
         ]
     };
     let rows: Vec<_> = rows.iter().map(cells).collect();
@@ -244,7 +264,7 @@ fn table(rows: &[NotificationRow], failing: &Failing, zone: Tz) -> String {
 
 fn show(
     common: &Common,
-    zone: Tz,
+    config: &Config,
     (row, next): (&NotificationRow, Option<Time>),
     attempts: Vec<Attempt<'_>>,
     payload: &Payload,
@@ -260,11 +280,13 @@ fn show(
             next_attempt_at: next,
             last_error: row.last_error.as_deref(),
             superseded_by: row.superseded_by.as_deref(),
+            waits_for: row.behind.as_ref().map(|behind| behind.id.as_str()),
             attempts,
             payload,
         })?;
         return Ok(Exit::Fine);
     }
+    let zone = config.agent.timezone;
     let mut facts = vec![
         ("notification", row.id.clone()),
         ("channel", row.channel.clone()),
@@ -273,6 +295,7 @@ fn show(
         ("events", row.events.join(", ")),
     ];
     facts.extend(next.map(|at| ("next attempt", when::local(zone, at))));
+    facts.extend(waits(row, config).map(|waits| ("waiting", waits)));
     facts.extend(row.superseded_by.iter().map(|by| ("replaced by", by.clone())));
     facts.extend(
         row.last_error.iter().map(|error| ("last error", crate::engine::message::clean(error, 1000))),

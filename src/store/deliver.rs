@@ -6,7 +6,7 @@
 use rusqlite::{Connection, Row, params};
 
 use super::error::StoreError;
-use super::outbox::{self, OutboxState};
+use super::outbox::{self, Behind, OutboxState};
 use super::{Pending, Store, channels, retry};
 use crate::engine::backoff::{Answer, LONGEST_WAIT};
 use crate::engine::outcome::NewNotification;
@@ -92,7 +92,7 @@ fn clamp(c: &Connection, now: Time) -> Result<(), StoreError> {
 }
 
 /// The earlier unfinished rows of the same channel that speak of the same episodes as row `n`.
-const EARLIER: &str = "SELECT DISTINCT earlier.no AS no, earlier.accepted AS accepted
+pub(super) const EARLIER: &str = "SELECT DISTINCT earlier.no AS no, earlier.accepted AS accepted
         FROM notification_event mine JOIN notification_event theirs
         ON theirs.episode = mine.episode AND theirs.notification < mine.notification AND mine.episode <> ''
         JOIN notification earlier ON earlier.no = theirs.notification
@@ -107,6 +107,21 @@ fn free() -> String {
             AND NOT EXISTS (SELECT 1 FROM ({EARLIER}) other
                 WHERE who.value NOT IN (SELECT value FROM json_each(other.accepted)))))"
     )
+}
+
+/// The first of the earlier rows of the same episodes that row `no` waits for; None if it may go.
+pub(super) fn behind(c: &Connection, no: i64) -> Result<Option<Behind>, StoreError> {
+    let query = format!(
+        "SELECT b.id, b.next_attempt_at, b.accepted FROM notification b WHERE b.no =
+            (SELECT (SELECT min(e.no) FROM ({EARLIER}) e) FROM notification n WHERE n.no = ?1 AND NOT ({}))",
+        free()
+    );
+    let mut query = c.prepare_cached(&query)?;
+    let mut rows = query.query([no])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let next_attempt_at = Time::from_millis(row.get(1)?);
+    let accepted = serde_json::from_str(&row.get::<_, String>(2)?)?;
+    Ok(Some(Behind { id: row.get(0)?, next_attempt_at, accepted }))
 }
 
 /// The recipients who took every earlier row of the same episodes; None if there is none.

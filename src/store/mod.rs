@@ -62,7 +62,7 @@ pub use error::StoreError;
 pub use evidence::Evidence;
 pub use fate::{Fate, Fates};
 pub use made::Made;
-pub use outbox::{AttemptRow, NotificationRow, OutboxFilter, OutboxSize, OutboxState};
+pub use outbox::{AttemptRow, Behind, NotificationRow, OutboxFilter, OutboxSize, OutboxState};
 pub use polls::{History, HistoryReading, PollSummary, Polls, StoredPoll};
 pub use retention::{Pruned, Retention};
 pub use returned::{CHANNEL_REMOVED, GivenUp};

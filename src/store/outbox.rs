@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::episodes::by_prefix;
 use super::error::StoreError;
 use super::returned::NOT_IN_FILE;
-use super::{Pending, Reader, Store, retry};
+use super::{Pending, Reader, Store, deliver, retry};
 use crate::engine::outcome::NewNotification;
 use crate::engine::time::Time;
 
@@ -57,6 +57,17 @@ pub struct NotificationRow {
     pub told: bool,
     pub last_error: Option<String>,
     pub superseded_by: Option<String>,
+    /// While it is pending: the earlier notification of its episodes that it waits for.
+    pub behind: Option<Behind>,
+}
+
+/// A notification that goes before another one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Behind {
+    pub id: String,
+    pub next_attempt_at: Time,
+    /// Recipients that took it.
+    pub accepted: Vec<String>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -215,11 +226,13 @@ pub(super) fn episodes_of(c: &Connection, no: i64) -> Result<Vec<String>, StoreE
 }
 
 fn read(c: &Connection, row: &Row<'_>) -> Result<NotificationRow, StoreError> {
+    let state = serde_json::from_value(row.get::<_, String>(3)?.into())?;
     Ok(NotificationRow {
+        behind: if state == OutboxState::Pending { deliver::behind(c, row.get(0)?)? } else { None },
         events: events_of(c, row.get(0)?)?,
         id: row.get(1)?,
         channel: row.get(2)?,
-        state: serde_json::from_value(row.get::<_, String>(3)?.into())?,
+        state,
         created_at: Time::from_millis(row.get(4)?),
         next_attempt_at: Time::from_millis(row.get(5)?),
         tries: row.get(6)?,

@@ -6,6 +6,7 @@
 use rusqlite::{Connection, params};
 
 use super::channels;
+use super::deliver::EARLIER;
 use super::error::StoreError;
 use super::outbox::{OutboxState, SILENCED, find, silence_ends};
 use crate::engine::time::Time;
@@ -29,12 +30,8 @@ pub(super) fn again(c: &Connection, prefix: &str, now: Time) -> Result<(), Store
             return Err(StoreError::Refused(format!("{id} is {}, not dead", state.word())));
         }
         OutboxState::Pending => {
-            // Already on its way: it goes at once.
-            c.execute(
-                "UPDATE notification SET next_attempt_at = ?2 WHERE no = ?1",
-                params![no, now.millis()],
-            )?;
-            return Ok(());
+            // Already on its way: it goes at once, and so does what it waits for.
+            return hurry(c, no, now);
         }
     }
     if !c.prepare_cached("SELECT 1 FROM notification WHERE no = ?1 AND length(payload) > 0")?.exists([no])? {
@@ -55,6 +52,18 @@ pub(super) fn again(c: &Connection, prefix: &str, now: Time) -> Result<(), Store
         OutboxState::Waiting => channels::enable(c, &channel, now),
         OutboxState::Pending | OutboxState::Sent | OutboxState::Dead => Ok(()),
     }
+}
+
+/// The row of number `no`, and those that it waits for, are due now.
+fn hurry(c: &Connection, no: i64, now: Time) -> Result<(), StoreError> {
+    let of = "(SELECT channel FROM notification WHERE no = ?1)";
+    let earlier = EARLIER.replace("n.no", "?1").replace("n.channel", of);
+    let update = format!(
+        "UPDATE notification SET next_attempt_at = ?2
+         WHERE state = 'pending' AND (no = ?1 OR no IN (SELECT no FROM ({earlier})))"
+    );
+    c.prepare_cached(&update)?.execute(params![no, now.millis()])?;
+    Ok(())
 }
 
 /// What a notification takes on that is to be sent after all; `?2` is now.

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use seatwatch::engine::event::EventKind;
+use seatwatch::engine::outcome::Act;
 use seatwatch::engine::time::Span;
 use seatwatch::store::{OutboxSize, OutboxState};
 use serde_json::Value;
@@ -157,6 +158,17 @@ async fn one_mailbox_that_is_busy_holds_nothing_back_from_the_others() {
     assert!(asked("soc") >= 2, "{heard:#?}");
     let rows: Vec<_> = world.outbox(false).into_iter().map(|row| (row.channel, row.told)).collect();
     assert_eq!(rows, [("soc-mail".to_owned(), true), ("soc-mail".to_owned(), true)]);
+    let (first, last) = (world.outbox(false).remove(0), world.outbox(false).remove(1));
+    assert_eq!((&first.behind, last.behind.as_ref().map(|row| &row.id)), (&None, Some(&first.id)));
+    for command in ["outbox list".to_owned(), format!("outbox show {}", last.id)] {
+        let (said, waits) = (world.says(&command), format!("waits for {}", &first.id[..14]));
+        assert!(said.contains(&waits) && said.contains("not yet taken by soc@example.com"), "{said}");
+    }
+    let before = asked("soc");
+    assert_eq!(world.act(Act::Retry { notification: last.id }).await, (true, "it is due now".to_owned()));
+    world.deliver().await;
+    let tried = server.heard().iter().filter(|line| line.starts_with("RCPT TO:<soc@")).count();
+    assert_eq!(tried, before + 1, "what it waits for is tried at once");
     for n in [40, 50] {
         world.set(minute(n));
         world.deliver().await;
@@ -398,7 +410,7 @@ async fn a_digest_does_not_tell_the_end_of_what_was_never_told() {
     world.inboxes["soc"].answers(500);
     world.live(0..2).await;
     let notification = world.outbox(true)[0].id.clone();
-    assert!(world.act(seatwatch::engine::outcome::Act::Drop { notification }).await.0);
+    assert!(world.act(Act::Drop { notification }).await.0);
     world.inboxes["soc"].answers(200);
     world.inboxes["soc"].take();
     for n in 2..4 {

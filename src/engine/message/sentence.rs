@@ -7,12 +7,13 @@ use super::words::{NAME, SENTENCE, Words};
 use super::{Entry, Language, clean, grounds, own};
 use crate::engine::event::{Event, EventKind};
 use crate::engine::own::Own;
+use crate::engine::time::Span;
 use Language::{En, ZhCn};
 
 pub(super) fn of(words: Words, entry: &Entry<'_>) -> String {
     let event = entry.event;
     let told = match Own::of_name(&event.rule) {
-        Some(own) => of_own(words, entry, own),
+        Some(own) => of_own(words, entry, own) + &users(words, event),
         None if entry.both || event.kind == EventKind::Ended => over(words, entry),
         None => going_on(words, event),
     };
@@ -81,12 +82,23 @@ fn case(words: Words, event: &Event) -> String {
     };
     let measure = measure(words, event);
     let (since, offset) = (words.clock(event.since, event.at), words.offset(event.since));
-    let lasted = words.span(event.at.since(event.since));
+    let lasted = words.span(event.at.since(event.since)) + &unknown(words, event);
     match (words.language, event.since == event.at) {
         (En, true) => format!("{has}{measure}, at {since} {offset}{more}"),
         (En, false) => format!("{has}{measure}, since {since} {offset} ({lasted}){more}"),
         (ZhCn, true) => format!("{has}{measure}，时间 {since}（{offset}）{more}"),
         (ZhCn, false) => format!("{has}{measure}，自 {since}（{offset}）起，已持续 {lasted}{more}"),
+    }
+}
+
+/// How much of the time since the first breach nothing is known of, where that is any.
+fn unknown(words: Words, event: &Event) -> String {
+    let blind = words.span(event.blind);
+    match words.language {
+        // A clock that was set back makes the time shorter than what was counted.
+        _ if event.blind <= Span::ZERO || event.blind > event.at.since(event.since) => String::new(),
+        En => format!(", of which {blind} are not known"),
+        ZhCn => format!("，其中 {blind} 没有读数"),
     }
 }
 
@@ -203,6 +215,20 @@ fn of_own(words: Words, entry: &Entry<'_>, own: Own) -> String {
         (En, None) => format!("{prefix}{name} (since {since} {offset})."),
         (ZhCn, Some(detail)) => format!("{prefix}自 {since}（{offset}）起，{name}：{detail}。"),
         (ZhCn, None) => format!("{prefix}自 {since}（{offset}）起，{name}。"),
+    }
+}
+
+/// The first of the users whom an own alert lists.
+fn users(words: Words, event: &Event) -> String {
+    const MOST: usize = 5;
+    let names: Vec<String> = event.users.iter().take(MOST).map(|user| clean(user, NAME)).collect();
+    let (names, more) = (names.join(words.say(", ", "、")), event.users.len().saturating_sub(MOST));
+    match (words.language, more) {
+        _ if names.is_empty() => String::new(),
+        (En, 0) => format!(" Users: {names}."),
+        (En, more) => format!(" Users: {names} and {more} more."),
+        (ZhCn, 0) => format!("用户：{names}。"),
+        (ZhCn, more) => format!("用户：{names}，另有 {more} 个。"),
     }
 }
 
