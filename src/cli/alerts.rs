@@ -3,10 +3,12 @@
 //! Neighbours: the store has them, `episode` shows one whole, `acts` asks the agent. A part of its own because these
 //! are the words an operator types most.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
+use super::exit::Mistakes;
 use super::{Common, Exit, Failure, acts, episode, local, open, pick, print, stale, when};
 use crate::agent::clock;
 use crate::config::Config;
@@ -17,6 +19,9 @@ use crate::engine::own::Own;
 use crate::engine::rule::{Mode, Rule};
 use crate::engine::time::Time;
 use crate::store::{EpisodeFilter, EpisodeRow, Reader, StoreError};
+
+/// So many names are listed where none is near.
+const MOST_LISTED: usize = 12;
 
 /// So many episodes are named where none fits.
 const NEWEST: u32 = 5;
@@ -147,6 +152,7 @@ pub(super) fn lost(reader: &Reader, error: StoreError) -> Failure {
 
 fn list(common: &Common, config: &Config, reader: &Reader, args: &List) -> Result<Exit, Failure> {
     let filter = filter(config, args)?;
+    known(config, reader, &filter)?;
     stale::note(config, reader, filter.source.as_deref(), clock::now())?;
     let mut rows = reader.episodes(&filter)?;
     for row in rows.iter_mut().filter(|row| row.severity.is_none()) {
@@ -158,7 +164,7 @@ fn list(common: &Common, config: &Config, reader: &Reader, args: &List) -> Resul
         return Ok(Exit::Fine);
     }
     if rows.is_empty() {
-        print::line(&nothing(config, args));
+        print::line(&nothing(args));
         return Ok(Exit::Fine);
     }
     print::raw(table(&rows, config).as_bytes());
@@ -201,22 +207,69 @@ fn filter(config: &Config, args: &List) -> Result<EpisodeFilter, Failure> {
     })
 }
 
-/// Says so when nothing fits, and whether a name was misspelt.
-fn nothing(config: &Config, args: &List) -> String {
-    let what = if args.ended() { "No episode fits." } else { "Nothing is firing." };
-    let rules = config.rules.iter().map(|rule| rule.name.as_str());
-    let misspelt = args
-        .rule
-        .as_deref()
-        .filter(|name| config.rules.iter().all(|rule| rule.name != *name) && Own::of_name(name).is_none());
-    match misspelt {
-        Some(name) => {
-            let near = suggest(name, rules).map(|near| format!("; {near}")).unwrap_or_default();
-            format!("{what} The rules file has no rule {name:?}{near}")
-        }
-        None if args.ended() => what.to_owned(),
-        None => format!("{what} `seatwatch alerts list --all` lists what has ended."),
+/// Says so when nothing fits.
+fn nothing(args: &List) -> String {
+    if args.ended() {
+        return "No episode fits.".to_owned();
     }
+    "Nothing is firing. `seatwatch alerts list --all` lists what has ended.".to_owned()
+}
+
+/// So many rows are looked at for names where no rules file gives them.
+const MOST_LOOKED_AT: u32 = 1000;
+
+/// Refuses names that nothing bears: an empty list would be taken for all being well. What left the rules file is known
+/// as long as the database has alerts of it.
+fn known(config: &Config, reader: &Reader, filter: &EpisodeFilter) -> Result<(), Failure> {
+    let all =
+        EpisodeFilter { all: true, pending: true, limit: Some(MOST_LOOKED_AT), ..EpisodeFilter::default() };
+    let rows = if config.sources.is_empty() { reader.episodes(&all)? } else { Vec::new() };
+    let kept = |of: EpisodeFilter| -> Result<bool, StoreError> {
+        Ok(!reader.episodes(&EpisodeFilter { all: true, pending: true, limit: Some(1), ..of })?.is_empty())
+    };
+    let mut mistakes = Mistakes::default();
+    if let Some(name) = &filter.rule
+        && config.rules.iter().all(|rule| rule.name != *name)
+        && Own::of_name(name).is_none()
+        && !kept(EpisodeFilter { rule: Some(name.clone()), ..EpisodeFilter::default() })?
+    {
+        let names = config.rules.iter().map(|rule| &rule.name).chain(rows.iter().map(|row| &row.rule));
+        mistakes.keep::<()>(Err(unknown("rule", name, names)));
+    }
+    if let Some(name) = &filter.source
+        && config.sources.iter().all(|source| source.name != *name)
+        && !reader.sources()?.contains(name)
+        && !kept(EpisodeFilter { source: Some(name.clone()), ..EpisodeFilter::default() })?
+    {
+        let names = config.sources.iter().map(|source| &source.name);
+        let mut stored = reader.sources()?;
+        stored.extend(rows.iter().filter_map(|row| row.source.clone()));
+        mistakes.keep::<()>(Err(unknown("source", name, names.chain(&stored))));
+    }
+    if let Some(name) = &filter.user
+        && !config.sources.iter().any(|source| source.users.contains(name))
+        && reader.sources_of(name)?.is_empty()
+        && !kept(EpisodeFilter { user: Some(name.clone()), ..EpisodeFilter::default() })?
+    {
+        let listed = config.sources.iter().flat_map(|source| source.users.iter());
+        let subjects = rows.iter().map(|row| row.subject.name.as_str());
+        let near = suggest(name, listed.chain(subjects));
+        let hint = near.unwrap_or_else(|| "`seatwatch users` lists everybody".to_owned());
+        let message = format!("--user: neither the rules file nor the database has a user {name:?}; {hint}");
+        mistakes.keep::<()>(Err(Failure::usage(message)));
+    }
+    mistakes.none()
+}
+
+fn unknown<'n>(kind: &str, name: &str, known: impl Iterator<Item = &'n String>) -> Failure {
+    let known: BTreeSet<&str> = known.map(String::as_str).collect();
+    let listed =
+        || known.iter().take(MOST_LISTED).map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
+    let hint = suggest(name, known.iter().copied()).unwrap_or_else(|| match known.is_empty() {
+        true => "there is none at all".to_owned(),
+        false => format!("there is {}", listed()),
+    });
+    Failure::usage(format!("--{kind}: neither the rules file nor the database has a {kind} {name:?}; {hint}"))
 }
 
 fn table(rows: &[EpisodeRow], config: &Config) -> String {
