@@ -33,6 +33,8 @@ impl From<Exit> for ExitCode {
 pub enum Failure {
     /// The rules file is refused.
     Rules(Problems),
+    /// The same, where the command could do without one.
+    Records(Problems),
     /// The database is refused or failed.
     Store(StoreError),
     /// The arguments do not fit what is there; says what would.
@@ -48,7 +50,7 @@ impl Failure {
 
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Rules(_) => Exit::Rules,
+            Self::Rules(_) | Self::Records(_) => Exit::Rules,
             Self::Store(StoreError::Busy { .. }) => Exit::Busy,
             // The database is fine; what was asked for is not in it, or cannot be done to it.
             Self::Store(StoreError::NotFound { .. } | StoreError::Ambiguous { .. }) => Exit::Usage,
@@ -63,6 +65,11 @@ impl Failure {
     pub fn print(&self) {
         match self {
             Self::Rules(problems) => print::error(&summary(problems)),
+            // Last, where it does not scroll away.
+            Self::Records(problems) => print::error(&format!(
+                "{}note: with --database FILE this command reads no rules file\n",
+                summary(problems)
+            )),
             Self::Store(_) | Self::Usage(_) | Self::Other(_) => {
                 print::error(&format!("seatwatch: {}\n", self.line()));
             }
@@ -71,7 +78,7 @@ impl Failure {
 
     /// To the log, one event a problem, for a log that other programs read.
     pub fn log(&self) {
-        let Self::Rules(problems) = self else {
+        let (Self::Rules(problems) | Self::Records(problems)) = self else {
             tracing::error!("{}", self.line());
             return;
         };
@@ -83,7 +90,7 @@ impl Failure {
 
     fn line(&self) -> String {
         match self {
-            Self::Rules(problems) => problems.to_string(),
+            Self::Rules(problems) | Self::Records(problems) => problems.to_string(),
             Self::Store(error) => error.to_string(),
             Self::Usage(message) => message.clone(),
             Self::Other(error) => format!("{error:#}"),
@@ -114,7 +121,7 @@ impl Mistakes {
                         all.warnings.extend(problems.warnings);
                     }
                 },
-                other @ (Failure::Store(_) | Failure::Other(_)) => return Err(other),
+                other @ (Failure::Records(_) | Failure::Store(_) | Failure::Other(_)) => return Err(other),
             }
         }
         let usage = (!lines.is_empty()).then(|| Failure::Usage(lines.join("\nseatwatch: ")));

@@ -81,10 +81,9 @@ fn note_other(common: &Common, config: &Config, reader: &Reader) -> Result<(), F
 /// anybody from a backup or an acknowledgement while it is refused.
 pub(super) fn records(common: &Common, file: Option<&Path>) -> Result<(Config, Reader), Failure> {
     let Some(file) = file else {
-        return reader(common).inspect_err(|failure| {
-            if matches!(failure, Failure::Rules(_)) {
-                print::error("note: with --database FILE this command reads no rules file\n");
-            }
+        return reader(common).map_err(|failure| match failure {
+            Failure::Rules(problems) => Failure::Records(problems),
+            other => other,
         });
     };
     let mut config = Config::parse("", "", Path::new(""), crate::agent::clock::now())?;

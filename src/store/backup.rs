@@ -11,6 +11,7 @@ use std::time::Duration;
 use rusqlite::{Connection, backup::Backup};
 
 use super::error::StoreError;
+use super::file::is_foreign;
 use super::{Reader, check, migrate};
 
 /// Directories beside a copy's place begin so; each is of one copy under way, or of one that was cut off.
@@ -101,7 +102,7 @@ pub(super) fn copy(from: &Connection, target: &Path) -> Result<(), StoreError> {
 }
 
 impl Reader {
-    /// Writes a copy to `target` (0600, replaced if it exists), also while the agent runs.
+    /// Writes a copy to `target` (0600; a database there is replaced, nothing else is), also while the agent runs.
     pub fn backup(&self, target: &Path) -> Result<(), StoreError> {
         let same = |meta: &std::fs::Metadata| {
             std::fs::metadata(self.path()).is_ok_and(|own| (own.dev(), own.ino()) == (meta.dev(), meta.ino()))
@@ -112,6 +113,11 @@ impl Reader {
             }
             Ok(meta) if !meta.is_file() => {
                 return Err(StoreError::Refused(format!("{} is not a regular file", target.display())));
+            }
+            Ok(_) if is_foreign(target).map_err(|error| StoreError::from(error).at(target))? => {
+                let target = target.display();
+                let why = format!("{target} is not a database, so it is not replaced: name another file");
+                return Err(StoreError::Refused(why));
             }
             Ok(_) | Err(_) => {}
         }

@@ -80,6 +80,19 @@ pub(super) fn blamed(error: StoreError, database: &Path) -> StoreError {
     }
 }
 
+/// Whether something lies there that is no SQLite database; an empty file can become one.
+///
+/// # Errors
+/// Why it cannot be read, or that nothing is there.
+pub fn is_foreign(path: &Path) -> std::io::Result<bool> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Ok(true);
+    }
+    let mut head = Vec::new();
+    std::fs::File::open(path)?.take(MAGIC.len() as u64).read_to_end(&mut head)?;
+    Ok(!head.is_empty() && head != MAGIC)
+}
+
 /// Looks at the file without writing. Call it before any connection is open in this process.
 pub(super) fn prepare(path: &Path) -> Result<Found, StoreError> {
     let meta = match std::fs::metadata(path) {

@@ -61,6 +61,7 @@ pub use episodes::{EpisodeFilter, EpisodeRow};
 pub use error::StoreError;
 pub use evidence::Evidence;
 pub use fate::{Fate, Fates};
+pub use file::is_foreign;
 pub use made::Made;
 pub use outbox::{AttemptRow, Behind, NotificationRow, OutboxFilter, OutboxSize, OutboxState};
 pub use polls::{History, HistoryReading, PollSummary, Polls, StoredPoll};

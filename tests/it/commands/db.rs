@@ -27,13 +27,22 @@ fn a_backup_is_private_whole_and_asked_for() {
     let value: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!((&value["file"], &value["of"]), (&"copy.db".into(), &"seatwatch.db".into()), "{}", ran.err);
     refused(&world, &["db", "backup", "seatwatch.db", "--force"], 1, "is the database itself");
+    for (name, bytes) in [("rules.toml", None), ("notes", Some("SQLite is what I like"))] {
+        bytes.iter().for_each(|bytes| std::fs::write(world.path(name), bytes).unwrap());
+        let before = std::fs::read(world.path(name)).unwrap();
+        refused(&world, &["db", "backup", name, "--force"], 1, "is not a database, so it is not replaced");
+        assert_eq!(std::fs::read(world.path(name)).unwrap(), before);
+    }
+    std::fs::write(world.path("empty"), "").unwrap();
+    assert_eq!(world.run(&["db", "backup", "empty", "--force"]).code, Some(0));
     refused(&world, &["db", "backup", "no/such/x.db"], 74, "no/such/x.db cannot be used");
     // The copy answers, also where the rules file is refused.
     std::fs::write(world.path("rules.toml"), "wrong").unwrap();
     assert_eq!(world.run(&["db", "check", "--database", "copy.db"]).code, Some(0));
     let ran = world.run(&["db", "check"]);
     assert_eq!(ran.code, Some(78));
-    assert!(ran.err.contains("with --database FILE this command reads no rules file"), "{}", ran.err);
+    let last = "note: with --database FILE this command reads no rules file\n";
+    assert!(ran.err.ends_with(last), "the way out does not scroll away: {}", ran.err);
     for command in [["alerts", "list"], ["outbox", "list"]] {
         assert_eq!(world.run(&command).code, Some(78));
         let ran = world.run(&[&command[..], &["--database", "seatwatch.db"]].concat());
