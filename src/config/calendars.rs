@@ -3,7 +3,7 @@
 //! Neighbours: `engine::calendar` says what the words mean, rules name a calendar in `during`. A part of its own
 //! because each table of the file has one file here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono_tz::Tz;
@@ -28,19 +28,21 @@ pub(super) fn read_all(
         section.finish();
     }
     let mut found = Vec::with_capacity(rests.len());
+    let others: BTreeSet<&str> = rests.iter().filter_map(|section| section.peek_string("name")).collect();
     for mut section in rests {
-        found.extend(rest(&mut section, names, &calendars));
+        found.extend(rest(&mut section, names, &calendars, &others));
         section.finish();
     }
     calendars.extend(found.into_iter().map(|calendar| (calendar.name().to_owned(), Arc::new(calendar))));
     calendars
 }
 
-/// Reads a calendar that is all the time another one is not.
+/// Reads a calendar that is all the time another one is not; `others` are such too.
 fn rest(
     section: &mut Section<'_>,
     names: &Names,
     calendars: &BTreeMap<String, Arc<Calendar>>,
+    others: &BTreeSet<&str>,
 ) -> Option<Calendar> {
     let name = section.label("name");
     let inner = section.spanned_string("outside")?;
@@ -54,8 +56,15 @@ fn rest(
         return None;
     }
     let Some(calendar) = calendars.get(inner.get_ref()) else {
-        let hint = "name one with days or hours of its own, if that has no mistake";
-        section.error_at("outside", &format!("{:?} has no hours of its own", inner.get_ref()), Some(hint));
+        // One that was refused has been told of.
+        if others.contains(inner.get_ref().as_str()) {
+            let hint = "name one with days or hours of its own";
+            section.error_at(
+                "outside",
+                &format!("{:?} has no hours of its own", inner.get_ref()),
+                Some(hint),
+            );
+        }
         return None;
     };
     Some(Calendar::outside(&name?, calendar))

@@ -92,7 +92,7 @@ fn hold(section: &mut Section<'_>, key: &'static str) -> Option<Hold> {
 fn notify(section: &mut Section<'_>, channels: &Names) -> Option<Vec<String>> {
     section.value("notify", || Form::Texts)?;
     let names = section.strings("notify");
-    if names.is_empty() {
+    if names.is_empty() && section.is_empty_list("notify") {
         section.warning_at("notify", "tells nobody", Some("name a channel, or use mode = \"shadow\""));
     }
     Some(channels.check_all(section, "notify", names))

@@ -85,14 +85,11 @@ impl Config {
         let file = path.display().to_string();
         match users::load(path, walk::LONGEST as u64) {
             Ok(text) => Self::parse(&text, &file, path.parent().unwrap_or(Path::new("")), now),
-            Err(why) => Err(Problems {
-                errors: vec![Problem::of_file(
-                    file,
-                    why,
-                    Some("name the rules file with -c FILE or SEATWATCH_CONFIG"),
-                )],
-                warnings: Vec::new(),
-            }),
+            Err(unread) => {
+                let hint =
+                    "see the path and who may read it; -c FILE or SEATWATCH_CONFIG names the rules file";
+                Err(Problems { errors: vec![unread.problem(file, hint)], warnings: Vec::new() })
+            }
         }
     }
 
@@ -159,7 +156,7 @@ impl Config {
     }
 
     /// A problem of the key that is called `key` in problems, at its place if that is remembered.
-    fn problem(&self, key: String, message: String) -> Problem {
+    pub fn problem(&self, key: String, message: String) -> Problem {
         let mut places = self.secrets.iter().map(|secret| &secret.problem).chain(&self.files);
         match places.find(|place| place.key == key) {
             Some(place) => Problem { message, ..place.clone() },

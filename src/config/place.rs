@@ -149,6 +149,21 @@ impl Notes {
         }
     }
 
+    /// Whether a table, or a kind of table, has mistakes so far: nobody is to be told off for what rests on it.
+    pub fn refused(&self, path: &str) -> bool {
+        let within = |key: &str| {
+            let rest = key.strip_prefix(path);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', ' ', '[']))
+        };
+        self.errors.borrow().iter().any(|problem| within(&problem.key))
+    }
+
+    /// Whether one of these keys has a mistake in any table.
+    pub fn refused_key(&self, keys: &[&str]) -> bool {
+        let last = |problem: &Problem| keys.contains(&problem.key.rsplit('.').next().unwrap_or_default());
+        self.errors.borrow().iter().any(last)
+    }
+
     /// Remembers that a key was asked for; `shape` is its path without indices, such as `rule.when`,
     /// and `form` what may stand there.
     pub fn ask(&self, shape: String, form: impl FnOnce() -> Form) {

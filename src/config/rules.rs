@@ -54,7 +54,7 @@ pub(super) fn read(section: &mut Section<'_>, known: &Known<'_>, defaults: &Defa
         );
     }
     let scope = scope(section, known);
-    if mode == Mode::Live && notify.is_empty() && silent {
+    if mode == Mode::Live && notify.is_empty() && silent && !section.notes.refused("agent") {
         let place = section.own_place();
         let hint = "name channels in notify, here or in [agent]";
         section.notes.warning(section.text, &place, "tells nobody", Some(hint));

@@ -16,6 +16,14 @@ use crate::engine::lang::{Program, Signal};
 use crate::engine::rule::{Per, Rule};
 use crate::engine::time::{Span, Time};
 
+/// What of the file was read without a mistake: nobody is to be told off for what rests on the rest.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Read {
+    pub(super) sources: bool,
+    /// Groups and exceptions.
+    pub(super) fleet: bool,
+}
+
 /// Everyone the file names, with the groups they are in.
 pub(super) struct Crowd<'c> {
     sources: &'c [Source],
@@ -24,15 +32,16 @@ pub(super) struct Crowd<'c> {
     sets: Vec<Vec<String>>,
     /// For each source and user the index into `sets`, and whether group or exception give a limit.
     members: Vec<Vec<(u32, bool)>>,
+    read: Read,
 }
 
 /// An exception that holds for no more days than this is told.
 const SOON: i64 = 14;
 
 impl<'c> Crowd<'c> {
-    pub(super) fn new(sources: &'c [Source], fleet: &Fleet) -> Self {
+    pub(super) fn new(sources: &'c [Source], fleet: &Fleet, read: Read) -> Self {
         let names = sources.iter().map(|source| source.users.iter().collect()).collect();
-        let mut crowd = Crowd { sources, names, sets: Vec::new(), members: Vec::new() };
+        let mut crowd = Crowd { sources, names, sets: Vec::new(), members: Vec::new(), read };
         let mut index: HashMap<Vec<String>, u32> = HashMap::new();
         let excepted: HashSet<(&str, Option<&str>)> = fleet
             .exceptions
@@ -97,7 +106,7 @@ impl<'c> Crowd<'c> {
 
     /// An exception that allows what its user is allowed without it, as far as the file names everybody.
     pub(super) fn check_idle(&self, section: &Section<'_>, one: &Exception, fleet: &Fleet, rules: &[Rule]) {
-        let Some(limit) = one.limit else { return };
+        let Some(limit) = one.limit.filter(|_| self.read.fleet) else { return };
         let covered =
             self.sources.iter().filter(|source| one.source.as_deref().is_none_or(|s| s == source.name));
         let mut others = Vec::new();
@@ -180,7 +189,7 @@ impl<'c> Crowd<'c> {
     /// `peers` of one are that one.
     fn check_peers(&self, section: &Section<'_>, rule: &Rule) {
         let compared = rule.signals().into_iter().find(|signal| matches!(signal, Signal::Peers(_)));
-        let Some(signal) = compared else { return };
+        let Some(signal) = compared.filter(|_| self.read.sources && self.read.fleet) else { return };
         let mut users: HashMap<&str, usize> = HashMap::new();
         for (source, ..) in self.reached(rule).filter(|(source, ..)| source.roster.is_none()) {
             *users.entry(&source.name).or_default() += 1;
@@ -196,7 +205,7 @@ impl<'c> Crowd<'c> {
     fn check_limit(&self, section: &Section<'_>, rule: &Rule, unlisted: bool) {
         let named = |program: &Program| program.names_limit();
         let names_limit = named(&rule.when) || rule.clear_when.as_ref().is_some_and(named);
-        if !names_limit || rule.limit.is_some() || rule.per != Per::User {
+        if !names_limit || rule.limit.is_some() || rule.per != Per::User || !self.read.fleet {
             return;
         }
         if let Some((source, user, _)) = self.reached(rule).find(|(_, _, limited)| !limited) {
@@ -206,15 +215,16 @@ impl<'c> Crowd<'c> {
                 &message,
                 Some("add limit = … to the rule, or to a group with this user"),
             );
-        } else if unlisted {
+        } else if unlisted && self.read.sources {
             let message = "uses limit without a default: users on the roster who have none are never judged";
             section.warning_at("when", message, Some("add limit = … to the rule"));
         }
     }
 
-    /// Whether a source of these has users whom the file does not name.
+    /// Whether a source of these has users whom the file does not name, or names in a part that was refused.
     fn unlisted(&self, covered: impl Fn(&Source) -> bool) -> bool {
-        self.sources.iter().any(|source| source.roster.is_some() && covered(source))
+        !(self.read.sources && self.read.fleet)
+            || self.sources.iter().any(|source| source.roster.is_some() && covered(source))
     }
 
     /// `known` and `enabled` are of the roster: every source a rule covers must have one.

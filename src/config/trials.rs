@@ -15,7 +15,7 @@ use super::names::Names;
 use super::section::{Section, shown, suggest};
 use super::sources::Source;
 use super::walk::{LONGEST, walk};
-use super::{Config, Problem, Problems, users};
+use super::{Config, Problems, users};
 use crate::engine::fleet::Fleet;
 use crate::engine::own::Own;
 use crate::engine::roster::Roster;
@@ -70,8 +70,8 @@ impl Config {
     /// Everything that is wrong with it.
     pub fn tests_of(&self, path: &Path) -> Result<Vec<Test>, Problems> {
         let file = path.display().to_string();
-        let text = users::load(path, LONGEST as u64).map_err(|why| Problems {
-            errors: vec![Problem::of_file(file.clone(), why, Some("name a file with [[test]] tables"))],
+        let text = users::load(path, LONGEST as u64).map_err(|unread| Problems {
+            errors: vec![unread.problem(file.clone(), "name a file with [[test]] tables")],
             warnings: Vec::new(),
         })?;
         let rule_names = Names::given("rule", self.rules.iter().map(|rule| rule.name.as_str()));

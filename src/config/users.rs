@@ -7,6 +7,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use super::place::{Place, Text};
+use super::problem::Problem;
 use super::section::Section;
 use crate::engine::names::Names;
 
@@ -97,8 +98,11 @@ pub(super) fn one(name: &str) -> Result<(), &'static str> {
 fn read_file(section: &Section<'_>, path: &Path, users: &mut Users) {
     let text = match load(path, LONGEST_FILE) {
         Ok(text) => text,
-        Err(why) => {
-            return section.error_at("users_file", &format!("{:?} {why}", path.display().to_string()), None);
+        Err(Unread { why, place, hint }) => {
+            let at =
+                place.map(|(line, column)| format!(": see line {line}, column {column}")).unwrap_or_default();
+            let message = format!("{:?} {why}{at}", path.display().to_string());
+            return section.error_at("users_file", &message, hint);
         }
     };
     let text = Text::new(path.display().to_string(), &text, path.parent().unwrap_or(Path::new("")));
@@ -118,19 +122,50 @@ fn read_file(section: &Section<'_>, path: &Path, users: &mut Users) {
     }
 }
 
-/// Reads a file of text that people wrote. Says what is wrong, to follow the file's name.
-pub(super) fn load(path: &Path, longest: u64) -> Result<String, String> {
-    let cannot = |error: std::io::Error| format!("cannot be read: {error}");
+/// Why a file of text was not read.
+pub(super) struct Unread {
+    /// To follow the file's name.
+    why: String,
+    /// Line and column, where one place is to blame.
+    place: Option<(usize, usize)>,
+    /// The way out, unless that depends on what the file was to be.
+    hint: Option<&'static str>,
+}
+
+impl Unread {
+    /// As a mistake of `file`; `hint` is the way out if the path is wrong.
+    pub(super) fn problem(self, file: String, hint: &str) -> Problem {
+        let (line, column) = self.place.unwrap_or((1, 1));
+        Problem { line, column, ..Problem::of_file(file, self.why, Some(self.hint.unwrap_or(hint))) }
+    }
+}
+
+/// Reads a file of text that people wrote.
+pub(super) fn load(path: &Path, longest: u64) -> Result<String, Unread> {
+    let refuse = |why: String, hint| Unread { why, place: None, hint };
+    let cannot = |error: std::io::Error| refuse(format!("cannot be read: {error}"), None);
     // Before opening: a FIFO would wait for a writer.
-    if !std::fs::metadata(path).map_err(cannot)?.is_file() {
-        return Err("is not a regular file".to_owned());
+    let meta = std::fs::metadata(path).map_err(cannot)?;
+    if !meta.is_file() {
+        let hint = meta.is_dir().then_some("it is a directory: name the file in it");
+        return Err(refuse("is not a regular file".to_owned(), hint));
     }
     let mut bytes = Vec::new();
     std::fs::File::open(path)
         .and_then(|file| file.take(longest + 1).read_to_end(&mut bytes))
         .map_err(cannot)?;
     if bytes.len() as u64 > longest {
-        return Err(format!("is longer than {} MiB", longest / (1024 * 1024)));
+        let why = format!("is longer than {} MiB", longest / (1024 * 1024));
+        return Err(refuse(
+            why,
+            (longest < LONGEST_FILE).then_some("put long lists of users into a users_file"),
+        ));
     }
-    String::from_utf8(bytes).map_err(|_| "is not UTF-8 text".to_owned())
+    String::from_utf8(bytes).map_err(|error| {
+        let (fine, hint) = (error.utf8_error().valid_up_to(), Some("save it as UTF-8 text"));
+        let before = String::from_utf8_lossy(&error.as_bytes()[..fine]).into_owned();
+        let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        Unread { why: "is not UTF-8 text".to_owned(), place: Some((line, column)), hint }
+    })
 }

@@ -12,8 +12,9 @@ use super::agent::{self, Agent};
 use super::defaults::Defaults;
 use super::fleet::Exceptions;
 use super::names::Names;
+use super::place::Notes;
 use super::rules::Known;
-use super::scope::Crowd;
+use super::scope::{Crowd, Read};
 use super::section::Section;
 use super::sources::{Source, check_load};
 use super::{Config, calendars, fleet, rules, sources, trials};
@@ -97,7 +98,7 @@ pub(super) fn read(mut root: Section<'_>, now: Time) -> Config {
         asked: BTreeMap::new(),
     };
     let tests = std::mem::take(&mut tables.tests);
-    reach(&mut config, defaults, tables, &defined, &calendars, now);
+    reach(&mut config, defaults, tables, &defined, &calendars, (root.notes, now));
     config.tests = trials::read_all(
         tests,
         &trials::Known {
@@ -173,7 +174,7 @@ fn reach(
     tables: Tables<'_>,
     defined: &Defined,
     calendars: &BTreeMap<String, Arc<Calendar>>,
-    now: Time,
+    (notes, now): (&Notes, Time),
 ) {
     let mut groups = Vec::new();
     for mut section in tables.groups {
@@ -197,7 +198,11 @@ fn reach(
         calendars,
         notify: &config.agent.notify,
     };
-    let crowd = Crowd::new(&config.sources, &config.fleet);
+    let read = Read {
+        sources: !notes.refused("source"),
+        fleet: !notes.refused("group") && !notes.refused("exception"),
+    };
+    let crowd = Crowd::new(&config.sources, &config.fleet, read);
     let today = now.to_utc().with_timezone(&config.agent.timezone).date_naive();
     let of_all = defaults.map_or_else(Defaults::default, |mut section| {
         let of_all = Defaults::read(&mut section, known.channels);
@@ -235,14 +240,18 @@ fn leftovers(root: &Section<'_>, defined: &Defined, agent: &Agent) {
             root.notes.warning(root.text, &root.own_place(), message, None);
         }
     }
-    if agent.notify.is_empty() && !defined.channels.is_empty() {
+    if agent.notify.is_empty() && !defined.channels.is_empty() && !root.notes.refused("agent") {
         let hint = "name a channel: notify = [\"…\"]";
         let place = root.place("agent");
         root.notes.warning(root.text, &place, "nobody hears of own alerts: notify is empty", Some(hint));
     }
-    let unused =
-        [("channel", &defined.channels), ("calendar", &defined.calendars), ("account", &defined.accounts)];
-    for (kind, names) in unused {
+    // Each with the keys that name it: a misspelt name may have meant one that looks unused.
+    let unused = [
+        ("channel", &defined.channels, &["notify"][..]),
+        ("calendar", &defined.calendars, &["during", "outside"]),
+        ("account", &defined.accounts, &["account"]),
+    ];
+    for (kind, names, _) in unused.into_iter().filter(|(_, _, keys)| !root.notes.refused_key(keys)) {
         for (name, place) in names.unused() {
             root.notes.warning(root.text, &place, format!("nobody uses the {kind} {name:?}"), None);
         }

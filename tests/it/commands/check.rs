@@ -204,3 +204,30 @@ fn the_schema_is_printed_as_it_is_kept() {
     assert!(ran.out == include_str!("../../../rules.schema.json"), "{}", ran.out);
     assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
 }
+
+#[test]
+fn a_database_that_run_would_refuse_is_a_warning() {
+    let check = |database: &str, says: &str| {
+        let rules = RULES.replace("[agent]\n", &format!("[agent]\ndatabase = {database:?}\n"));
+        let world = World::new(&rules);
+        std::fs::create_dir(world.path("sub")).unwrap();
+        std::fs::write(world.path("noise"), [0xff; 64]).unwrap();
+        std::fs::write(world.path("empty"), "").unwrap();
+        let ran = with_secrets(&world, &["check", "--json"]);
+        let value: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+        let told: Vec<String> = value["warnings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|one| one["key"] == "agent.database")
+            .map(|one| format!("{}: {}", one["line"], one["message"].as_str().unwrap()))
+            .collect();
+        assert_eq!((ran.code, told.join("; ")), (Some(0), says.to_owned()), "{database}");
+    };
+    check("new.db", "");
+    check("empty", "");
+    check("gone/x.db", "3: there is no directory \"gone\"");
+    check("noise/x.db", "3: there is no directory \"noise\"");
+    check("sub", "3: \"sub\" is not a database");
+    check("noise", "3: \"noise\" is not a database");
+}
