@@ -83,7 +83,9 @@ pub(super) fn records(common: &Common, file: Option<&Path>) -> Result<(Config, R
     let Some(file) = file else {
         return reader(common).map_err(|failure| match failure {
             Failure::Rules(problems) => Failure::Records(problems),
-            other => other,
+            other @ (Failure::Records(_) | Failure::Store(_) | Failure::Usage(_) | Failure::Other(_)) => {
+                other
+            }
         });
     };
     let mut config = Config::parse("", "", Path::new(""), crate::agent::clock::now())?;
