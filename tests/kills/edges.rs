@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use seatwatch::agent::clock;
@@ -120,6 +120,28 @@ pub(crate) fn migrations(seed: u64) -> usize {
     KILLS
 }
 
+/// How long something takes that is to be killed within: who is too late waits less the next time, whatever the host.
+struct Pace {
+    most: Duration,
+    tries: usize,
+}
+
+impl Pace {
+    fn of(most: Duration) -> Self {
+        Self { most, tries: 0 }
+    }
+
+    /// Kills at a random moment; false if it was done before.
+    fn kills(&mut self, dice: &mut Dice, child: &mut Child) -> bool {
+        self.tries += 1;
+        assert!(self.tries <= 20 * KILLS, "it is nearly always done before");
+        until(Instant::now() + self.most.mul_f64(dice.below(1_000) as f64 / 1e3), || false);
+        let killed = kills(child);
+        self.most = self.most.mul_f64(if killed { 1.1 } else { 0.8 });
+        killed
+    }
+}
+
 pub(crate) fn backups(seed: u64) -> usize {
     let (past, stage, mut dice) = (Past::new(), stage(), Dice::new(seed));
     put(&past.now(), &stage.database());
@@ -127,13 +149,12 @@ pub(crate) fn backups(seed: u64) -> usize {
     let copy = stage.world.dir.path("copy.db");
     let agent = stage.start();
     goes_on(&stage, &agent);
-    let mut killed = 0;
-    for _ in 0..KILLS {
+    let (mut killed, mut pace) = (0, Pace::of(Duration::from_millis(80)));
+    while killed < KILLS {
         let mut command = Command::new(env!("CARGO_BIN_EXE_seatwatch"));
         command.arg("-c").arg(stage.world.rules_file()).args(["db", "backup", "--force"]).arg(&copy);
         let mut backup = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        until(Instant::now() + Duration::from_micros(dice.below(80_000)), || false);
-        killed += usize::from(kills(&mut backup));
+        killed += usize::from(pace.kills(&mut dice, &mut backup));
         if copy.exists() {
             before.is_in(&Committed::read(&copy), "in the copy");
             sound(&copy);
@@ -151,7 +172,6 @@ pub(crate) fn backups(seed: u64) -> usize {
     before.is_in(&Committed::read(&stage.database()), "after backups that were cut off");
     sound(&stage.database());
     stage.world.leaves("it is stopped in the middle of its script");
-    assert!(killed >= KILLS / 2, "only {killed} of {KILLS} backups were killed, the others were done");
     killed
 }
 
@@ -165,15 +185,14 @@ pub(crate) fn prunings(seed: u64) -> usize {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.arg("--prune").arg(stage.database());
     put(&past.now(), &stage.database());
-    let mut killed = 0;
-    for n in 0..KILLS {
-        if n % 5 == 0 {
+    let (mut killed, mut pace) = (0, Pace::of(Duration::from_millis(60)));
+    while killed < KILLS {
+        if pace.tries % 5 == 0 {
             put(&past.now(), &stage.database());
         }
         let held = Committed::read(&stage.database());
         let mut pruning = command.spawn().unwrap();
-        until(Instant::now() + Duration::from_micros(dice.below(60_000)), || false);
-        killed += usize::from(kills(&mut pruning));
+        killed += usize::from(pace.kills(&mut dice, &mut pruning));
         let left = Committed::read(&stage.database());
         // What a finished notification said goes before the notification does.
         left.of(&["event ", "poll ", "attempt "]).is_in(&held, "after a pruning that was cut off");
@@ -184,7 +203,6 @@ pub(crate) fn prunings(seed: u64) -> usize {
     let left = Committed::read(&stage.database());
     assert!(left.count("poll ") < before.count("poll ") && left.count("event ") < before.count("event "));
     sound(&stage.database());
-    assert!(killed >= KILLS / 2, "only {killed} of {KILLS} prunings were killed, the others were done");
     killed
 }
 
