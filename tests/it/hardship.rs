@@ -45,6 +45,16 @@ fn quiet() -> World {
     world
 }
 
+/// As [`quiet`], with what an agent left that polled and was stopped.
+fn polled() -> World {
+    let world = quiet();
+    let mut agent = Agent::start(&world, |_| ());
+    agent.until("a poll is kept", || last(&world).is_some());
+    agent.signal(Signal::TERM);
+    assert_eq!(agent.ends(STOP).0, Some(0));
+    world
+}
+
 fn last(world: &World) -> Option<(u64, PollOutcome)> {
     let poll = Reader::open(&world.database()).ok()?.last_poll("shanghai").ok()??;
     Some((poll.seq, poll.outcome))
@@ -195,11 +205,7 @@ async fn a_directory_that_cannot_be_written_is_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_of_another_user_is_refused_and_stays_as_it_is() {
-    let world = quiet();
-    let mut agent = Agent::start(&world, |_| ());
-    agent.until("a poll is kept", || last(&world).is_some());
-    agent.signal(Signal::TERM);
-    assert_eq!(agent.ends(STOP).0, Some(0));
+    let world = polled();
     if !geteuid().is_root() {
         // Only root can give a file to somebody else; who owns it is then decided in the store's own tests.
         return;
@@ -217,11 +223,7 @@ async fn a_database_of_another_user_is_refused_and_stays_as_it_is() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lock_or_log_of_another_user_is_named() {
-    let world = quiet();
-    let mut agent = Agent::start(&world, |_| ());
-    agent.until("a poll is kept", || last(&world).is_some());
-    agent.signal(Signal::TERM);
-    assert_eq!(agent.ends(STOP).0, Some(0));
+    let world = polled();
     if !geteuid().is_root() {
         return;
     }
@@ -269,11 +271,7 @@ async fn files_are_private_whatever_the_umask() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_newer_database_is_refused_by_the_exit_code_too() {
-    let world = quiet();
-    let mut agent = Agent::start(&world, |_| ());
-    agent.until("a poll is kept", || last(&world).is_some());
-    agent.signal(Signal::TERM);
-    assert_eq!(agent.ends(STOP).0, Some(0));
+    let world = polled();
     let other = rusqlite::Connection::open(world.database()).unwrap();
     let ours: i64 = other.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
     other.pragma_update(None, "user_version", 99).unwrap();

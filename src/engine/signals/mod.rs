@@ -1,8 +1,8 @@
 //! Values derived from readings: what the signals of the rule language are for each subject of one source.
 //!
-//! `known` follows the known readings of one track, `log` keeps them, `tally` adds them up, `window` looks back over them, `absence` counts good replies
-//! without the name, `groups` adds members up, `checkpoint` turns all of it to bytes, `restored` back, `needs` says what
-//! is asked for. Neighbours: `judge` observes polls and fills the columns of programs; the store keeps the
+//! `known` follows the known readings of one track, `log` and `older` keep them in the form of `stretch`, `tally` adds them
+//! up, `window` looks back over them, `absence` counts good replies without the name, `groups` adds members up,
+//! `checkpoint` turns all of it to bytes, `restored` back, `needs` says what is asked for. Neighbours: `judge` observes polls and fills the columns of programs; the store keeps the
 //! checkpoints. A part of its own because only here a missing reading becomes a held value or no value at all.
 
 mod absence;

@@ -9,13 +9,13 @@ use seatwatch::agent::setup;
 use seatwatch::agent::usual::{leave_out, study, told};
 use seatwatch::config::Config;
 use seatwatch::engine::judge::judge;
-use seatwatch::engine::reading::{Batch, Fetched, Reading};
+use seatwatch::engine::reading::Reading;
 use seatwatch::engine::roster::Roster;
 use seatwatch::engine::time::{Span, Time};
 use seatwatch::engine::watch::{Remembered, Watch, When};
 use seatwatch::store::{EpisodeFilter, EpisodeRow, Reader, Retention, Store};
 
-use super::{START, World};
+use super::{START, World, fetched};
 
 const WEEK: i64 = 168;
 
@@ -66,13 +66,7 @@ impl<'w> Live<'w> {
         let asked = self.watch.asked(at);
         let readings: Vec<Reading> =
             asked.slots().iter().map(|slot| said(self.watch.names.name(*slot))).collect();
-        let fetched = Fetched {
-            batch_of: vec![0; readings.len()],
-            readings,
-            batches: vec![Batch { fetched_at: at, request_id: Some(format!("R{n}").into()) }],
-            requests: 1,
-            ..Fetched::default()
-        };
+        let fetched = fetched(n, at, readings);
         if let Some(mut lesson) = self.watch.lesson(at) {
             let reader = self.reader();
             if self.watch.memory.seq > 0 {

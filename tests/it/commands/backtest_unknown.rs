@@ -9,14 +9,14 @@ use seatwatch::config::Config;
 use seatwatch::engine::event::Finding;
 use seatwatch::engine::judge::judge;
 use seatwatch::engine::outcome::{Act, ActRow};
-use seatwatch::engine::reading::{Batch, Fetched, Reading};
+use seatwatch::engine::reading::Reading;
 use seatwatch::engine::tend::act;
 use seatwatch::engine::time::Span;
 use seatwatch::engine::watch::{Remembered, Watch, When};
 use seatwatch::store::{Retention, Store};
 use serde_json::Value;
 
-use super::{START, World, refused};
+use super::{START, World, fetched, refused};
 
 /// A rules file of sources with these users, polled each hour.
 fn file(sources: &[(&str, &str)], rules: &str) -> String {
@@ -50,13 +50,7 @@ fn record(
         let asked = watch.asked(at);
         let readings: Vec<Reading> =
             asked.slots().iter().map(|slot| said(watch.names.name(*slot), n)).collect();
-        let fetched = Fetched {
-            batch_of: vec![0; readings.len()],
-            readings,
-            batches: vec![Batch { fetched_at: at, request_id: Some(format!("R{n}").into()) }],
-            requests: 1,
-            ..Fetched::default()
-        };
+        let fetched = fetched(n, at, readings);
         let when = When { at, elapsed: Span::from_hours(1), jump: None, took: Span::ZERO };
         let poll = watch.poll(fetched, &asked, when);
         store.commit(judge(&mut watch, poll, at)).wait().unwrap();

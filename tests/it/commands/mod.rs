@@ -226,18 +226,23 @@ fn go_on(watch: &mut Watch, start: Time, store: &Store, first: usize, columns: &
         let asked: Vec<u32> = (0..u32::try_from(readings.len()).unwrap()).collect();
         let refused: Vec<u32> =
             asked.iter().copied().filter(|i| readings[*i as usize] == Reading::NOT_POLLED).collect();
-        let fetched = Fetched {
-            batch_of: vec![0; readings.len()],
-            readings,
-            batches: vec![Batch { fetched_at: at, request_id: Some(format!("R{n}").into()) }],
-            requests: 1,
-            ..Fetched::default()
-        };
+        let fetched = fetched(n, at, readings);
         let asked = Asked::new(Arc::clone(&watch.names), asked);
         watch.quarantine(&asked, &refused, at);
         let poll = watch.poll(fetched, &asked, When { at, elapsed, jump: None, took: Span::ZERO });
         store.commit(judge(watch, poll, at)).wait().unwrap();
         watch.names_saved();
+    }
+}
+
+/// What one request brought, the `n`-th of a test.
+fn fetched(n: impl std::fmt::Display, fetched_at: Time, readings: Vec<Reading>) -> Fetched {
+    Fetched {
+        batch_of: vec![0; readings.len()],
+        readings,
+        batches: vec![Batch { fetched_at, request_id: Some(format!("R{n}").into()) }],
+        requests: 1,
+        ..Fetched::default()
     }
 }
 
