@@ -10,7 +10,7 @@ use base64::prelude::BASE64_STANDARD;
 use seatwatch::engine::event::EventKind;
 use seatwatch::engine::outcome::Act;
 use seatwatch::engine::time::Span;
-use seatwatch::store::{OutboxSize, OutboxState};
+use seatwatch::store::{NotificationRow, OutboxSize, OutboxState};
 use serde_json::Value;
 
 use crate::support::hostile::Play::{self, HearLine};
@@ -375,6 +375,70 @@ async fn an_outbox_over_its_limit_is_folded_and_loses_no_beginning() {
     drain(&world, Span::from_mins(1)).await;
     let posted = world.inboxes["soc"].take();
     assert!(posted.len() <= 10, "{}", story(&posted));
+}
+
+/// The same where nobody calls for it: a receiver is gone, what waits for it grows beyond what the disk is to hold, and
+/// the agent goes on with its rounds.
+#[tokio::test]
+async fn an_agent_whose_outbox_is_over_its_limit_folds_it_in_its_rounds() {
+    let world =
+        World::with_channels(&people(&["9", "1"].repeat(40).join(" ")), SHARED, &["soc", "war"]).await;
+    world.inboxes["soc"].answers(410);
+    world.live(0..1).await;
+    for n in 1..60 {
+        world.poll(n).await;
+        world.tend().await;
+    }
+    let waiting = || world.outbox(false).into_iter().filter(|row| row.channel == "soc").count();
+    assert_eq!(waiting(), 60, "below its limit nothing is touched");
+    let log = Log::hear();
+    // Sixty mails of five megabytes each.
+    let most = OutboxSize::MOST.bytes.cast_signed();
+    let grow = |bytes: i64| {
+        let other = rusqlite::Connection::open(world.database()).unwrap();
+        let rows = i64::try_from(world.outbox(false).len()).unwrap();
+        let each = "UPDATE notification SET bytes = ?1 WHERE state IN ('pending', 'waiting')";
+        other.execute(each, [bytes / rows]).unwrap();
+        let rest = "UPDATE notification SET bytes = bytes + ?1 WHERE no = (SELECT max(no) FROM notification)";
+        other.execute(rest, [bytes % rows]).unwrap();
+    };
+    grow(most);
+    world.tend().await;
+    assert_eq!((waiting(), log.take("over its limit")), (60, Vec::new()), "full, and not over");
+    grow(most + 1);
+    world.tend().await;
+    let said = log.take("the outbox was over its limit");
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(
+        said[0].contains(&format!("bytes={}", most + 1)) && said[0].contains("nothing is dropped"),
+        "{said:?}"
+    );
+    let left = world.outbox(false);
+    assert!(left.iter().filter(|row| row.channel == "war").count() == 1, "{left:#?}");
+    assert!((1..=3).contains(&waiting()), "{left:#?}");
+    world.tend().await;
+    assert_eq!(log.take("the outbox was over its limit"), Vec::<String>::new(), "it is below it again");
+    // The receiver is back, and hears of every beginning and every end, once.
+    world.inboxes["soc"].answers(200);
+    assert!(world.reload(SHARED).await);
+    drain(&world, Span::from_mins(1)).await;
+    let shared: BTreeSet<String> =
+        world.events().into_iter().filter(|event| event.rule == "shared").map(|event| event.id).collect();
+    assert_eq!(shared.len(), 60);
+    for channel in ["soc", "war"] {
+        let of = |row: &NotificationRow| row.channel == channel && row.state == OutboxState::Sent;
+        let sent: Vec<String> =
+            world.outbox(true).into_iter().filter(of).flat_map(|row| row.events).collect();
+        let times = |event: &String| sent.iter().filter(|one| *one == event).count();
+        assert!(shared.iter().all(|event| times(event) == 1), "{channel}: {shared:?} in {sent:?}");
+        // A body has room for so many; the rest are counted.
+        let bodies = world.inboxes[channel].all().into_iter().filter(|(_, status)| *status == 200);
+        let said = bodies.map(|(posted, _)| {
+            let body = body(&posted);
+            body["data"]["events"].as_array().unwrap().len() as u64 + body["data"]["more"].as_u64().unwrap()
+        });
+        assert_eq!(said.sum::<u64>(), sent.len() as u64, "{channel}");
+    }
 }
 
 #[tokio::test]
