@@ -234,12 +234,14 @@ pub(crate) fn measure_week(args: &[String]) -> Vec<f64> {
         let mut watch = Watch::new(setup("bench", names(users), vec![rule]), remembered);
         let mut column = Column::new(reader.column_at(SOURCE, from.cast_unsigned()).expect("a column"));
         let mut clock = watch.memory.clock - MINUTE.times(POLLS - from);
+        let mut replay = watch.replay_all();
         for poll in reader.polls(SOURCE, from.cast_unsigned() + 1).expect("polls") {
             let poll = poll.expect("a poll");
             column.turn(&poll.changes, &poll.failed);
             clock = clock + poll.elapsed;
-            watch.replay_turned(&column, clock, poll.seq, true);
+            replay.poll(&column, clock, poll.seq, true);
         }
+        replay.finish();
         watch
     });
     let asked = watch.asked(START);

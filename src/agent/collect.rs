@@ -256,10 +256,12 @@ fn read(reader: &Reader, setup: Arc<Setup>, most: u64) -> Result<Watch, StoreErr
     }
     // A checkpoint has the totals of then, and who left took one along.
     let today = anew.then(|| watch.recall_members());
+    let mut replay = watch.replay_all();
     each_column(reader, &source, from, memory.seq, |poll, column| {
         clock = clock + poll.elapsed;
-        watch.replay_turned(column, clock, poll.seq, poll.outcome != PollOutcome::Failed);
+        replay.poll(column, clock, poll.seq, poll.outcome != PollOutcome::Failed);
     })?;
+    replay.finish();
     today.into_iter().for_each(|members| watch.put_members(members));
     Ok(watch)
 }

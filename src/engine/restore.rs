@@ -7,7 +7,7 @@ use super::absentees::Absentees;
 use super::past::Column;
 use super::plan::{Groups, Plan, Subjects};
 use super::reading::Reading;
-use super::signals::{Needs, Signals, Totals};
+use super::signals::{Backlog, Needs, Signals, Totals};
 use super::time::Span;
 use super::watch::Watch;
 
@@ -109,10 +109,49 @@ impl Watch {
         self.look_at_all();
     }
 
-    /// The same for the poll that `column` has come to.
-    pub fn replay_turned(&mut self, column: &Column, clock: Span, seq: u64, usable: bool) {
-        self.observe(column.turned(), column.len(), clock, seq, usable);
-        self.look_at_all();
+    /// To take in many of them.
+    pub fn replay_all(&mut self) -> Replay<'_> {
+        // Members are added up poll by poll.
+        let slot_by_slot = self.plans.iter().all(Plan::per_user);
+        Replay { watch: self, backlog: Backlog::default(), slot_by_slot, usable: None }
+    }
+}
+
+/// Polls of the past on their way into a watch; those that were taken in are only there once it is finished.
+#[derive(Debug)]
+#[must_use]
+pub struct Replay<'a> {
+    watch: &'a mut Watch,
+    backlog: Backlog,
+    slot_by_slot: bool,
+    /// Whether the last poll was.
+    usable: Option<bool>,
+}
+
+impl Replay<'_> {
+    /// As [`Watch::replay`], of the poll that `column` has come to.
+    pub fn poll(&mut self, column: &Column, clock: Span, seq: u64, usable: bool) {
+        self.usable = Some(usable);
+        let turned = column.turned();
+        if !self.slot_by_slot {
+            self.watch.observe(turned, column.len(), clock, seq, usable);
+            return;
+        }
+        self.watch.absentees.observe(turned);
+        self.backlog.push(turned, column.len(), clock, seq);
+        if self.backlog.is_full() {
+            self.watch.signals.take_all(&mut self.backlog);
+        }
+    }
+
+    pub fn finish(mut self) {
+        let Some(usable) = self.usable else { return };
+        if self.slot_by_slot {
+            self.watch.signals.take_all(&mut self.backlog);
+            // What is asked of all users together is asked of the last poll alone.
+            self.watch.plans.iter_mut().for_each(|plan| plan.observe(&self.watch.signals, usable));
+        }
+        self.watch.look_at_all();
     }
 }
 

@@ -6,12 +6,13 @@
 
 use std::hint::black_box;
 use std::mem;
+use std::ops::Range;
 
 use super::clocks::Clocks;
 use super::log::Log;
 use super::needs::Kept;
 use super::older::Older;
-use super::stretch::Stretch;
+use super::stretch::{Piece, Stretch};
 use crate::engine::lang::Line;
 use crate::engine::time::Span;
 
@@ -96,9 +97,7 @@ impl Known {
 
     /// A known reading at this poll.
     pub(super) fn learn(&mut self, slot: u32, value: u32) {
-        let at = slot as usize;
-        let old = self.value[at];
-        let last = self.clock.get(at).filter(|clock| *clock != NOW).unwrap_or(self.then);
+        let (old, last) = (self.value[slot as usize], self.last_clock(slot as usize));
         if (old, last) != (value, self.then) {
             // At the first poll, and at the first after a pause, it is the same of many.
             match self.before.last_mut() {
@@ -106,10 +105,21 @@ impl Known {
                 _ => self.before.push(Before { first: slot, end: slot + 1, value: old, clock: last }),
             }
         }
-        if value != old || self.now - last > self.kept.least_gap.millis() {
-            self.turn(at, value, last);
+        self.settle(slot as usize, value);
+    }
+
+    /// The same, whatever was before.
+    pub(super) fn settle(&mut self, slot: usize, value: u32) {
+        let last = self.last_clock(slot);
+        if value != self.value[slot] || self.now - last > self.kept.least_gap.millis() {
+            self.turn(slot, value, last);
         }
-        self.clock.put(at, NOW);
+        self.clock.put(slot, NOW);
+    }
+
+    /// The clock at the last known reading before this poll.
+    fn last_clock(&self, slot: usize) -> i64 {
+        self.clock.get(slot).filter(|clock| *clock != NOW).unwrap_or(self.then)
     }
 
     /// No known reading at this poll.
@@ -145,22 +155,33 @@ impl Known {
     }
 
     /// Drops stretches that ended, by a later reading, before the longest window begins.
-    fn forget(&mut self, slot: usize) {
+    pub(super) fn forget(&mut self, slot: usize) {
         let start = self.now - self.kept.horizon.millis();
         self.pieces -= self.logs[slot].forget(self.since[slot], start);
     }
 
     /// Slots that went quiet give their lists back in time: some of them at every poll.
     pub(super) fn sweep(&mut self) {
+        let slots = self.next_sweep(self.now - self.then);
+        self.fetch(slots.clone());
+        slots.for_each(|slot| self.forget(slot));
+    }
+
+    /// Those whose turn it is when so much time has passed.
+    pub(super) fn next_sweep(&mut self, passed: i64) -> Range<usize> {
         let len = self.logs.len();
         let round = (self.kept.horizon.millis() / SWEEPS).max(1) as f64;
-        let due = (len as f64 * (self.now - self.then) as f64 / round) as usize;
+        let due = (len as f64 * passed as f64 / round) as usize;
         let end = (self.swept + due.min(len / SWEEP) + 1).min(len);
-        self.fetch(self.swept..end);
-        for slot in self.swept..end {
-            self.forget(slot);
-        }
+        let slots = self.swept..end;
         self.swept = if end == len { 0 } else { end };
+        slots
+    }
+
+    /// Whether so many readings, up to that clock, leave room in the lists, however long they stood.
+    pub(super) fn has_room_for(&self, readings: usize, clock: i64) -> bool {
+        let each = 3 + usize::try_from(clock / Piece::MOST).unwrap_or(usize::MAX);
+        self.pieces.saturating_add(readings.saturating_mul(each)) <= self.kept.room.all
     }
 
     /// Reads some of logs that are about to be added to: what is in nobody's cache comes sooner together than one after the

@@ -2,10 +2,11 @@
 //!
 //! `known` follows the known readings of one track, `log` and `older` keep them in the form of `stretch`, `tally` adds them
 //! up, `window` looks back over them, `absence` counts good replies without the name, `groups` adds members up,
-//! `checkpoint` turns all of it to bytes, `restored` back, `needs` says what is asked for. Neighbours: `judge` observes polls and fills the columns of programs; the store keeps the
-//! checkpoints. A part of its own because only here a missing reading becomes a held value or no value at all.
+//! `backlog` takes up many polls at once, `checkpoint` turns all of it to bytes, `restored` back, `needs` says what is asked
+//! for. Neighbours: `judge` observes polls and fills the columns of programs; the store keeps the checkpoints. A part of its own because only here a missing reading becomes a held value or no value at all.
 
 mod absence;
+mod backlog;
 mod checkpoint;
 mod clocks;
 mod groups;
@@ -22,6 +23,7 @@ mod window;
 
 use std::ops::Range;
 
+pub use backlog::Backlog;
 pub use groups::Totals;
 pub use needs::{Needs, Track};
 
@@ -102,15 +104,23 @@ impl Signals {
         for (slot, reading) in turned {
             self.now[*slot as usize] = *reading;
         }
-        let gaps = self.absence.iter().flat_map(|absence| &absence.gaps).copied();
-        let known = [Some(&self.held), self.zero.as_ref()].into_iter().flatten();
         // After a pause that is a gap to somebody, what goes on begins anew for everybody.
-        if known.map(|known| known.kept.least_gap).chain(gaps).any(|gap| paused > gap) {
+        if self.is_pause(paused) {
             let all: Vec<(u32, Reading)> = (0..).zip(self.now.iter().copied()).collect();
             self.feed(&all, len);
         } else {
             self.feed(turned, len);
         }
+    }
+
+    /// Whether so much time between two polls is a gap to somebody.
+    fn is_pause(&self, time: Span) -> bool {
+        let gaps = self.absence.iter().flat_map(|absence| &absence.gaps).copied();
+        self.tracks().map(|known| known.kept.least_gap).chain(gaps).any(|gap| time > gap)
+    }
+
+    fn tracks(&self) -> impl Iterator<Item = &Known> {
+        [Some(&self.held), self.zero.as_ref()].into_iter().flatten()
     }
 
     fn feed(&mut self, turned: &[(u32, Reading)], len: usize) {

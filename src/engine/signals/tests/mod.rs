@@ -5,6 +5,7 @@
 mod checkpoints;
 mod outlooks;
 mod room;
+mod together;
 mod totals;
 
 use proptest::prelude::*;
