@@ -125,8 +125,13 @@ impl Agent {
     /// tried once; a channel that could not be reached is tried again at a later failure, when the outbox would.
     pub(super) async fn note_storage(&self, error: Option<&StoreError>, now: Time) {
         let Some(error) = error.filter(|error| is_failure(error)) else { return };
-        let damaged = error.is_damage() && self.store.condemn(error.clone()).await.is_ok();
-        let error = self.store.damage().unwrap_or(error);
+        let condemned = match error.is_damage() {
+            true => Some(self.store.condemn(error.clone()).await),
+            false => None,
+        };
+        let damaged = condemned == Some(Ok(()));
+        let found = condemned.and_then(Result::err);
+        let error = self.store.damage().or(found.as_ref()).unwrap_or(error);
         self.complain("the database cannot be used; nothing is lost that was committed", "", error);
         // Several fail at once when the store does: one of them tells.
         let Ok(_telling) = self.telling.try_lock() else { return };

@@ -3,10 +3,12 @@
 //! Neighbours: opening runs the quick one after an unclean stop, `db check` the thorough one. A part of its own
 //! because it reads all tables and trusts none.
 
+use std::path::{Path, PathBuf};
+
 use rusqlite::Connection;
 
 use super::error::StoreError;
-use super::{OutboxFilter, Reader, chain, codec, polls, references, roster};
+use super::{OutboxFilter, Reader, chain, codec, connection, polls, references, roster};
 
 /// What the thorough check found; each list is empty in a good database.
 #[derive(Clone, PartialEq, Eq, Debug, Default, serde::Serialize)]
@@ -43,7 +45,33 @@ impl Checked {
 fn pragma(c: &Connection, name: &str) -> Result<Vec<String>, StoreError> {
     let mut query = c.prepare(&format!("PRAGMA {name}(20)"))?;
     let lines = query.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
-    Ok(lines.into_iter().filter(|line| line != "ok").collect())
+    match lines.iter().flat_map(|line| line.lines()).find(|line| is_of_the_disk(line)) {
+        Some(line) => Err(StoreError::Io { path: PathBuf::new(), detail: format!("disk I/O error: {line}") }),
+        None => Ok(lines.into_iter().filter(|line| line != "ok").collect()),
+    }
+}
+
+/// Whether `line` of a check is about a page that could not be read, rather than about what stands on one. SQLite's
+/// words (`checkTreePage` and `checkList` of its b-tree) with its code, the last byte of which is `SQLITE_IOERR`.
+fn is_of_the_disk(line: &str) -> bool {
+    let code = line.split_once("unable to get the page. error code=").and_then(|(_, code)| code.parse().ok());
+    code.is_some_and(|code: i32| code & 0xff == rusqlite::ffi::SQLITE_IOERR)
+        || line.contains("failed to get page ")
+}
+
+/// Tells damage from a disk that fails, where `error` may be either: reads the whole file beside whoever uses it. What
+/// cannot be told is damage.
+pub(super) fn judged(error: StoreError, path: &Path) -> StoreError {
+    let StoreError::Malformed { detail, .. } = &error else { return error };
+    let read = connection::look(path).and_then(|c| pragma(&c, "integrity_check"));
+    match read {
+        Ok(faults) if faults.is_empty() => {
+            let detail = format!("a part of it could not be read a moment ago, and can be now: {detail}");
+            StoreError::Io { path: path.to_owned(), detail }
+        }
+        Err(failure) if !failure.is_damage() => failure.at(path),
+        Ok(_) | Err(_) => error.of_ours().at(path),
+    }
 }
 
 /// Refuses a damaged database with the first thing that is wrong.
@@ -88,7 +116,7 @@ fn readings(c: &Connection) -> Result<Vec<String>, StoreError> {
                     None => break,
                 },
                 Err(error) => {
-                    faults.push(format!("source {name}: {error}"));
+                    faults.push(format!("source {name}: {}", fault(error)?));
                     break;
                 }
             }
@@ -106,9 +134,21 @@ fn readings(c: &Connection) -> Result<Vec<String>, StoreError> {
     Ok(faults)
 }
 
+/// What is wrong with what was read; Err if that was the disk's doing, perhaps.
+fn fault(error: StoreError) -> Result<String, StoreError> {
+    if let StoreError::Unreadable { row, what, .. } = &error {
+        return Ok(format!("{row}: {what}"));
+    }
+    if matches!(error, StoreError::Corrupt { .. }) { Ok(error.to_string()) } else { Err(error) }
+}
+
 impl Reader {
     /// The thorough check; takes a second or so per million rows.
     pub fn check(&self) -> Result<Checked, StoreError> {
+        self.checked().map_err(|error| judged(error, &self.path))
+    }
+
+    fn checked(&self) -> Result<Checked, StoreError> {
         let mut checked = self.run(|c| {
             let integrity = pragma(c, "integrity_check")?;
             if !integrity.is_empty() {
@@ -125,24 +165,35 @@ impl Reader {
             })
         })?;
         if checked.integrity.is_empty() {
-            checked.rows = self.unread();
+            checked.rows = self.unread()?;
         }
         Ok(checked)
     }
 
     /// What a start of the agent reads, and what waits to be sent.
-    fn unread(&self) -> Vec<String> {
-        let sources = self.sources().unwrap_or_default();
+    fn unread(&self) -> Result<Vec<String>, StoreError> {
+        let sources = self.sources()?;
         let mut read: Vec<_> = sources.iter().map(|source| self.load_source(source).map(drop)).collect();
         read.push(self.load_alerts(None).map(drop));
         read.push(self.channel_health().map(drop));
         read.push(self.outbox(&OutboxFilter::default()).map(drop));
-        let fault = |error: StoreError| {
-            if let StoreError::Unreadable { row, what, .. } = &error {
-                return format!("{row}: {what}");
-            }
-            error.to_string()
-        };
         read.into_iter().filter_map(Result::err).map(fault).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_about_the_disk_is_none_about_what_stands_on_it() {
+        let check = |line: &str, of_the_disk: bool| assert_eq!(is_of_the_disk(line), of_the_disk, "{line}");
+        check("Tree 5 page 7: unable to get the page. error code=8458", true);
+        check("Tree 5 page 7: unable to get the page. error code=266", true);
+        check("Tree 5 page 7: unable to get the page. error code=11", false);
+        check("Freelist: failed to get page 12", true);
+        check("Tree 5 page 7: btreeInitPage() returns error code 11", false);
+        check("Page 12: never used", false);
+        check("ok", false);
     }
 }

@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
 
+use super::check;
 use super::error::StoreError;
 use super::fate::{Fate, Fates};
 use super::file::{Identity, blamed};
@@ -27,6 +28,10 @@ const INCREMENTAL: i64 = 2;
 
 /// How long a connection waits for another one's lock.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What looks like damage is looked into this often: that takes as long as reading the whole file, and nothing else is
+/// done meanwhile.
+const JUDGED_EVERY: Duration = Duration::from_secs(60);
 
 /// How long another program's lock is waited for before a transaction is given up.
 #[derive(Clone, Copy, Debug)]
@@ -111,6 +116,8 @@ pub(super) struct Writer {
     over: bool,
     /// What showed that the file is damaged: from then on it is left as it is.
     damage: Arc<OnceLock<StoreError>>,
+    /// When what seemed to be damage was found to be none, and what it was.
+    acquitted: Option<(Instant, StoreError)>,
 }
 
 impl Writer {
@@ -124,6 +131,7 @@ impl Writer {
             fates: None,
             over: false,
             damage,
+            acquitted: None,
         })
     }
 
@@ -133,16 +141,44 @@ impl Writer {
     }
 
     /// Takes `error` for damage: nothing is read or written any more, and the log stays beside the file as it is.
-    /// [`StoreError::Gone`] if it came from another file that lies in the place of ours.
+    ///
+    /// # Errors
+    /// [`StoreError::Gone`] if it came from another file that lies in the place of ours, and what it was instead if it
+    /// was no damage.
     pub(super) fn condemn(&mut self, error: StoreError) -> Result<(), StoreError> {
         if Identity::of(&self.path)? != self.identity {
             return Err(StoreError::Gone { path: self.path.clone() });
+        }
+        let error = self.judged(error, Instant::now());
+        if !error.is_damage() {
+            return Err(error);
         }
         self.damage.get_or_init(|| error.of_ours().at(&self.path));
         if let Some(connection) = &self.connection {
             connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         }
         Ok(())
+    }
+
+    /// What `error` is, where it may be damage or a disk that fails.
+    pub(super) fn judged(&mut self, error: StoreError, now: Instant) -> StoreError {
+        if !matches!(error, StoreError::Malformed { .. }) {
+            return error;
+        }
+        let recent =
+            self.acquitted.as_ref().filter(|(at, _)| now.saturating_duration_since(*at) < JUDGED_EVERY);
+        let found = match recent {
+            Some((_, found)) => found.clone(),
+            None => check::judged(error, &self.path),
+        };
+        if !found.is_damage() {
+            if recent.is_none() {
+                self.acquitted = Some((now, found.clone()));
+            }
+            // SQLite writes no more through a connection that met a malformed page.
+            self.connection = None;
+        }
+        found
     }
 
     /// The connection outside a transaction; refused once the path names another file.
@@ -206,6 +242,7 @@ impl Writer {
             return Ok(done);
         };
         let cause = named(StoreError::from(error));
+        let cause = self.judged(cause, Instant::now());
         if matches!(cause, StoreError::Locked { .. }) {
             // Nothing was written: SQLite rolled back when the transaction was dropped.
             return Err(cause);
@@ -258,11 +295,10 @@ impl WriterThread {
         let (answer, receiver) = oneshot::channel();
         let job: Job = Box::new(move |writer| {
             let path = writer.path.clone();
-            let done = work(writer).map_err(|e| e.at(&path));
-            if let Some(error) = done.as_ref().err().filter(|error| error.is_damage()) {
-                // An error here means that the file is another's.
-                let _ = writer.condemn(error.clone());
-            }
+            let done = work(writer).map_err(|error| match error.at(&path) {
+                error if error.is_damage() => writer.condemn(error.clone()).err().unwrap_or(error.of_ours()),
+                error => error,
+            });
             // Nobody waits any more: the work was done all the same.
             let _ = answer.send(done);
         });

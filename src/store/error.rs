@@ -26,6 +26,10 @@ pub enum StoreError {
     #[error("{} is damaged ({detail}): stop Seatwatch, move the file and its -wal and -shm aside, and put a \
              backup made by `seatwatch db backup` in its place", path.display())]
     Corrupt { path: PathBuf, detail: String },
+    /// SQLite says of a page that it cannot read in the middle of a statement what it says of a damaged one
+    /// (`SQLITE_IOERR_CORRUPTFS` reaches no caller): who can, reads the whole file to tell one from the other.
+    #[error("{} cannot be read ({detail}): it is damaged, or its disk fails; `seatwatch db check` tells which", path.display())]
+    Malformed { path: PathBuf, detail: String },
     /// SQLite gives the row as it was written, or so it thinks; what stands in it is nothing that we write.
     #[error("{} holds a row that does not read ({row}: {what}): stop Seatwatch, move the file and its -wal and -shm \
              aside, and put a backup made by `seatwatch db backup` in its place", path.display())]
@@ -75,6 +79,7 @@ impl StoreError {
             | Self::Older { path, .. }
             | Self::Foreign { path, .. }
             | Self::Corrupt { path, .. }
+            | Self::Malformed { path, .. }
             | Self::Unreadable { path, .. }
             | Self::ReadOnly { path, .. }
             | Self::Exposed { path, .. }
@@ -97,10 +102,11 @@ impl StoreError {
         self
     }
 
-    /// Whether a database that was sound when it was opened is damaged now. Waiting and trying again mends nothing.
+    /// Whether a database that was sound when it was opened is damaged now, or seems to be. Waiting and trying again mends nothing.
     pub fn is_damage(&self) -> bool {
         match self {
             Self::Corrupt { .. }
+            | Self::Malformed { .. }
             | Self::Unreadable { .. }
             | Self::Foreign { .. }
             | Self::Newer { .. }
@@ -125,8 +131,8 @@ impl StoreError {
 
     /// What is damage in a file that was ours a moment ago, in the words for it.
     pub(super) fn of_ours(self) -> Self {
-        if let Self::Foreign { path, why } = self {
-            Self::Corrupt { path, detail: why }
+        if let Self::Foreign { path, why: detail } | Self::Malformed { path, detail } = self {
+            Self::Corrupt { path, detail }
         } else if let Self::Newer { path, found, .. } | Self::Older { path, found, .. } = self {
             Self::Corrupt { path, detail: format!("its schema is {found} now") }
         } else {
@@ -167,7 +173,7 @@ impl From<rusqlite::Error> for StoreError {
         } else if is(&[Code::ReadOnly, Code::PermissionDenied]) {
             Self::ReadOnly { path, reason: detail }
         } else if is(&[Code::DatabaseCorrupt]) {
-            Self::Corrupt { path, detail }
+            Self::Malformed { path, detail }
         } else if is(&[Code::NotADatabase]) {
             Self::Foreign { path, why: detail }
         } else {

@@ -136,8 +136,11 @@ impl Store {
 
     fn start(path: &Path, now: Time, fates: Option<Fates>) -> Result<Self, StoreError> {
         sqlite_is_sound()?;
-        let named = file::named(path)?;
-        let path = named.as_path();
+        let path = file::named(path)?;
+        Self::begin(&path, now, fates).map_err(|e| check::judged(e, &path))
+    }
+
+    fn begin(path: &Path, now: Time, fates: Option<Fates>) -> Result<Self, StoreError> {
         let known = lock::beside(path, ".lock").exists();
         let lock = Lock::take(path)?;
         let found = file::prepare(path)?;
@@ -189,7 +192,10 @@ impl Store {
     }
 
     /// Takes what a [`Reader`] met for damage, as the writer does with what it meets itself: the file is left as it
-    /// is, and every verb is refused from now on. [`StoreError::Gone`] if another file lies in the place of ours.
+    /// is, and every verb is refused from now on.
+    ///
+    /// # Errors
+    /// [`StoreError::Gone`] if another file lies in the place of ours, and what it was instead if it was no damage.
     pub fn condemn(&self, error: StoreError) -> Pending<()> {
         Pending(self.writer.run(move |writer| writer.condemn(error)))
     }
@@ -239,8 +245,12 @@ impl Reader {
             }
             Err(e) => return Err(StoreError::from(e).at(path)),
         }
-        let connection = connection::look(path)?;
-        migrate::current(&connection).map_err(|e| e.at(path))?;
+        let opened = || -> Result<Connection, StoreError> {
+            let connection = connection::look(path)?;
+            migrate::current(&connection)?;
+            Ok(connection)
+        };
+        let connection = opened().map_err(|e| check::judged(e.at(path), path))?;
         Ok(Self { connection, path: path.to_owned() })
     }
 

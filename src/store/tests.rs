@@ -1,6 +1,8 @@
 //! Tests that need the writer's own connection: a full disk, a commit that fails.
 //! They stand apart from the code for their length.
 
+use std::time::{Duration, Instant};
+
 use super::*;
 use crate::engine::event::{Subject, SubjectKind};
 use crate::engine::outcome::{Act, Alert, AlertKey, Outcome};
@@ -65,6 +67,38 @@ fn a_reader_cannot_write() {
     let act = Act::Drop { notification: "ntf_x".to_owned() };
     let added = add_act(reader.path(), "ops", Time::from_millis(0), act);
     assert!(matches!(added, Err(StoreError::NotFound { .. })));
+}
+
+/// SQLite calls both malformed: the one is told from the other by reading all of it, and not at every turn.
+#[test]
+fn a_page_that_could_not_be_read_for_a_moment_is_no_damage() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory);
+    store.commit(outcome(100)).wait().unwrap();
+    let path = store.path().to_owned();
+    let malformed = || StoreError::Malformed { path: path.clone(), detail: "malformed".to_owned() };
+    let refused = |at: Option<Instant>| {
+        let error = malformed();
+        let judge = move |writer: &mut Writer| Ok(writer.judged(error, at.unwrap_or_else(Instant::now)));
+        Pending(store.writer.run(judge)).wait().unwrap()
+    };
+    let now = Instant::now();
+    let first = refused(Some(now));
+    assert!(first.to_string().contains("can be now: malformed"), "{first}");
+    assert!(matches!(first, StoreError::Io { .. }) && store.damage().is_none(), "{first}");
+    assert!(matches!(store.condemn(malformed()).wait(), Err(StoreError::Io { .. })));
+    store.commit(outcome(1)).wait().unwrap();
+    store.cut_log_above(0).wait().unwrap();
+    let length = usize::try_from(std::fs::metadata(&path).unwrap().len()).unwrap();
+    let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &vec![0x5a; length - 8192], 8192).unwrap();
+    // Closing the file drops SQLite's locks on it, which nobody else asks for here.
+    drop(file);
+    assert_eq!(refused(Some(now + Duration::from_secs(59))), first, "looked into a moment ago");
+    let found = refused(Some(now + Duration::from_secs(61)));
+    assert!(matches!(found, StoreError::Corrupt { .. }), "{found}");
+    assert_eq!(store.condemn(found.clone()).wait(), Ok(()));
+    assert_eq!(store.commit(outcome(1)).wait(), Err(found));
 }
 
 #[test]

@@ -27,15 +27,45 @@ pub(crate) struct Outage {
     writes: bool,
     /// Polls are made, though they are lost.
     asks: bool,
+    /// What makes the agent read where nothing is asked of the disk otherwise: its pages are in memory.
+    rouse: fn(&Stage, &Agent),
 }
 
-pub(crate) const OUTAGES: [Outage; 5] = [
-    Outage { name: "full", calls: "pwrite64", error: "ENOSPC", writes: true, asks: true },
-    Outage { name: "read-only", calls: "pwrite64", error: "EROFS", writes: true, asks: true },
-    Outage { name: "broken at writes", calls: "pwrite64", error: "EIO", writes: true, asks: true },
-    Outage { name: "broken at syncs", calls: "fsync,fdatasync", error: "EIO", writes: false, asks: true },
-    Outage { name: "broken at reads", calls: "pread64", error: "EIO", writes: false, asks: false },
+fn rouses_by_itself(_: &Stage, _: &Agent) {}
+
+/// A reload opens the database anew: the first page that it reads fails.
+fn reloads(_: &Stage, agent: &Agent) {
+    agent.signal(Signal::HUP);
+}
+
+/// Another program's commit makes all pages in memory stale: one fails to be read in the middle of a statement, and
+/// SQLite calls that a malformed image.
+fn is_written_beside(stage: &Stage, _: &Agent) {
+    let other = rusqlite::Connection::open(stage.database()).unwrap();
+    other.busy_timeout(PATIENCE).unwrap();
+    other
+        .execute_batch("INSERT INTO meta VALUES ('beside', 'us'); DELETE FROM meta WHERE key = 'beside'")
+        .unwrap();
+}
+
+pub(crate) const OUTAGES: [Outage; 6] = [
+    Outage::of_writes("full", "ENOSPC"),
+    Outage::of_writes("read-only", "EROFS"),
+    Outage::of_writes("broken at writes", "EIO"),
+    Outage { calls: "fsync,fdatasync", writes: false, ..Outage::of_writes("broken at syncs", "EIO") },
+    Outage::of_reads("broken at reads", reloads),
+    Outage::of_reads("broken at reads of a statement", is_written_beside),
 ];
+
+impl Outage {
+    const fn of_writes(name: &'static str, error: &'static str) -> Self {
+        Self { name, calls: "pwrite64", error, writes: true, asks: true, rouse: rouses_by_itself }
+    }
+
+    const fn of_reads(name: &'static str, rouse: fn(&Stage, &Agent)) -> Self {
+        Self { name, calls: "pread64", error: "EIO", writes: false, asks: false, rouse }
+    }
+}
 
 /// The second of the script in which bob is over the limit, too: within the outage.
 const BOB: i64 = 10;
@@ -52,10 +82,7 @@ pub(crate) fn play(outage: Outage) {
     assert!(clock::now().since(stage.began) < Span::from_secs(BOB), "the machine is too busy");
     // Taken, and that cannot be written down.
     stage.world.inboxes["soc"].answers(200);
-    if outage.calls == "pread64" {
-        // What is in memory is not read: a reload reads all again.
-        agent.signal(Signal::HUP);
-    }
+    (outage.rouse)(&stage, &agent);
     let told = |channel| told_of_storage(&stage, channel);
     agent.until("both channels are told", || CHANNELS.into_iter().all(|channel| told(channel) > 0));
     // A commit may have been under way when it began.
@@ -169,10 +196,22 @@ fn recovers(stage: &Stage, agent: &Agent, outage: Outage) {
         all.iter().filter(|row| row.rule == RULE && row.fired_at.is_some()).count()
     };
     let ended = |channel| told_of_its_end(stage, channel);
-    agent.until(&format!("all is told after {outage:?}"), || {
-        Reader::open(&stage.database()).is_ok_and(|reader| fired(&reader) == 4)
-            && stage.world.outbox(false).is_empty()
-            && CHANNELS.into_iter().all(|channel| ended(channel) > 0)
+    agent.until_nothing(&|| {
+        let fired = Reader::open(&stage.database()).map_or_else(
+            |error| error.to_string(),
+            |reader| {
+                let count = fired(&reader);
+                if count == 4 { String::new() } else { format!("{count} of 4 alerts fired") }
+            },
+        );
+        let waiting = stage.world.outbox(false);
+        let unended: Vec<_> = CHANNELS.into_iter().filter(|channel| ended(channel) == 0).collect();
+        if fired.is_empty() && waiting.is_empty() && unended.is_empty() {
+            return String::new();
+        }
+        format!(
+            "all is told after {outage:?}: {fired}; waiting: {waiting:#?}; the end is not told at {unended:?}"
+        )
     });
     for channel in CHANNELS {
         assert_eq!(ended(channel), 1, "{outage:?}: the end is told once at {channel}");

@@ -3,6 +3,7 @@
 //! Neighbours: `process` tells what the program promises, the `kills` program ends it at any moment. A part of its own
 //! because both start it alike, with its log read as it is written.
 
+use std::cell::RefCell;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -16,6 +17,10 @@ use crate::world::World;
 pub(crate) struct Agent {
     pub(crate) child: Child,
     pub(crate) log: Receiver<String>,
+    /// Its log is ours, and ends with it.
+    hears: bool,
+    /// What it said while something was waited for.
+    heard: RefCell<String>,
 }
 
 impl Agent {
@@ -32,14 +37,16 @@ impl Agent {
         change(&mut command);
         let mut child = command.spawn().unwrap();
         let (tell, log) = channel();
-        if let Some(stderr) = child.stderr.take() {
+        let stderr = child.stderr.take();
+        let hears = stderr.is_some();
+        if let Some(stderr) = stderr {
             std::thread::spawn(move || {
                 for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                     let _ = tell.send(line);
                 }
             });
         }
-        Self { child, log }
+        Self { child, log, hears, heard: RefCell::default() }
     }
 
     pub(crate) fn pid(&self) -> Pid {
@@ -67,10 +74,26 @@ impl Agent {
     /// Waits for something to be true.
     #[track_caller]
     pub(crate) fn until(&self, what: &str, holds: impl Fn() -> bool) {
+        self.until_nothing(&|| if holds() { String::new() } else { what.to_owned() });
+    }
+
+    /// Waits for nothing to be missing; what is at the deadline is told with what the program said meanwhile.
+    #[track_caller]
+    pub(crate) fn until_nothing(&self, is_missing: &dyn Fn() -> String) {
         let deadline = Instant::now() + Duration::from_secs(40);
-        while !holds() {
-            assert!(Instant::now() < deadline, "never: {what}");
-            let _ = self.log.recv_timeout(Duration::from_millis(50));
+        loop {
+            let missing = is_missing();
+            if missing.is_empty() {
+                return;
+            }
+            assert!(Instant::now() < deadline, "never: {missing}; it said\n{}", self.heard.borrow());
+            match self.log.recv_timeout(Duration::from_millis(50)) {
+                Ok(line) => self.heard.borrow_mut().extend([line.as_str(), "\n"]),
+                Err(RecvTimeoutError::Disconnected) if self.hears => {
+                    panic!("it ended: {missing}; it said\n{}", self.heard.borrow())
+                }
+                Err(_) => std::thread::sleep(Duration::from_millis(5)), // until nothing is missing
+            }
         }
     }
 
