@@ -1,5 +1,5 @@
-//! Death, a full disk and a broken disk at each write or sync of a migration, a poll and its deliveries; death at each
-//! send.
+//! Death, a full disk and a broken disk at each write or sync of a migration, a poll and its deliveries; a broken disk at
+//! each read of the database; death at each send.
 //!
 //! Neighbours: `strace` does it, `past` is what the program starts on, `ledger` says what must hold. A part of its own
 //! because it goes through the calls one by one, as chance never would.
@@ -58,6 +58,8 @@ const FILES: [(&str, bool); 6] = [
     ("openat", true),
 ];
 const SENDS: [&str; 2] = ["sendto", "writev"];
+/// Nothing changes by it, and so there is nothing that a death or a full disk could do at it.
+const READ: &str = "pread64";
 
 fn stage() -> Stage {
     Stage::new(&(seconds("alice", "4") + &seconds("bob", "1")))
@@ -65,9 +67,9 @@ fn stage() -> Stage {
 
 /// The options that pick `call`; in a migration writes go to copies, too.
 fn filter(stage: &Stage, work: Work, call: &str) -> Vec<String> {
-    let picks = FILES.iter().any(|(name, picks)| *name == call && *picks);
+    let picks = call == READ || FILES.iter().any(|(name, picks)| *name == call && *picks);
     let mut options = vec!["-e".to_owned(), format!("trace={call}")];
-    if picks && (work == Work::Day || call == "openat") {
+    if picks && (work == Work::Day || [READ, "openat"].contains(&call)) {
         for ending in ["", "-wal", "-shm", ".lock", ".schema-1"] {
             if call == "openat" || ending.is_empty() || ending == "-wal" {
                 options.extend([
@@ -96,10 +98,11 @@ fn count(past: &Past, work: Work, call: &'static str) -> usize {
     counts.into_values().max().unwrap_or(0)
 }
 
-/// `some` deaths and as many errors, chosen by the seed, or all there are; and how many those are.
+/// `some` deaths, as many errors and half as many of reads, chosen by the seed, or all there are; and how many those are.
 pub(crate) fn cases(past: &Past, seed: u64, some: Option<usize>) -> (Vec<Case>, usize) {
     let mut deaths = Vec::new();
     let mut errors = Vec::new();
+    let mut reads = Vec::new();
     for work in [Work::Migration, Work::Day] {
         let sends = SENDS.iter().filter(|_| work == Work::Day).copied();
         for call in FILES.iter().map(|(name, _)| *name).chain(sends) {
@@ -111,15 +114,17 @@ pub(crate) fn cases(past: &Past, seed: u64, some: Option<usize>) -> (Vec<Case>, 
                 }
             }
         }
+        for n in 1..=count(past, work, READ) {
+            reads.extend([Blow::Broken, Blow::StaysBroken].map(|blow| Case { work, call: READ, n, blow }));
+        }
     }
-    let (mut dice, all) = (Dice::new(seed), deaths.len() + errors.len());
-    for cases in [&mut deaths, &mut errors] {
-        while some.is_some_and(|some| cases.len() > some) {
+    let (mut dice, all) = (Dice::new(seed), deaths.len() + errors.len() + reads.len());
+    for (cases, share) in [(&mut deaths, 1), (&mut errors, 1), (&mut reads, 2)] {
+        while some.is_some_and(|some| cases.len() > some / share) {
             cases.swap_remove(usize::try_from(dice.below(cases.len() as u64)).unwrap());
         }
     }
-    deaths.extend(errors);
-    (deaths, all)
+    (deaths.into_iter().chain(errors).chain(reads).collect(), all)
 }
 
 fn prepare(past: &Past, stage: &Stage, work: Work) {
@@ -186,6 +191,11 @@ pub(crate) fn strike(past: &Arc<Past>, case: Case) -> bool {
         Blow::Full | Blow::StaysFull | Blow::Broken | Blow::StaysBroken => [Some(74), Some(0)],
     };
     assert!(ends.contains(&code), "{case:?}: exit code {code:?}: {said}");
+    if case.call == READ {
+        // Nothing stands wrong on the disk, whatever SQLite makes of it.
+        assert!(!said.contains("is damaged"), "{case:?}: {said}");
+        assert!(code == Some(0) || !said.contains(" running"), "{case:?}: it goes on: {said}");
+    }
     let struck = code.is_none() || strace::written(&log).contains("(INJECTED)");
     let now = Committed::read(&stage.database());
     before.is_in(&now, &format!("{case:?}"));

@@ -171,7 +171,7 @@ fn struck_at_each_call(asked: &Asked) -> Result<String, String> {
         return Err(format!("of {lethal} deaths and {tried} blows in all, too few came about: {counts:?}"));
     }
     Ok(format!(
-        "a migration, a poll and two deliveries struck at writes, syncs and sends: {} deaths, {} times a full disk, {} times \
+        "a migration, a poll and two deliveries struck at reads, writes, syncs and sends: {} deaths, {} times a full disk, {} times \
          a broken one, {} and {} times from that call on, of {tried} tried, of {all} that there are (--every): nothing lost, \
          nothing half done",
         count(Death),
