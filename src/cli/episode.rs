@@ -244,7 +244,7 @@ pub(super) fn readings(events: &[Event], zone: Tz) -> String {
                     time(r.at),
                     r.reading.word().to_owned(),
                     print::or_dash(r.reading.count()),
-                    print::or_dash(r.fetched_at.map(time)),
+                    print::or_dash(r.fetched_at().map(time)),
                 ]
             })
             .collect();

@@ -4,6 +4,7 @@
 //! it. A part of its own because its serialised form is the contract with receivers (one shape for all).
 
 use std::borrow::Cow;
+use std::fmt;
 
 use chrono::NaiveDate;
 use data_encoding::BASE32_NOPAD;
@@ -138,14 +139,39 @@ impl Limit {
     }
 }
 
-/// A reading as evidence shows it; `fetched_at` is when the vendor's answer arrived. Small, because thousands of alerts
-/// keep twenty each; written with the reading's word and count apart.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+/// A reading as evidence shows it. Small, because thousands of alerts keep twenty each; written with the reading's word
+/// and count apart.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "WrittenReading", into = "WrittenReading")]
 pub struct EventReading {
     pub at: Time,
     pub reading: Reading,
-    pub fetched_at: Option<Time>,
+    /// Milliseconds from `at`, or [`NOT_FETCHED`].
+    fetched: i32,
+}
+
+/// No answer stated the reading, or one so far from its poll's instant that a clock was wrong.
+const NOT_FETCHED: i32 = i32::MIN;
+
+impl EventReading {
+    /// `fetched_at` is when the vendor's answer arrived; one more than 24 days from `at` is not kept.
+    pub fn new(at: Time, reading: Reading, fetched_at: Option<Time>) -> Self {
+        let after = |fetched: Time| i32::try_from(fetched.since(at).millis()).ok();
+        Self { at, reading, fetched: fetched_at.and_then(after).unwrap_or(NOT_FETCHED) }
+    }
+
+    pub fn fetched_at(&self) -> Option<Time> {
+        let after = || Span::from_millis(self.fetched.into());
+        (self.fetched != NOT_FETCHED).then(|| self.at + after())
+    }
+}
+
+impl fmt::Debug for EventReading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("EventReading");
+        shown.field("at", &self.at).field("reading", &self.reading);
+        shown.field("fetched_at", &self.fetched_at()).finish()
+    }
 }
 
 /// An [`EventReading`] as receivers read it.
@@ -161,8 +187,8 @@ struct WrittenReading {
 
 impl From<EventReading> for WrittenReading {
     fn from(from: EventReading) -> Self {
-        let EventReading { at, reading, fetched_at } = from;
-        Self { at, reading: reading.word().into(), online: reading.count(), fetched_at }
+        let (at, reading) = (from.at, from.reading);
+        Self { at, reading: reading.word().into(), online: reading.count(), fetched_at: from.fetched_at() }
     }
 }
 
@@ -172,7 +198,7 @@ impl TryFrom<WrittenReading> for EventReading {
     fn try_from(from: WrittenReading) -> Result<Self, String> {
         let WrittenReading { at, reading, online, fetched_at } = from;
         let known = Reading::of_word(&reading, online).ok_or_else(|| format!("no reading: {reading:?}"))?;
-        Ok(Self { at, reading: known, fetched_at })
+        Ok(Self::new(at, known, fetched_at))
     }
 }
 
@@ -378,7 +404,7 @@ mod tests {
             (Reading::FAILED, "failed", "null"),
             (Reading::NOT_POLLED, "not-polled", "null"),
         ] {
-            let shown = EventReading { at, reading, fetched_at: None };
+            let shown = EventReading::new(at, reading, None);
             let json = serde_json::to_string(&shown).unwrap();
             let expect = format!(
                 r#"{{"at":"2026-11-22T03:05:00Z","reading":"{word}","online":{count},"fetched_at":null}}"#
@@ -390,7 +416,24 @@ mod tests {
             let json = format!(r#"{{"at":"2026-11-22T03:05:00Z",{wrong}}}"#);
             assert!(serde_json::from_str::<EventReading>(&json).is_err(), "{json}");
         }
-        assert!(size_of::<EventReading>() <= 32);
+        assert_eq!(size_of::<EventReading>(), 16);
+    }
+
+    #[test]
+    fn a_reading_says_when_its_answer_came() {
+        let at: Time = "2026-11-22T03:05:00Z".parse().unwrap();
+        let check = |after: Span, kept: bool| {
+            let shown = EventReading::new(at, Reading::ABSENT, Some(at + after));
+            let json = serde_json::to_string(&shown).unwrap();
+            assert_eq!(shown.fetched_at(), kept.then_some(at + after));
+            assert_eq!(serde_json::from_str::<EventReading>(&json).unwrap(), shown);
+        };
+        check(Span::ZERO, true);
+        check(Span::from_millis(2_300), true);
+        check(Span::from_days(-24), true);
+        check(Span::from_days(24), true);
+        check(Span::from_days(25), false);
+        check(Span::from_days(-25), false);
     }
 
     #[test]
@@ -413,7 +456,7 @@ mod tests {
             ended_at: Some(at + Span::from_mins(9)),
             reason: Some(EndReason::LeftScope),
             reminder: 0,
-            readings: vec![EventReading { at, reading: Reading::ABSENT, fetched_at: None }].into(),
+            readings: vec![EventReading::new(at, Reading::ABSENT, None)].into(),
             blind: Span::from_secs(7),
             request_ids: vec!["4F1A".into()].into(),
             clients: None,

@@ -8,6 +8,7 @@ use super::event::{EndReason, Event, EventKind, EventReading, Plain, SignalValue
 use super::lang::{Part, Truth, Worth};
 use super::plan::{Plan, Subjects, track};
 use super::reading::Reading;
+use super::shared::Shared;
 use super::signals::Track;
 use super::time::Span;
 use super::verdict;
@@ -43,11 +44,8 @@ pub(super) fn add(watch: &Watch, plan: &Plan, index: u32, event: &mut Event) {
         // Before the wall clock was set, it showed something else than counting back says: nobody was asked then.
         let even = |since: Span| watch.memory.even_since.is_some_and(|even| since >= even);
         let seen = stood.filter(|(since, count)| even(*since) && told(*count));
-        let seen = seen.map(|(since, count)| EventReading {
-            at: last - (clock - since),
-            reading: Reading::online(count),
-            fetched_at: None,
-        });
+        let seen = seen
+            .map(|(since, count)| EventReading::new(last - (clock - since), Reading::online(count), None));
         put_before(&mut event.readings, seen);
     }
 }
@@ -69,10 +67,13 @@ fn plain(number: f64) -> Plain {
 
 /// Puts readings that changed something, given newest first, before those of a stretch, as many as have room; before that
 /// those of the stretch that only repeat what was read give way.
-fn put_before(trail: &mut Vec<EventReading>, earlier: impl Iterator<Item = EventReading>) {
+fn put_before(trail: &mut Shared<EventReading>, earlier: impl Iterator<Item = EventReading>) {
     let first = trail.first().map(|reading| reading.at);
     let earlier = earlier.filter(|reading| first.is_none_or(|first| reading.at < first));
     let mut earlier: Vec<EventReading> = earlier.take(TRAIL).collect();
+    if earlier.is_empty() {
+        return;
+    }
     if earlier.len() + trail.len() > TRAIL {
         let last = trail.last().map(|reading| reading.at);
         trail.dedup_by(|next, kept| next.reading == kept.reading && Some(next.at) != last);
@@ -89,19 +90,17 @@ mod tests {
 
     fn readings(counts: &[(i64, u32)]) -> Vec<EventReading> {
         let start: Time = "2026-11-22T03:00:00Z".parse().unwrap();
-        let reading = |(minutes, count): &(i64, u32)| EventReading {
-            at: start + Span::from_mins(*minutes),
-            reading: Reading::online(*count),
-            fetched_at: None,
+        let reading = |(minutes, count): &(i64, u32)| {
+            EventReading::new(start + Span::from_mins(*minutes), Reading::online(*count), None)
         };
         counts.iter().map(reading).collect()
     }
 
     #[track_caller]
     fn check(earlier: &[(i64, u32)], trail: &[(i64, u32)], expect: &[(i64, u32)]) {
-        let mut found = readings(trail);
+        let mut found = Shared::from(readings(trail));
         put_before(&mut found, readings(earlier).into_iter().rev());
-        assert_eq!(found, readings(expect));
+        assert_eq!(*found, readings(expect));
     }
 
     #[test]

@@ -286,7 +286,7 @@ impl<'a> Pass<'a> {
             false => self.poll.batches.first(),
         };
         let fetched_at = batch.map(|batch| batch.fetched_at);
-        let shown = EventReading { at: self.poll.at, reading, fetched_at };
+        let shown = EventReading::new(self.poll.at, reading, fetched_at);
         alert::push_trail(alert, shown, batch.and_then(|batch| batch.request_id.as_ref()));
         if plan.per_user() && self.watch.recorded {
             self.evidence.push(index);

@@ -66,7 +66,7 @@ pub struct Alert {
     #[serde(default)]
     pub clear_marks: u64,
     /// The open episode, from *fired* to *ended* (kept while `closed`).
-    pub episode: Option<Episode>,
+    pub episode: Option<Box<Episode>>,
     /// Readings that are deciding, oldest first, at most 20: the first, then the last 19.
     pub trail: Shared<EventReading>,
     pub trail_requests: Shared<RequestId>,

@@ -11,7 +11,7 @@ use globset::Glob;
 use proptest::prelude::*;
 
 use super::calendar::Calendar;
-use super::event::{Event, Severity};
+use super::event::{Event, EventReading, Severity};
 use super::fleet::{Exception, Fleet, Group};
 use super::judge::{judge, judge_past};
 use super::lang::compile;
@@ -271,7 +271,10 @@ fn without_answers(events: Vec<Arc<Event>>) -> Vec<Arc<Event>> {
     let mut all: Vec<Arc<Event>> = ours.collect();
     for event in all.iter_mut().map(Arc::make_mut) {
         event.request_ids.clear();
-        event.readings.iter_mut().for_each(|reading| reading.fetched_at = None);
+        event
+            .readings
+            .iter_mut()
+            .for_each(|reading| *reading = EventReading::new(reading.at, reading.reading, None));
     }
     all
 }

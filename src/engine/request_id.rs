@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use data_encoding::HEXUPPER;
@@ -15,11 +16,12 @@ use serde::{Deserialize, Serialize};
 #[serde(from = "String", into = "String")]
 pub struct RequestId(Id);
 
+/// Kept so that it is no larger than a UUID.
 #[derive(Clone, PartialEq, Eq)]
 enum Id {
-    /// In upper case, as the vendor writes it.
-    Uuid([u8; 16]),
-    Other(Arc<str>),
+    /// In upper case, as the vendor writes it; the low half of one that is not zero.
+    Uuid(u64, NonZeroU64),
+    Other(Arc<Box<str>>),
 }
 
 /// Where the hyphens of a UUID's text are.
@@ -28,28 +30,32 @@ const HYPHENS: [usize; 4] = [8, 13, 18, 23];
 impl RequestId {
     pub fn text(&self) -> Cow<'_, str> {
         match &self.0 {
-            Id::Uuid(bytes) => {
-                let hex = HEXUPPER.encode(bytes);
-                let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
-                Cow::Owned(parts.join("-"))
-            }
+            Id::Uuid(high, low) => Cow::Owned(text_of(*high, low.get())),
             Id::Other(text) => Cow::Borrowed(text),
         }
     }
 
     /// The bytes of a UUID; none for any other text.
-    pub const fn uuid(&self) -> Option<&[u8; 16]> {
-        if let Id::Uuid(bytes) = &self.0 { Some(bytes) } else { None }
+    pub fn uuid(&self) -> Option<[u8; 16]> {
+        match &self.0 {
+            Id::Uuid(high, low) => Some((u128::from(*high) << 64 | u128::from(low.get())).to_be_bytes()),
+            Id::Other(text) => uuid(text),
+        }
     }
 
-    pub const fn of_uuid(bytes: [u8; 16]) -> Self {
-        Self(Id::Uuid(bytes))
+    pub fn of_uuid(bytes: [u8; 16]) -> Self {
+        let number = u128::from_be_bytes(bytes);
+        let (high, low) = ((number >> 64) as u64, number as u64);
+        match NonZeroU64::new(low) {
+            Some(low) => Self(Id::Uuid(high, low)),
+            None => Self(Id::Other(Arc::new(text_of(high, low).into()))),
+        }
     }
 }
 
 impl From<&str> for RequestId {
     fn from(text: &str) -> Self {
-        Self(uuid(text).map_or_else(|| Id::Other(text.into()), Id::Uuid))
+        uuid(text).map_or_else(|| Self(Id::Other(Arc::new(text.into()))), Self::of_uuid)
     }
 }
 
@@ -69,6 +75,17 @@ impl fmt::Debug for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("RequestId").field(&self.text()).finish()
     }
+}
+
+fn text_of(high: u64, low: u64) -> String {
+    format!(
+        "{:08X}-{:04X}-{:04X}-{:04X}-{:012X}",
+        high >> 32,
+        high >> 16 & 0xffff,
+        high & 0xffff,
+        low >> 48,
+        low & 0xffff_ffff_ffff
+    )
 }
 
 fn uuid(text: &str) -> Option<[u8; 16]> {
@@ -103,6 +120,9 @@ mod tests {
         check("4F1A0B2C+2192-4F6A-B272-0123456789AB", false);
         check("REQ-é", false);
         check("", false);
+        check("4F1A0B2C-2192-4F6A-0000-000000000000", true);
+        check("00000000-0000-0000-0000-000000000000", true);
+        assert_eq!(size_of::<RequestId>(), 16);
     }
 
     proptest! {
@@ -110,7 +130,7 @@ mod tests {
         fn any_text_comes_back(text in "[0-9A-F]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-F]{12}|[a-zA-Z0-9é-]{0,40}") {
             let id = RequestId::from(text.as_str());
             prop_assert_eq!(id.text(), text.as_str());
-            prop_assert_eq!(id.uuid().map(|bytes| RequestId::of_uuid(*bytes)), id.uuid().map(|_| id.clone()));
+            prop_assert_eq!(id.uuid().map(RequestId::of_uuid), id.uuid().map(|_| id.clone()));
         }
     }
 }

@@ -3,24 +3,48 @@
 //! Neighbours: `alert` adds to it reading by reading, `event` shows it. A part of its own because thousands of alerts may
 //! fire at one poll: an event is over when it is written, before the alert reads on, and then nothing was ever copied.
 
+use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Reads as a list; whoever writes to it has it alone from then on.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Shared<T>(Arc<Vec<T>>);
+/// Reads as a list; whoever writes to it has it alone from then on. An empty one takes no allocation.
+#[derive(Clone)]
+pub struct Shared<T>(Option<Arc<Vec<T>>>);
+
+impl<T: 'static> Shared<T> {
+    const EMPTY: &Vec<T> = &Vec::new();
+
+    /// Lets go of the list; whoever shares it keeps it.
+    pub fn clear(&mut self) {
+        self.0 = None;
+    }
+}
 
 impl<T> Default for Shared<T> {
     fn default() -> Self {
-        Self(Arc::default())
+        Self(None)
     }
 }
 
 impl<T> From<Vec<T>> for Shared<T> {
     fn from(list: Vec<T>) -> Self {
-        Self(Arc::new(list))
+        Self((!list.is_empty()).then(|| Arc::new(list)))
+    }
+}
+
+impl<T: PartialEq + 'static> PartialEq for Shared<T> {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl<T: Eq + 'static> Eq for Shared<T> {}
+
+impl<T: fmt::Debug + 'static> fmt::Debug for Shared<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Shared").field(&**self).finish()
     }
 }
 
@@ -30,7 +54,7 @@ impl<T> FromIterator<T> for Shared<T> {
     }
 }
 
-impl<'a, T> IntoIterator for &'a Shared<T> {
+impl<'a, T: 'static> IntoIterator for &'a Shared<T> {
     type Item = &'a T;
     type IntoIter = std::slice::Iter<'a, T>;
 
@@ -39,23 +63,23 @@ impl<'a, T> IntoIterator for &'a Shared<T> {
     }
 }
 
-impl<T> Deref for Shared<T> {
+impl<T: 'static> Deref for Shared<T> {
     type Target = Vec<T>;
 
     fn deref(&self) -> &Vec<T> {
-        &self.0
+        self.0.as_deref().unwrap_or(Self::EMPTY)
     }
 }
 
-impl<T: Clone> DerefMut for Shared<T> {
+impl<T: Clone + 'static> DerefMut for Shared<T> {
     fn deref_mut(&mut self) -> &mut Vec<T> {
-        Arc::make_mut(&mut self.0)
+        Arc::make_mut(self.0.get_or_insert_default())
     }
 }
 
-impl<T: Serialize> Serialize for Shared<T> {
+impl<T: Serialize + 'static> Serialize for Shared<T> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(to)
+        (**self).serialize(to)
     }
 }
 

@@ -435,11 +435,8 @@ fn at(minute: i64) -> Time {
 }
 
 fn event(kind: EventKind, user: &str, episode: &str, minute: i64) -> Event {
-    let reading = |minute| EventReading {
-        at: at(minute),
-        reading: Reading::online(4),
-        fetched_at: Some(at(minute) + Span::from_secs(1)),
-    };
+    let reading =
+        |minute| EventReading::new(at(minute), Reading::online(4), Some(at(minute) + Span::from_secs(1)));
     Event {
         id: format!("evt_{}{}", format!("{kind:?}").to_lowercase(), episode.trim_start_matches("ep_")),
         kind,
@@ -481,22 +478,24 @@ fn alert(user: &str, state: State, episode: Option<&str>) -> (AlertKey, Arc<Aler
         source: Some("shanghai".to_owned()),
         subject: subject(user),
     };
-    let episode = episode.map(|id| Episode {
-        id: id.to_owned(),
-        since: at(0),
-        fired_at: at(1),
-        ended_at: None,
-        severity: Severity::High,
-        limit: Some(Limit::of_rule(2)),
-        channels: vec!["soc-hook".to_owned(), "soc-mail".to_owned()],
-        last_told: at(1),
-        reminders: 0,
-        acked_by: None,
-        acked_at: None,
-        finding: None,
-        note: None,
-        detail: None,
-        users: Vec::new(),
+    let episode = episode.map(|id| {
+        Box::new(Episode {
+            id: id.to_owned(),
+            since: at(0),
+            fired_at: at(1),
+            ended_at: None,
+            severity: Severity::High,
+            limit: Some(Limit::of_rule(2)),
+            channels: vec!["soc-hook".to_owned(), "soc-mail".to_owned()],
+            last_told: at(1),
+            reminders: 0,
+            acked_by: None,
+            acked_at: None,
+            finding: None,
+            note: None,
+            detail: None,
+            users: Vec::new(),
+        })
     });
     let value = Some(Value { now: Some(5), first: Some(4), peak: Some(5) });
     let since = Some(Stamp { at: at(0), clock: Span::ZERO });

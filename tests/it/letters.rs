@@ -29,10 +29,12 @@ fn at(seconds: i64) -> Time {
 fn event(kind: EventKind, user: &str) -> Event {
     let ended = kind == EventKind::Ended;
     let end = at(4500);
-    let reading = |poll: i64| EventReading {
-        at: at(poll * 300),
-        reading: if poll == 1 { Reading::FAILED } else { Reading::online(u32::try_from(poll + 4).unwrap()) },
-        fetched_at: (poll != 1).then(|| at(poll * 300) + Span::from_millis(412 + poll * 57)),
+    let reading = |poll: i64| {
+        EventReading::new(
+            at(poll * 300),
+            if poll == 1 { Reading::FAILED } else { Reading::online(u32::try_from(poll + 4).unwrap()) },
+            (poll != 1).then(|| at(poll * 300) + Span::from_millis(412 + poll * 57)),
+        )
     };
     Event {
         id: "evt_twtkjmykuyuh24hkhkmu3r6u4x".to_owned(),

@@ -154,7 +154,7 @@ fn a_test_of_rules_shows_one_subject_poll_by_poll() {
     assert_eq!(parts, ["online", "limit", "online > limit"], "every expression has its value shown");
     let trail = &rounds[2].look.alert.trail;
     assert_eq!(
-        trail.iter().map(|reading| reading.fetched_at).collect::<Vec<_>>(),
+        trail.iter().map(EventReading::fetched_at).collect::<Vec<_>>(),
         [Some(trial.at(1)), Some(trial.at(2))]
     );
     assert_eq!(trial.trace("shared", &user("nobody")), []);

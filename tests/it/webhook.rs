@@ -48,7 +48,7 @@ fn url(port: u16) -> String {
 }
 
 fn event(user: &str, kind: EventKind) -> Event {
-    let reading = EventReading { at: now(), reading: Reading::online(5), fetched_at: Some(now()) };
+    let reading = EventReading::new(now(), Reading::online(5), Some(now()));
     Event {
         id: format!("evt_{user}"),
         kind,

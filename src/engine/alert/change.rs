@@ -74,7 +74,7 @@ pub fn rule_changed(alert: &Alert, version: &str) -> (Alert, bool) {
 pub fn surfaces(alert: &Alert, channels: &[String]) -> bool {
     let untold = |episode: &Episode| episode.ended_at.is_none() && episode.channels.is_empty();
     let open = matches!(alert.state, State::Firing | State::Recovering);
-    open && !channels.is_empty() && alert.episode.as_ref().is_some_and(untold)
+    open && !channels.is_empty() && alert.episode.as_deref().is_some_and(untold)
 }
 
 /// An operator closes the open episode: it ends now, and the alert stays `closed` until one clear verdict, or is

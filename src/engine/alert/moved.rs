@@ -118,7 +118,7 @@ impl Move {
         if let Some(reading) = self.reading {
             let fetched_at = poll.batch.map(|batch| batch.fetched_at);
             let request_id = poll.batch.and_then(|batch| batch.request_id.as_ref());
-            push_trail(alert, EventReading { at: poll.at, reading, fetched_at }, request_id);
+            push_trail(alert, EventReading::new(poll.at, reading, fetched_at), request_id);
         }
     }
 }

@@ -90,9 +90,9 @@ pub fn build_event(alert: &mut Alert, happening: Happening, at: Time, facts: &Fa
     event
 }
 
-fn open(alert: &Alert, at: Time, facts: &Facts<'_>) -> Episode {
+fn open(alert: &Alert, at: Time, facts: &Facts<'_>) -> Box<Episode> {
     let key = facts.key;
-    Episode {
+    Box::new(Episode {
         id: episode_id(facts.install, &key.rule, key.source.as_deref(), &key.subject, alert.step_no),
         since: alert.since.map_or(at, |since| since.at),
         fired_at: at,
@@ -108,7 +108,7 @@ fn open(alert: &Alert, at: Time, facts: &Facts<'_>) -> Episode {
         note: None,
         detail: facts.detail.map(str::to_owned),
         users: facts.users.to_vec(),
-    }
+    })
 }
 
 /// Notes in the episode what happened to it.
@@ -229,8 +229,8 @@ fn push<T>(list: &mut Vec<T>, item: T) {
     if list.len() >= TRAIL {
         list.remove(1);
     } else if list.len() == list.capacity() {
-        // Not twice as much: thousands of alerts stay as long as their shortest hold lets them.
-        list.reserve_exact(4);
+        // Not twice as much: thousands of alerts stay as long as their shortest hold lets them. Few grow beyond the first.
+        list.reserve_exact(if list.is_empty() { 4 } else { 8 });
     }
     list.push(item);
 }

@@ -214,10 +214,8 @@ fn a_stretch_begins_at_its_first_breach_and_counts_its_blind_time() {
 #[test]
 fn trails_keep_the_first_and_the_last() {
     let mut alert = Alert::default();
-    let reading = |seq: u64| EventReading {
-        at: moment(seq, false).at,
-        reading: Reading::online(u32::try_from(seq).unwrap()),
-        fetched_at: None,
+    let reading = |seq: u64| {
+        EventReading::new(moment(seq, false).at, Reading::online(u32::try_from(seq).unwrap()), None)
     };
     push_trail(&mut alert, reading(1), Some(&"none".into()));
     assert!(alert.trail.is_empty(), "nothing is under way");
@@ -546,7 +544,7 @@ fn pass(alert: &mut Alert, passing: &Passing, now: &Moment, rule: &Policy) {
     note_value(alert, passing.value);
     if passing.trail {
         let reading = passing.value.map_or(Reading::FAILED, Reading::online);
-        let shown = EventReading { at: now.at, reading, fetched_at: None };
+        let shown = EventReading::new(now.at, reading, None);
         push_trail(alert, shown, Some(&format!("request-{}", now.seq / 2).into()));
     }
     if let Some(step) = step {

@@ -193,7 +193,7 @@ fn readings(words: Words, readings: &[EventReading], of: SubjectKind) -> Section
             row.push(beside);
         }
         row.push(words.reading(reading, of));
-        row.push(reading.fetched_at.map_or_else(|| "-".to_owned(), |at| after(words, at, reading.at)));
+        row.push(reading.fetched_at().map_or_else(|| "-".to_owned(), |at| after(words, at, reading.at)));
         row
     };
     let mut rows: Vec<Vec<String>> = shown.iter().zip(local.into_iter().zip(beside)).map(row).collect();

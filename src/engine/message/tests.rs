@@ -17,10 +17,12 @@ fn at(minutes: i64) -> Time {
 }
 
 fn event(kind: EventKind, user: &str, episode: &str) -> Event {
-    let reading = |minutes: i64, reading: Reading| EventReading {
-        at: at(minutes),
-        reading,
-        fetched_at: reading.count().map(|_| at(minutes) + Span::from_millis(2300)),
+    let reading = |minutes: i64, reading: Reading| {
+        EventReading::new(
+            at(minutes),
+            reading,
+            reading.count().map(|_| at(minutes) + Span::from_millis(2300)),
+        )
     };
     let ended = kind == EventKind::Ended;
     Event {
@@ -206,7 +208,8 @@ fn a_message_is_as_grave_as_the_gravest_and_calm_when_all_is_over() {
 #[track_caller]
 fn check_answered(after: i64, expect: &str) {
     let mut event = event(EventKind::Fired, "alice", "one");
-    event.readings[0].fetched_at = Some(event.readings[0].at + Span::from_millis(after));
+    let EventReading { at, reading, .. } = event.readings[0];
+    event.readings[0] = EventReading::new(at, reading, Some(at + Span::from_millis(after)));
     let message = compose(&notice(NoticeKind::Alert(EventKind::Fired), vec![event]), Language::En, Tz::UTC);
     let table = message.sections.into_iter().find_map(|section| section.table).unwrap();
     assert_eq!(table.rows[0].last().unwrap(), expect);

@@ -356,7 +356,8 @@ fn episodes_outlive_their_alerts() {
         detail: None,
         users: vec![],
     };
-    let alert = Alert { state: State::Recovering, step_no: 1, episode: Some(episode), ..Alert::default() };
+    let alert =
+        Alert { state: State::Recovering, step_no: 1, episode: Some(Box::new(episode)), ..Alert::default() };
     let outcome = |event, alert: &Alert| Outcome {
         now: at(1),
         alerts: vec![(key.clone(), Arc::new(alert.clone()))],
