@@ -105,19 +105,23 @@ fn excerpt(line: &str, from: usize, to: usize, mask: bool) -> Excerpt {
 /// Whether a key, perhaps misspelt, is one whose value is not to be shown.
 fn sensitive(key: &str) -> bool {
     let key = key.trim().to_ascii_lowercase();
-    let named = ["secret", "passw", "token", "url", "access_key"].iter().any(|word| key.contains(word));
+    let named =
+        ["secret", "passw", "token", "url", "credential", "access_key"].iter().any(|word| key.contains(word));
     named
         || ["password", "secret", "url"].iter().any(|word| strsim::osa_distance(&key, word) <= word.len() / 3)
 }
 
-/// `{ env = "…" }` and its like say where a secret is, not what it is.
+/// `{ env = "…" }` and its like say where a secret is, not what it is; whole ones only, with nothing else on the line.
 fn is_reference(value: &str) -> bool {
     let inner =
         value.trim_start().trim_start_matches(['[', ' ']).strip_prefix('{').unwrap_or_default().trim_start();
-    ["env", "file", "credential"].iter().any(|word| {
-        let rest = inner.strip_prefix(word).map(str::trim_start).and_then(|rest| rest.strip_prefix('='));
-        rest.is_some_and(|rest| rest.matches('=').count() == 0)
-    })
+    let name = ["env", "file", "credential"].iter().find_map(|word| {
+        let rest = inner.strip_prefix(word)?.trim_start().strip_prefix('=')?.trim_start();
+        let quote = rest.chars().next().filter(|c| ['"', '\''].contains(c))?;
+        rest[1..].split_once(quote)
+    });
+    let rest = name.map(|(_, rest)| rest.split('#').next().unwrap_or_default().trim_start());
+    rest.is_some_and(|rest| rest.starts_with('}') && rest.chars().all(|c| "}], ".contains(c)))
 }
 
 impl Notes {

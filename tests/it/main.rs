@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 mod agent;
+mod canaries;
 mod channels;
 mod client;
 mod commands;

@@ -3,6 +3,7 @@
 
 pub(crate) mod authority;
 pub(crate) mod door;
+pub(crate) mod echo;
 pub(crate) mod hostile;
 pub(crate) mod http;
 pub(crate) mod logged;
