@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::known::Known;
+use super::known::{Known, NOW};
 use super::{Signals, Track, count_on};
 use crate::engine::reading::Reading;
 use crate::engine::time::Span;
@@ -206,15 +206,22 @@ impl Known {
         track: Track,
         cut: &mut Option<(u32, u32)>,
     ) {
+        let at = slot as usize;
+        let Some(mut clock) = self.clock.get(at).filter(|_| !changes.is_empty()) else { return };
         for (poll, reading) in changes {
-            (self.then, self.now) = sorted.clocks(*poll);
-            match count_on(*reading, track) {
-                Some(count) => self.settle(slot as usize, count),
-                None => self.lose(slot),
-            }
+            let (then, now) = sorted.clocks(*poll);
+            let last = if clock == NOW { then } else { clock };
+            let Some(count) = count_on(*reading, track) else {
+                clock = last;
+                continue;
+            };
+            self.now = now;
+            self.settle(at, count, last);
+            clock = NOW;
             if self.cut.take().is_some() {
                 *cut = (*cut).max(Some((*poll, slot)));
             }
         }
+        self.clock.put(at, clock);
     }
 }

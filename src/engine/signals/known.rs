@@ -97,7 +97,9 @@ impl Known {
 
     /// A known reading at this poll.
     pub(super) fn learn(&mut self, slot: u32, value: u32) {
-        let (old, last) = (self.value[slot as usize], self.last_clock(slot as usize));
+        let at = slot as usize;
+        let old = self.value[at];
+        let last = self.clock.get(at).filter(|clock| *clock != NOW).unwrap_or(self.then);
         if (old, last) != (value, self.then) {
             // At the first poll, and at the first after a pause, it is the same of many.
             match self.before.last_mut() {
@@ -105,21 +107,15 @@ impl Known {
                 _ => self.before.push(Before { first: slot, end: slot + 1, value: old, clock: last }),
             }
         }
-        self.settle(slot as usize, value);
+        self.settle(at, value, last);
+        self.clock.put(at, NOW);
     }
 
-    /// The same, whatever was before.
-    pub(super) fn settle(&mut self, slot: usize, value: u32) {
-        let last = self.last_clock(slot);
+    /// The same for what stands and how long, of a slot that was last known at the clock `last`.
+    pub(super) fn settle(&mut self, slot: usize, value: u32, last: i64) {
         if value != self.value[slot] || self.now - last > self.kept.least_gap.millis() {
             self.turn(slot, value, last);
         }
-        self.clock.put(slot, NOW);
-    }
-
-    /// The clock at the last known reading before this poll.
-    fn last_clock(&self, slot: usize) -> i64 {
-        self.clock.get(slot).filter(|clock| *clock != NOW).unwrap_or(self.then)
     }
 
     /// No known reading at this poll.

@@ -5,6 +5,7 @@
 //! whoever never rests has thousands: both must cost little, in the processor's cache above all.
 
 use std::collections::VecDeque;
+use std::iter;
 
 use super::known::NONE;
 use super::needs::Kept;
@@ -103,7 +104,15 @@ impl Log {
 
     /// A stretch has ended, and `next` begins. Where `full`, the log grows no further.
     pub(super) fn push(&mut self, stretch: &Stretch, next: &Stretch, kept: &Kept, full: bool) -> Grown {
-        let added = Piece::all(stretch, next.since, kept.least_gap.millis());
+        let gap = kept.least_gap.millis();
+        if let Self::Long(long) = self
+            && usize::from(long.len) < FRESH
+            && let Some(piece) = Piece::only(stretch, next.since, gap)
+        {
+            long.add(iter::once(piece));
+            return Grown { by: 1, cut: false };
+        }
+        let added = Piece::all(stretch, next.since, gap);
         match self {
             Self::Short(pieces) => {
                 let before = pieces.len();
@@ -124,22 +133,22 @@ impl Log {
     /// Drops stretches that ended, by a later reading, before `start`; the one that stands now began at `since`. Says how
     /// many pieces they were.
     pub(super) fn forget(&mut self, since: i64, start: i64) -> usize {
-        let before = self.len();
         match self {
             Self::Short(pieces) => {
                 let gone = stretch::gone(pieces, since, start);
                 if gone > 0 {
                     *pieces = pieces[gone..].into();
                 }
+                gone
             }
             Self::Long(long) => {
-                long.forget(since, start);
+                let gone = long.forget(since, start);
                 if long.older.is_none() && usize::from(long.len) <= SHORT {
                     *self = Self::Short(long.fresh().into());
                 }
+                gone
             }
         }
-        before - self.len()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -205,7 +214,7 @@ impl Long {
         let before = (len + self.older.as_ref().map_or(0, |older| older.len()), self.cut());
         let older = self.age(stretch, kept);
         if more > FRESH {
-            older.push(&added.clone().collect::<Vec<_>>(), next, kept);
+            older.push(&added.clone().collect::<Vec<_>>(), stretch.since, next, kept);
         }
         older.forget(next.since - kept.horizon.millis());
         // Until they have aged, as many as have room are more.
@@ -232,33 +241,29 @@ impl Long {
 
     /// What was new is older; `next` comes after it.
     fn age(&mut self, next: &Stretch, kept: &Kept) -> &mut Older {
-        let mut since = next.since - stretch::length(self.fresh());
+        let since = next.since - stretch::length(self.fresh());
         let older = self
             .older
             .get_or_insert_with(|| Box::new(Older::new(VecDeque::with_capacity(8 * FRESH), since, WHOLE)));
-        let mut rest = &self.fresh[..self.len.into()];
-        while !rest.is_empty() {
-            let (pieces, then) =
-                rest.split_at(1 + rest[1..].iter().take_while(|piece| piece.value == NONE).count());
-            since += stretch::length(pieces);
-            let value = then.first().map_or(next.value, |piece| piece.value);
-            older.push(pieces, &Stretch { since, until: since, value }, kept);
-            rest = then;
-        }
+        older.push(&self.fresh[..self.len.into()], since, next, kept);
         self.len = 0;
         older
     }
 
-    fn forget(&mut self, since: i64, start: i64) {
+    fn forget(&mut self, since: i64, start: i64) -> usize {
+        let mut forgotten = 0;
         if let Some(older) = &mut self.older {
-            older.forget(start);
+            forgotten = older.forget(start);
             if older.len() > 0 || older.cut > start {
-                return;
+                return forgotten;
             }
             self.older = None;
         }
         let gone = stretch::gone(self.fresh(), since, start);
-        self.fresh.copy_within(gone..self.len.into(), 0);
-        self.len -= gone as u8;
+        if gone > 0 {
+            self.fresh.copy_within(gone..self.len.into(), 0);
+            self.len -= gone as u8;
+        }
+        forgotten + gone
     }
 }

@@ -40,14 +40,11 @@ impl Older {
         Self { first: end - stretch::length(&pieces), pieces, cut, tally: None }
     }
 
-    /// The next stretch, in its pieces; it ended when `next` began.
-    pub(super) fn push(&mut self, pieces: &[Piece], next: &Stretch, kept: &Kept) {
+    /// The next stretches, in their pieces, from `since` on; the last of them ended when `next` began.
+    pub(super) fn push(&mut self, pieces: &[Piece], since: i64, next: &Stretch, kept: &Kept) {
         self.pieces.extend(pieces);
-        let newest = stretch::back(pieces.iter().rev(), next.since).next();
-        match (&mut self.tally, newest) {
-            (Some(tally), Some(stretch)) => tally.push(&stretch, next, pieces.len(), kept),
-            _ => self.add_up(next, kept),
-        }
+        let Some(tally) = &mut self.tally else { return self.add_up(next, kept) };
+        add_to(tally, pieces.iter(), since, next, kept);
     }
 
     /// Begins to add up what has become long.
@@ -55,26 +52,18 @@ impl Older {
         if self.pieces.len() < LONG {
             return;
         }
-        let (mut tally, mut stretches, mut since) = (Tally::new(kept), Vec::new(), self.first);
-        for piece in &self.pieces {
-            let until = since + piece.span();
-            match stretches.last_mut().filter(|_| piece.value == NONE) {
-                Some((_, pieces)) => *pieces += 1,
-                None => stretches.push((Stretch { since, until, value: piece.value }, 1)),
-            }
-            since = until;
-        }
-        let ends = stretches.iter().skip(1).map(|(next, _)| next).chain([next]);
-        let both = stretches.iter().zip(ends);
-        both.for_each(|((stretch, pieces), next)| tally.push(stretch, next, *pieces, kept));
+        let mut tally = Tally::new(kept);
+        add_to(&mut tally, self.pieces.iter(), self.first, next, kept);
         self.tally = Some(Box::new(tally));
     }
 
-    /// Drops stretches that ended, by a later reading, before `start`.
-    pub(super) fn forget(&mut self, start: i64) {
+    /// Drops stretches that ended, by a later reading, before `start`. Says how many pieces they were.
+    pub(super) fn forget(&mut self, start: i64) -> usize {
+        let before = self.pieces.len();
         while self.first <= start && !self.pieces.is_empty() && self.first_end() <= start {
             self.pop();
         }
+        before - self.pieces.len()
     }
 
     /// Cuts off what is more than so many pieces.
@@ -144,4 +133,28 @@ impl Older {
             _ => (0..=(near as usize).min(last) / LINE).fold(0, |all, line| all ^ read(last - line * LINE)),
         }
     }
+}
+
+/// Adds stretches up that are given in their pieces, oldest first, from `since` on; `next` follows the last of them.
+fn add_to<'a>(
+    tally: &mut Tally,
+    mut pieces: impl Iterator<Item = &'a Piece>,
+    since: i64,
+    next: &Stretch,
+    kept: &Kept,
+) {
+    let Some(first) = pieces.next() else { return };
+    let (mut stretch, mut count) = (Stretch { since, until: since + first.span(), value: first.value }, 1);
+    let mut end = stretch.until;
+    for piece in pieces {
+        if piece.value == NONE {
+            count += 1;
+        } else {
+            let then = Stretch { since: end, until: end + piece.span(), value: piece.value };
+            tally.push(&stretch, &then, count, kept);
+            (stretch, count) = (then, 1);
+        }
+        end += piece.span();
+    }
+    tally.push(&stretch, next, count, kept);
 }

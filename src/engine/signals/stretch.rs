@@ -36,6 +36,13 @@ impl Piece {
         self.length.into()
     }
 
+    /// Of [`Self::all`], where it is one.
+    pub(super) fn only(stretch: &Stretch, end: i64, gap: i64) -> Option<Self> {
+        let length = end - stretch.since;
+        let one = end - stretch.until <= gap && length <= Self::MOST;
+        one.then_some(Self { length: length as u32, value: stretch.value })
+    }
+
     /// The pieces of a stretch that ended when the next began, at `end`; blind for more than `gap` before that, in
     /// milliseconds, it leaves the blind time.
     pub(super) fn all(stretch: &Stretch, end: i64, gap: i64) -> impl Iterator<Item = Self> + Clone {
