@@ -260,8 +260,9 @@ pub(crate) fn measure_week(args: &[String]) -> Vec<f64> {
 fn scan(args: &[String], from: i64) -> (f64, f64) {
     let connection = Connection::open(Path::new(&args[1]).join("past.db")).expect("the database");
     timed(|| {
-        let mut query = connection
-            .prepare("SELECT seq, at, elapsed, changed, changes FROM poll WHERE seq > ?1 ORDER BY seq");
+        let mut query = connection.prepare(
+            "SELECT seq, at, elapsed, changed, changes FROM poll WHERE source = 1 AND seq > ?1 ORDER BY seq",
+        );
         let mut rows = query.as_mut().expect("a query").query([from]).expect("rows");
         let (mut changes, mut bytes) = (0_i64, 0);
         while let Some(row) = rows.next().expect("a row") {

@@ -4,15 +4,16 @@
 //! part of its own because week after week of polls is only read fast if what one slot needs stays in the processor's
 //! cache for all of its changes.
 
+use std::mem;
 use std::ops::Range;
 
 use super::known::{Known, NOW};
-use super::{Signals, Track, count_on};
+use super::{FETCHED, Signals, Track, count_on};
 use crate::engine::reading::Reading;
 use crate::engine::time::Span;
 
 /// So many changes are taken up together at least, and of more slots than that one of each.
-const FULL: usize = if cfg!(test) { 40 } else { 1 << 17 };
+const FULL: usize = if cfg!(test) { 40 } else { 1 << 18 };
 
 /// Polls that are still to be taken up, oldest first.
 #[derive(Debug, Default)]
@@ -20,6 +21,8 @@ pub struct Backlog {
     polls: Vec<Poll>,
     /// What turned at each of them, poll by poll.
     turned: Vec<(u32, Reading)>,
+    /// Room for the same slot by slot.
+    sorted: Sorted,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +39,7 @@ struct Poll {
 pub(super) type Changes<'a> = &'a [(u32, Reading)];
 
 /// What polls in a row, none after a pause that matters, say of slots that were all there before.
+#[derive(Debug, Default)]
 struct Sorted {
     /// Of the poll before the first, and of each.
     clocks: Vec<i64>,
@@ -60,6 +64,38 @@ impl Backlog {
     fn turned_at(&self, poll: usize) -> &[(u32, Reading)] {
         let start = poll.checked_sub(1).map_or(0, |before| self.polls[before].end);
         &self.turned[start..self.polls[poll].end]
+    }
+
+    /// By slot; `clock` is that of the poll before the first of `polls`, and `len` how many slots there are.
+    fn sort(&mut self, polls: Range<usize>, clock: Span, len: usize) {
+        let Sorted { mut clocks, mut starts, mut changes } = mem::take(&mut self.sorted);
+        clocks.clear();
+        clocks.push(clock.millis());
+        starts.clear();
+        starts.resize(len + 1, 0);
+        for poll in polls.clone() {
+            clocks.push(self.polls[poll].clock.millis().max(clocks[clocks.len() - 1]));
+            for (slot, _) in self.turned_at(poll) {
+                starts[*slot as usize + 1] += 1;
+            }
+        }
+        let mut sum = 0;
+        for start in &mut starts {
+            sum += *start;
+            *start = sum;
+        }
+        changes.resize(sum as usize, (0, Reading::NOT_POLLED));
+        for (index, poll) in (0..).zip(polls) {
+            for (slot, reading) in self.turned_at(poll) {
+                let next = &mut starts[*slot as usize];
+                changes[*next as usize] = (index, *reading);
+                *next += 1;
+            }
+        }
+        // Each has come to where the next begins.
+        starts.insert(0, 0);
+        starts.truncate(len + 1);
+        self.sorted = Sorted { clocks, starts, changes };
     }
 }
 
@@ -94,11 +130,12 @@ impl Signals {
         self.take(backlog.turned_at(poll), len, clock, seq);
     }
 
-    fn take_slots(&mut self, backlog: &Backlog, first: usize, end: usize) {
-        let sorted = Sorted::of(backlog, first..end, self.clock, self.len());
-        self.held.take_slots(&sorted, Track::AbsentHeld);
+    fn take_slots(&mut self, backlog: &mut Backlog, first: usize, end: usize) {
+        backlog.sort(first..end, self.clock, self.len());
+        let sorted = &backlog.sorted;
+        self.held.take_slots(sorted, Track::AbsentHeld);
         if let Some(zero) = &mut self.zero {
-            zero.take_slots(&sorted, Track::AbsentZero);
+            zero.take_slots(sorted, Track::AbsentZero);
         }
         if let Some(absence) = &mut self.absence {
             for (slot, changes) in sorted.slots() {
@@ -119,39 +156,16 @@ impl Signals {
 }
 
 impl Sorted {
-    /// `clock` is that of the poll before the first of `polls`, and `len` how many slots there are.
-    fn of(backlog: &Backlog, polls: Range<usize>, clock: Span, len: usize) -> Self {
-        let mut clocks = vec![clock.millis()];
-        let mut starts = vec![0_u32; len + 1];
-        for poll in polls.clone() {
-            clocks.push(backlog.polls[poll].clock.millis().max(clocks[clocks.len() - 1]));
-            for (slot, _) in backlog.turned_at(poll) {
-                starts[*slot as usize + 1] += 1;
-            }
-        }
-        let mut sum = 0;
-        for start in &mut starts {
-            sum += *start;
-            *start = sum;
-        }
-        let mut changes = vec![(0, Reading::NOT_POLLED); sum as usize];
-        for (index, poll) in (0..).zip(polls) {
-            for (slot, reading) in backlog.turned_at(poll) {
-                let next = &mut starts[*slot as usize];
-                changes[*next as usize] = (index, *reading);
-                *next += 1;
-            }
-        }
-        // Each has come to where the next begins.
-        starts.insert(0, 0);
-        starts.truncate(len + 1);
-        Self { clocks, starts, changes }
-    }
-
     /// All slots, ascending.
     fn slots(&self) -> impl Iterator<Item = (u32, Changes<'_>)> {
         let changes = |ends: &[u32]| &self.changes[ends[0] as usize..ends[1] as usize];
         (0..).zip(self.starts.windows(2).map(changes))
+    }
+
+    /// Those of `slots` that turned.
+    fn turned(&self, slots: Range<usize>) -> impl Iterator<Item = usize> + Clone {
+        let len = self.starts.len() - 1;
+        slots.take_while(move |slot| *slot < len).filter(|slot| self.starts[*slot] < self.starts[slot + 1])
     }
 
     /// Of the poll before, and of the poll of that index.
@@ -179,6 +193,9 @@ impl Known {
         let (cut, mut last_cut) = (self.cut.take(), None);
         for (slot, mut changes) in sorted.slots() {
             let at = slot as usize;
+            if at.is_multiple_of(FETCHED) {
+                self.fetch_all(sorted.turned(at..at + FETCHED));
+            }
             for round in &mut rounds {
                 while let Some((_, rest)) = round.split_first().filter(|((_, swept), _)| swept.end <= at) {
                     *round = rest;
@@ -187,7 +204,7 @@ impl Known {
                     let (before, after) = changes.split_at(changes.partition_point(|(at, _)| at <= poll));
                     self.take_changes(slot, before, sorted, track, &mut last_cut);
                     changes = after;
-                    (self.then, self.now) = sorted.clocks(*poll);
+                    self.now = sorted.clocks(*poll).1;
                     self.forget(at);
                 }
             }

@@ -44,6 +44,8 @@ pub(super) struct Known {
     /// The clock at the last poll, and at the one before it.
     pub(super) now: i64,
     pub(super) then: i64,
+    /// Nothing in the lists began before this: the clock at the first poll, where that is known.
+    pub(super) first: i64,
     pub(super) value: Vec<u32>,
     /// The clock at the last known reading, or [`NOW`].
     pub(super) clock: Clocks,
@@ -68,7 +70,21 @@ impl Known {
         let (value, clock, before, since) = (Vec::new(), Clocks::default(), Vec::new(), Vec::new());
         let logs = Vec::new();
         let (swept, pieces, cut) = (0, 0, None);
-        Self { kept, now: 0, then: 0, value, clock, before, since, logs, runs, swept, pieces, cut }
+        Self {
+            kept,
+            now: 0,
+            then: 0,
+            first: i64::MAX,
+            value,
+            clock,
+            before,
+            since,
+            logs,
+            runs,
+            swept,
+            pieces,
+            cut,
+        }
     }
 
     pub(super) fn grow(&mut self, len: usize) {
@@ -90,6 +106,7 @@ impl Known {
     /// order; after a pause that matters, for every slot.
     pub(super) fn begin(&mut self, clock: i64) {
         (self.then, self.now) = (self.now, clock);
+        self.first = self.first.min(clock);
         // Polls at which all turn are rare, and lists of that length not for keeping.
         self.before.clear();
         self.before.shrink_to(self.value.len() / 16);
@@ -156,11 +173,18 @@ impl Known {
         self.pieces -= self.logs[slot].forget(self.since[slot], start);
     }
 
+    /// Whether anything can be so old that no window reaches it from that clock.
+    pub(super) fn may_forget(&self, clock: i64) -> bool {
+        !self.logs.is_empty() && clock - self.kept.horizon.millis() >= self.first
+    }
+
     /// Slots that went quiet give their lists back in time: some of them at every poll.
     pub(super) fn sweep(&mut self) {
         let slots = self.next_sweep(self.now - self.then);
-        self.fetch(slots.clone());
-        slots.for_each(|slot| self.forget(slot));
+        if self.may_forget(self.now) {
+            self.fetch(slots.clone());
+            slots.for_each(|slot| self.forget(slot));
+        }
     }
 
     /// Those whose turn it is when so much time has passed.
@@ -185,6 +209,14 @@ impl Known {
     pub(super) fn fetch(&self, slots: impl Iterator<Item = usize>) {
         let logs = slots.filter_map(|slot| self.logs.get(slot));
         black_box(logs.fold(0, |all, log| all ^ log.glance()));
+    }
+
+    /// As [`Self::fetch`], of logs to which more is about to be added than what is new in them has room for.
+    pub(super) fn fetch_all(&self, slots: impl Iterator<Item = usize> + Clone) {
+        self.fetch(slots.clone());
+        let older = || slots.clone().filter_map(|slot| self.logs.get(slot)?.older());
+        let heads = older().fold(0, |all, older: &Older| all ^ older.cut);
+        black_box(heads ^ older().fold(0, |all, older: &Older| all ^ older.last()));
     }
 
     /// As [`Self::fetch`], of logs in which somebody is about to look back over `span`.

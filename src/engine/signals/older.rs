@@ -124,6 +124,12 @@ impl Older {
         share.min(1.0) * self.pieces.len() as f64
     }
 
+    /// Something of where more is added.
+    pub(super) fn last(&self) -> i64 {
+        let tally = self.tally.as_ref().map_or(0, |tally| tally.last());
+        tally ^ self.pieces.back().map_or(0, |piece| piece.span())
+    }
+
     /// Something of all that is read to look back over `span` before `end`.
     pub(super) fn glance(&self, end: i64, span: i64) -> i64 {
         let (near, last) = (self.share(end, span), self.pieces.len().saturating_sub(1));

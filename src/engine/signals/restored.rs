@@ -179,7 +179,7 @@ impl<'a> Reader<'a> {
         let run_gaps = self.list(Self::span)?;
         let mut known =
             Known::new(Kept { horizon, least_gap, run_gaps, overs: Vec::new(), room: Room::default() });
-        (known.now, known.then) = (now, self.ago(now)?);
+        (known.now, known.then, known.first) = (now, self.ago(now)?, i64::MIN);
         let unit = i64::try_from(self.number()?).ok()?;
         let others = self.runs(len, |from| u32::try_from(from.number()?).ok())?;
         known.value = others.iter().zip(shown).map(|(other, shown)| shown.wrapping_add(*other)).collect();

@@ -144,6 +144,12 @@ impl Tally {
         fits.then_some(Part { tally: self, mark, at, since, before, total: &self.total })
     }
 
+    /// Something of what is written when more is added.
+    pub(super) fn last(&self) -> i64 {
+        let newest = self.ends.back().map_or(0, |ends| ends.low.into());
+        newest ^ self.marks.back().map_or(0, |mark| mark.since) ^ self.total.known
+    }
+
     /// Something of all that is read to look back far.
     pub(super) fn glance(&self) -> i64 {
         let newest = self.ends.back().map_or(0, |ends| ends.low.into());
