@@ -30,6 +30,8 @@ impl Absentees {
                 Kind::Failed => {
                     self.counting.remove(slot);
                 }
+                // Nearly always there is nobody.
+                Kind::Online(_) | Kind::NotPolled if self.runs.is_empty() && self.counting.is_empty() => {}
                 Kind::Online(_) | Kind::NotPolled => {
                     self.counting.remove(slot);
                     self.runs.remove(slot);

@@ -43,6 +43,7 @@ impl<'a> Cursor<'a> {
         self.0.is_empty()
     }
 
+    #[inline]
     pub(super) fn number(&mut self) -> Result<u64, Malformed> {
         // Most are one byte or two.
         match *self.0 {
@@ -91,18 +92,23 @@ impl<'a> Cursor<'a> {
         Ok(head)
     }
 
+    #[inline]
     fn counted(&mut self) -> Result<(u64, Reading), Malformed> {
         let number = self.number()?;
         let reading = match number & 7 {
             ABSENT => Reading::ABSENT,
             NOT_POLLED => Reading::NOT_POLLED,
-            OTHER => match self.number()? {
-                FAILED => Reading::FAILED,
-                online => Reading::online(u32::try_from(online).map_err(|_| Malformed)?),
-            },
+            OTHER => self.other()?,
             online => Reading::online(online as u32),
         };
         Ok((number >> 3, reading))
+    }
+
+    fn other(&mut self) -> Result<Reading, Malformed> {
+        Ok(match self.number()? {
+            FAILED => Reading::FAILED,
+            online => Reading::online(u32::try_from(online).map_err(|_| Malformed)?),
+        })
     }
 }
 

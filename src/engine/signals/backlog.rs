@@ -177,10 +177,13 @@ impl Sorted {
         self.clocks(self.clocks.len() as u32 - 2)
     }
 
-    /// In which slots the lists of a track are looked through at each poll, each time as far as the last.
+    /// In which slots the lists of a track are looked through at each poll.
     fn sweeps(&self, known: &mut Known) -> Vec<(u32, Range<usize>)> {
         let polls = (0..).zip(self.clocks.windows(2));
-        polls.map(|(poll, clocks)| (poll, known.next_sweep(clocks[1] - clocks[0]))).collect()
+        let mut sweeps: Vec<_> =
+            polls.map(|(poll, clocks)| (poll, known.next_sweep(clocks[1] - clocks[0]))).collect();
+        sweeps.retain(|(poll, _)| known.may_forget(self.clocks(*poll).1));
+        sweeps
     }
 }
 

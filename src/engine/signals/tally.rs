@@ -12,6 +12,9 @@ use super::stretch::Stretch;
 /// Pieces from mark to mark at least; few where short histories must have some.
 const BLOCK: u64 = if cfg!(test) { 4 } else { 16 };
 
+/// There is room for so many marks from the beginning: who needs one soon needs more.
+const MARKS: usize = 16;
+
 /// Of all stretches up to some point.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Sums {
@@ -91,9 +94,9 @@ impl Part<'_> {
 impl Tally {
     pub(super) fn new(kept: &Kept) -> Self {
         Self {
-            marks: VecDeque::new(),
-            overs: VecDeque::new(),
-            ends: VecDeque::new(),
+            marks: VecDeque::with_capacity(MARKS),
+            overs: VecDeque::with_capacity(MARKS * kept.overs.len()),
+            ends: VecDeque::with_capacity(MARKS),
             all_ends: Ends::NONE,
             total: Sums::default(),
             total_over: vec![0; kept.overs.len()].into(),
