@@ -126,6 +126,11 @@ async fn invariant_6_missing_readings_neither_start_nor_end_an_alert() {
     let ended =
         world.events().into_iter().find(|e| e.kind == EventKind::Ended && e.rule == "shared").unwrap();
     assert_eq!(ended.blind, Span::from_mins(6), "minutes 1 to 7 lie in a hole");
+    let mut bodies = world.inboxes["soc"].all().into_iter().map(|(posted, _)| body(&posted));
+    let said =
+        bodies.rfind(|body| body["type"] == "alert.ended" && body["data"]["rule"] == "shared").unwrap();
+    let text = said["data"]["text"].as_str().unwrap();
+    assert!(text.contains("6 min are not known"), "{text}");
 }
 
 #[tokio::test]

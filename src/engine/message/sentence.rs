@@ -93,13 +93,27 @@ fn case(words: Words, event: &Event) -> String {
 
 /// How much of the time since the first breach nothing is known of, where that is any.
 fn unknown(words: Words, event: &Event) -> String {
-    let blind = words.span(event.blind);
+    let Some(blind) = blind(words, event) else { return String::new() };
     match words.language {
-        // A clock that was set back makes the time shorter than what was counted.
-        _ if event.blind <= Span::ZERO || event.blind > event.at.since(event.since) => String::new(),
         En => format!(", of which {blind} are not known"),
         ZhCn => format!("，其中 {blind} 没有读数"),
     }
+}
+
+/// The same of an episode that is over; it may have been blind before it fired.
+fn unseen(words: Words, event: &Event) -> String {
+    let Some(blind) = blind(words, event) else { return String::new() };
+    let since = words.clock(event.since, event.at);
+    match words.language {
+        En => format!(" Of the time since {since}, {blind} are not known."),
+        ZhCn => format!("自 {since} 起有 {blind}没有读数。"),
+    }
+}
+
+fn blind(words: Words, event: &Event) -> Option<String> {
+    // A clock that was set back makes the time shorter than what was counted.
+    let counts = event.blind > Span::ZERO && event.blind <= event.at.since(event.since);
+    counts.then(|| words.span(event.blind))
 }
 
 /// How many clients are online, or why that cannot be said.
@@ -145,6 +159,7 @@ fn over(words: Words, entry: &Entry<'_>) -> String {
     let value = event.value.unwrap_or_default();
     let (peak, now) = (words.count(value.peak), grounds::count(words, event, value.now, None));
     let measure = measure(words, event);
+    let unseen = unseen(words, event);
     let decided = grounds::decided(words, event).filter(|_| !grounds::counts(event));
     // Without a limit the highest number may say nothing: the rule may be about too few.
     let (had, now) = match decided {
@@ -168,7 +183,7 @@ fn over(words: Words, entry: &Entry<'_>) -> String {
         En => {
             let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
             let ended = if entry.both { "Fired, and ended before this could be sent" } else { "Ended" };
-            format!("{ended}{reason}. {had}; the alert lasted {lasted}, {from} to {to}.{now}")
+            format!("{ended}{reason}. {had}; the alert lasted {lasted}, {from} to {to}.{unseen}{now}")
         }
         ZhCn => {
             let reason = reason.map(|reason| format!("：{reason}")).unwrap_or_default();
@@ -177,7 +192,7 @@ fn over(words: Words, entry: &Entry<'_>) -> String {
             } else {
                 "告警已结束"
             };
-            format!("{ended}{reason}。{had}；告警持续 {lasted}（{from} 至 {to}）。{now}")
+            format!("{ended}{reason}。{had}；告警持续 {lasted}（{from} 至 {to}）。{unseen}{now}")
         }
     }
 }

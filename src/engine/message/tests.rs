@@ -236,6 +236,32 @@ fn time_without_readings_is_told_or_said_to_be_none() {
     }
 }
 
+/// Whoever hears that it is over hears how much of it nobody saw.
+#[test]
+fn an_end_says_how_long_nobody_saw_anything() {
+    let check = |minutes: i64, languages: [(Language, &str); 2]| {
+        let event = Event { blind: Span::from_mins(minutes), ..event(EventKind::Ended, "alice", "one") };
+        let events = vec![Event { kind: EventKind::Fired, ..event.clone() }, event.clone()];
+        let both = notice(NoticeKind::FiredAndEnded, events);
+        for notice in [notice(NoticeKind::Alert(EventKind::Ended), vec![event]), both] {
+            for (language, expect) in languages {
+                let said = compose(&notice, language, Tz::UTC).summary;
+                assert_eq!(
+                    said.contains("not known") || said.contains("没有读数"),
+                    !expect.is_empty(),
+                    "{said}"
+                );
+                assert!(said.contains(expect), "{said}");
+            }
+        }
+    };
+    let of_15 = "UTC. Of the time since 03:05, 15 min are not known. Online now: 1.";
+    check(15, [(Language::En, of_15), (Language::ZhCn, "。自 03:05 起有 15 分钟没有读数。当前在线：1。")]);
+    check(0, [(Language::En, ""), (Language::ZhCn, "")]);
+    // More than there was: the clock was set back.
+    check(500, [(Language::En, ""), (Language::ZhCn, "")]);
+}
+
 #[test]
 fn one_is_not_many() {
     let mut event = event(EventKind::Ended, "ghost", "one");
