@@ -225,13 +225,16 @@ impl Witness {
             return;
         }
         self.outbox = now;
-        let all = "SELECT no, channel, state = 'superseded', told FROM notification";
-        for [no, channel, superseded, told] in self.rows::<4>(all, &[]) {
-            assert!(superseded == "0" || told == "0", "superseded though told: {no} of {channel}");
-            let row = [channel, superseded, told];
+        let all = "SELECT no, channel, state, told FROM notification";
+        for [no, channel, state, told] in self.rows::<4>(all, &[]) {
+            assert!(state != "superseded" || told == "0", "superseded though told: {no} of {channel}");
+            let row = [channel, state, told];
             // What became of an event changes only with a row that holds it.
             if self.kept.get(&no) != Some(&row) {
                 self.each_event_lives_once(&no, &row[0]);
+                if row[1] == "dead" {
+                    self.died_rightly(&no);
+                }
                 self.kept.insert(no, row);
             }
         }
@@ -247,6 +250,31 @@ impl Witness {
             assert!(living != "0" || hushed != "0", "{event} of {channel} was superseded by nothing");
             assert!(living == "0" || living == "1", "{event} of {channel} is in {living} notifications");
         }
+    }
+
+    /// Nothing is given up but at an operator's wish, with its channel, after its tries, or after three crashes.
+    fn died_rightly(&self, no: &str) {
+        let query = "SELECT n.channel, n.last_error, n.tries, n.crashes, (n.finished_at - n.first_attempt_at) / 60000,
+            (SELECT outcome FROM attempt WHERE notification = n.no ORDER BY n DESC LIMIT 1),
+            EXISTS (SELECT 1 FROM act a WHERE a.notification = n.id AND a.act LIKE '%drop%')
+            FROM notification n WHERE n.no = ?1";
+        let [[channel, why, tries, crashes, minutes, last, dropped]] = &self.rows::<7>(query, &[&no])[..]
+        else {
+            panic!("no notification {no}")
+        };
+        let number = |text: &String| text.parse::<i64>().unwrap_or_default();
+        let rightly = match why.as_str() {
+            "dropped by an operator" => dropped == "1",
+            // Only this one may leave the rules file.
+            "channel removed" | "its channel is not in the rules file" => channel == "boss",
+            "the process ended three times within a send" => number(crashes) >= 3,
+            _ if last == "rejected" => number(tries) >= 3 && number(minutes) >= 60,
+            _ => last == "retry" && number(tries) >= 7 && number(minutes) >= 75 * 60,
+        };
+        assert!(
+            rightly,
+            "given up without a reason: {no} of {channel}, {why:?}, {tries} tries in {minutes} min"
+        );
     }
 
     fn sent(&mut self, sent: &Sent) {
@@ -294,39 +322,30 @@ impl Witness {
         self.rows::<1>(query, &[&episode, &channel]).into_iter().map(|[row]| row + "\n").collect()
     }
 
-    /// Invariant 4, when nothing is left to be sent.
+    /// Invariant 4, when nothing is left to be sent. That what is dead died rightly was seen when it did.
     pub(crate) fn conclude(&self) {
-        let query = "SELECT n.state, n.last_error FROM notification_event e JOIN notification n ON n.no = e.notification
+        let query = "SELECT n.state, n.no, n.told FROM notification_event e JOIN notification n ON n.no = e.notification
             WHERE e.episode = ?1 AND e.event = ?2 AND n.channel = ?3 AND n.state <> 'superseded'";
         for (episode, (channels, fired, ended)) in &self.episodes {
+            let own = "SELECT 1 FROM event WHERE id = ?1 AND event ->> 'rule' = ?2";
+            if self.rows::<1>(own, &[fired, &STORAGE]).len() == 1 {
+                continue;
+            }
             for channel in channels {
-                let state = |event: &String| self.rows::<2>(query, &[episode, event, channel]);
-                let (began, end) = (state(fired), ended.as_ref().map(state));
-                if self
-                    .rows::<1>(
-                        "SELECT 1 FROM event WHERE id = ?1 AND event ->> 'rule' = ?2",
-                        &[fired, &STORAGE],
-                    )
-                    .len()
-                    == 1
-                {
-                    continue;
-                }
-                let states = |rows: &[[String; 2]]| rows.iter().map(|row| row[0].clone()).collect::<Vec<_>>();
-                let began = states(&began);
-                let end = end.map(|end| states(&end));
-                let one = |states: &[String], word: &str| states == [word.to_owned()];
-                let holds = match (one(&began, "sent"), one(&began, "dead"), &end) {
-                    (true, _, None) | (_, true, None) => true,
-                    (true, _, Some(end)) => one(end, "sent") || one(end, "dead"),
-                    (_, true, Some(end)) => end.is_empty() || one(end, "dead"),
-                    (false, false, _) => false,
+                let rows = |event: &String| self.rows::<3>(query, &[episode, event, channel]);
+                let (began, end) = (rows(fired), ended.as_ref().map(rows));
+                let holds = match (&began[..], end.as_deref()) {
+                    ([[state, ..]], None | Some([])) if state == "dead" => true,
+                    // Both in one row, or the end was given up before anybody was told of it.
+                    ([[state, no, _]], Some([[end, with, told]])) if state == "dead" => {
+                        end == "dead" && (no == with || told == "0")
+                    }
+                    ([[state, ..]], None) => state == "sent",
+                    ([[state, ..]], Some([[end, ..]])) => state == "sent" && (end == "sent" || end == "dead"),
+                    _ => false,
                 };
-                assert!(
-                    holds,
-                    "{episode} on {channel}: fired {began:?}, ended {end:?}\n{}",
-                    self.rows_of(episode, channel)
-                );
+                let story = || self.rows_of(episode, channel);
+                assert!(holds, "{episode} on {channel}: fired {began:?}, ended {end:?}\n{}", story());
             }
         }
     }
