@@ -298,7 +298,7 @@ fn table(rows: &[EpisodeRow], config: &Config) -> String {
         cells
     };
     let rows: Vec<_> = rows.iter().map(cells).collect();
-    print::table(&head, &rows)
+    print::list(&head, &rows, &["severity", "finding", "acked by", "online"])
 }
 
 /// A mark behind the state of what fired in the shadow, so that nobody takes it for told.

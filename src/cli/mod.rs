@@ -38,6 +38,7 @@ mod step;
 mod subject;
 mod suggest;
 mod suggested;
+mod table;
 mod trials;
 mod users;
 mod when;

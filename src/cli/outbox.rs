@@ -259,7 +259,7 @@ fn table(rows: &[NotificationRow], failing: &Failing, config: &Config) -> String
     let rows: Vec<_> = rows.iter().map(cells).collect();
     let head =
         ["notification", "channel", "state", "events", "created", "next attempt", "attempts", "last error"];
-    print::table(&head, &rows)
+    print::list(&head, &rows, &["attempts", "events", "created"])
 }
 
 fn show(

@@ -209,5 +209,5 @@ fn text(polled: &Polled<'_>, zone: Tz) -> String {
         ]
     };
     let rows: Vec<_> = polled.readings.iter().map(cells).collect();
-    text + &print::table(&["user", "reading", "online", "fetched", "request id"], &rows)
+    text + &print::list(&["user", "reading", "online", "fetched", "request id"], &rows, &["fetched"])
 }

@@ -128,7 +128,8 @@ fn list(common: &Common) -> Result<Exit, Failure> {
         "pending",
         "fired 7d / 28d",
     ];
-    print::raw(print::table(&head, &rows).as_bytes());
+    let spare = ["limits", "fired 7d / 28d", "scope", "armed", "severity", "for", "mode"];
+    print::raw(print::list(&head, &rows, &spare).as_bytes());
     for rule in rules.iter().filter(|rule| rule.mode == "shadow") {
         print::line(&shadowed(rule, &|at| when::local(zone, at)));
     }

@@ -169,5 +169,5 @@ fn table(config: &Config, users: &[Listed]) {
     };
     let rows: Vec<Vec<String>> = users.iter().map(row).collect();
     let head = ["source", "user", "online", "at", "limit", "groups", "rules"];
-    print::raw(print::table(&head, &rows).as_bytes());
+    print::raw(print::list(&head, &rows, &["at", "groups", "limit"]).as_bytes());
 }
