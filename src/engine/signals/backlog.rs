@@ -189,6 +189,7 @@ impl Sorted {
 
 impl Known {
     fn take_slots(&mut self, sorted: &Sorted, track: Track) {
+        self.first = self.first.min(sorted.clocks(0).1);
         let sweeps = sorted.sweeps(self);
         // Each round goes over the slots once, in their order.
         let mut rounds: Vec<&[(u32, Range<usize>)]> =
