@@ -192,6 +192,7 @@ fn short_total(section: &Section<'_>, rule: &Rule) {
     if rule.per != Per::User
         && rule.absent == AbsentMeans::Hold
         && !section.states("absent")
+        && !section.misspelt("absent")
         && rule.signals().iter().any(sums)
     {
         let message = "one user whom good replies leave out keeps the total from having a value";

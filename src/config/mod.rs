@@ -23,6 +23,7 @@ mod sources;
 #[cfg(test)]
 mod tests;
 mod trials;
+mod unknown;
 mod users;
 mod values;
 pub mod walk;

@@ -17,23 +17,25 @@ pub(super) struct Names {
     /// By the small letters of the name: names that differ in case alone are one.
     defined: BTreeMap<String, (String, Place)>,
     used: RefCell<BTreeSet<String>>,
+    /// There are tables of this kind whose name is not known, or that look as if they were meant to be.
+    nameless: bool,
 }
 
 impl Names {
     pub(super) fn new(kind: &'static str) -> Self {
-        Self { kind, defined: BTreeMap::new(), used: RefCell::default() }
+        Self { kind, defined: BTreeMap::new(), used: RefCell::default(), nameless: false }
     }
 
     /// Names that another file defines.
     pub(super) fn given<'n>(kind: &'static str, names: impl IntoIterator<Item = &'n str>) -> Self {
         let place = |name: &str| (name.to_owned(), Place { span: 0..0, key: String::new() });
         let defined = names.into_iter().map(|name| (name.to_lowercase(), place(name))).collect();
-        Self { kind, defined, used: RefCell::default() }
+        Self { kind, defined, used: RefCell::default(), nameless: false }
     }
 
     /// Takes up the name of `section`, and reports one that is there already.
     pub(super) fn define(&mut self, section: &Section<'_>) {
-        let Some(name) = section.peek_string("name") else { return };
+        let Some(name) = section.peek_string("name") else { return self.misses() };
         let place = section.place("name");
         if let Some((first, at)) = self.defined.get(&name.to_lowercase()) {
             let line = section.text.line(at.span.start);
@@ -44,11 +46,23 @@ impl Names {
         self.defined.insert(name.to_lowercase(), (name.to_owned(), place));
     }
 
+    /// A name that is used and not defined may be of a table with a mistake of its own.
+    pub(super) fn misses(&mut self) {
+        self.nameless = true;
+    }
+
+    pub(super) fn is_whole(&self) -> bool {
+        !self.nameless
+    }
+
     /// Whether `name` is defined; if not, that is an error at its place.
     pub(super) fn check(&self, section: &Section<'_>, key: &str, span: Range<usize>, name: &str) -> bool {
         if self.defined.get(&name.to_lowercase()).is_some_and(|(defined, _)| defined == name) {
             self.used.borrow_mut().insert(name.to_owned());
             return true;
+        }
+        if self.nameless {
+            return false;
         }
         let known = self.defined.values().map(|(name, _)| name.as_str());
         let hint = suggest(name, known).unwrap_or_else(|| format!("define it with [[{}]]", self.kind));

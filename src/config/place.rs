@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use super::form::Form;
 use super::problem::{Excerpt, Problem, Problems};
+use super::unknown::suggest;
 use crate::secret::SecretRef;
 
 /// Problems beyond this many (errors, and warnings) are counted, not kept.
@@ -46,6 +47,8 @@ pub struct Notes {
     asked: RefCell<BTreeMap<String, Form>>,
     secrets: RefCell<Vec<SecretUse>>,
     files: RefCell<Vec<Problem>>,
+    /// Kinds of tables that are missing because their name is misspelt.
+    misspelt: RefCell<Vec<&'static str>>,
 }
 
 /// A reference to a secret, with the warning that is due if it cannot be resolved.
@@ -153,18 +156,27 @@ impl Notes {
         }
     }
 
+    /// That there are no tables of a kind is a mistake of its own.
+    pub(super) fn distrust(&self, kind: &'static str) {
+        self.misspelt.borrow_mut().push(kind);
+    }
+
     /// Whether a table, or a kind of table, has mistakes so far: nobody is to be told off for what rests on it.
     pub fn refused(&self, path: &str) -> bool {
         let within = |key: &str| {
             let rest = key.strip_prefix(path);
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', ' ', '[']))
         };
-        self.errors.borrow().iter().any(|problem| within(&problem.key))
+        self.misspelt.borrow().contains(&path)
+            || self.errors.borrow().iter().any(|problem| within(&problem.key))
     }
 
-    /// Whether one of these keys has a mistake in any table.
+    /// Whether one of these keys has a mistake in any table, or is misspelt.
     pub fn refused_key(&self, keys: &[&str]) -> bool {
-        let last = |problem: &Problem| keys.contains(&problem.key.rsplit('.').next().unwrap_or_default());
+        let last = |problem: &Problem| {
+            let key = problem.key.rsplit('.').next().unwrap_or_default();
+            keys.iter().any(|known| suggest(key, [*known]).is_some())
+        };
         self.errors.borrow().iter().any(last)
     }
 

@@ -19,6 +19,8 @@ use crate::engine::rule::{Mode, Per, Policy, Rule, Scope};
 /// Names beginning so are the agent's own.
 const RESERVED: &str = "agent/";
 
+const PERS: [(&str, Per); 3] = [("user", Per::User), ("group", Per::Group), ("source", Per::Source)];
+
 /// What rules refer to.
 #[derive(Debug)]
 pub(super) struct Known<'n> {
@@ -34,8 +36,7 @@ pub(super) struct Known<'n> {
 /// Reads one rule; None if it cannot run.
 pub(super) fn read(section: &mut Section<'_>, known: &Known<'_>, defaults: &Defaults) -> Option<Rule> {
     let name = section.label("name").filter(|name| !reserved(section, name));
-    let pers = [("user", Per::User), ("group", Per::Group), ("source", Per::Source)];
-    let per = section.choice("per", &pers).unwrap_or_default();
+    let per = section.choice("per", &PERS).unwrap_or_default();
     let when =
         section.has("when").then(|| condition(section, "when", per)).or_else(|| section.missing("when"));
     let clear = section.has("clear_when").then(|| condition(section, "clear_when", per));
@@ -54,6 +55,7 @@ pub(super) fn read(section: &mut Section<'_>, known: &Known<'_>, defaults: &Defa
         );
     }
     let scope = scope(section, known);
+    let silent = silent && !section.misspelt("notify") && known.channels.is_whole();
     if mode == Mode::Live && notify.is_empty() && silent && !section.notes.refused("agent") {
         let place = section.own_place();
         let hint = "name channels in notify, here or in [agent]";
@@ -163,6 +165,12 @@ fn condition(section: &mut Section<'_>, key: &'static str, per: Per) -> Conditio
     let text = section.string(key)?;
     match lang::compile(&text, per) {
         Ok(program) => Some((text, program)),
+        // Of what it would be, the key says that is misspelt.
+        Err(_)
+            if section.misspelt("per") && PERS.iter().any(|(_, per)| lang::compile(&text, *per).is_ok()) =>
+        {
+            None
+        }
         Err(errors) => {
             for error in errors {
                 let place = section.place_within(key, error.span);

@@ -205,7 +205,8 @@ impl<'c> Crowd<'c> {
     fn check_limit(&self, section: &Section<'_>, rule: &Rule, unlisted: bool) {
         let named = |program: &Program| program.names_limit();
         let names_limit = named(&rule.when) || rule.clear_when.as_ref().is_some_and(named);
-        if !names_limit || rule.limit.is_some() || rule.per != Per::User || !self.read.fleet {
+        let unlimited = rule.limit.is_none() && !section.misspelt("limit");
+        if !names_limit || !unlimited || rule.per != Per::User || !self.read.fleet {
             return;
         }
         if let Some((source, user, _)) = self.reached(rule).find(|(_, _, limited)| !limited) {

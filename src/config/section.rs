@@ -1,7 +1,8 @@
 //! One table of the rules file while it is read: every key is asked for once, every mistake is noted with its
 //! place, and what nobody asked for is an unknown key.
 //!
-//! Neighbours: each part's `Settings::read` takes a section, `values` has the readers of lists, dates and secrets.
+//! Neighbours: each part's `Settings::read` takes a section, `values` has the readers of lists, dates and secrets,
+//! `unknown` tells of keys that are missing or that nobody asked for.
 //! A part of its own because serde's derive stops at the first mistake and forgets where things stood.
 //! A reader asks for *all* its keys before it gives up on a missing one: only keys asked for count as known.
 
@@ -15,6 +16,7 @@ pub use toml::Spanned;
 
 use super::form::Form;
 use super::place::{Notes, Place, Text};
+pub use super::unknown::suggest;
 use crate::engine::time::Span;
 
 /// A table that is being read.
@@ -23,12 +25,12 @@ pub struct Section<'d> {
     pub(super) text: &'d Text,
     pub(super) notes: &'d Notes,
     pub(super) table: &'d DeTable<'d>,
-    span: Range<usize>,
+    pub(super) span: Range<usize>,
     /// As problems name it: `rule "shared-account"`, `rule[0]`, `agent`.
-    path: String,
+    pub(super) path: String,
     /// Without names and indices: `rule`, `agent.retention`.
     shape: String,
-    asked: Vec<&'static str>,
+    pub(super) asked: Vec<&'static str>,
     /// Any key may stand here.
     pub(super) open: bool,
 }
@@ -333,12 +335,6 @@ impl<'d> Section<'d> {
         self.notes.warning(self.text, &place, message, hint);
     }
 
-    /// Notes that a key is not there, at the table's line. Always None, to be returned.
-    pub fn missing<T>(&self, key: &str) -> Option<T> {
-        self.error_at(key, "is missing", Some(&format!("add {key} = …")));
-        None
-    }
-
     pub(super) fn wrong_kind<T>(&self, key: &str, value: &Value<'_>, wanted: &str) -> Option<T> {
         let found = match value.get_ref().as_datetime() {
             Some(moment) if moment.time.is_none() => "date alone",
@@ -356,28 +352,6 @@ impl<'d> Section<'d> {
     pub(super) fn settle_kind(&mut self) {
         self.open = self.asked.iter().all(|key| ["name", "kind"].contains(key));
     }
-
-    /// Reports the keys nobody asked for. Call it when everything was read.
-    pub fn finish(self) {
-        for (key, _) in self.table {
-            let name = key.get_ref().as_ref();
-            if self.open || self.asked.contains(&name) {
-                continue;
-            }
-            let hint = suggest(name, self.asked.iter().copied());
-            let place = Place { span: key.span(), key: join(&self.path, &shown(name)) };
-            self.notes.masked_error(self.text, &place, format!("unknown key {name:?}"), hint.as_deref());
-        }
-    }
-}
-
-/// `did you mean "…"?`, if one of `known` is near enough.
-pub fn suggest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<String> {
-    // Distances of long texts cost their product.
-    let short = word.len() <= 128;
-    let near = known.into_iter().filter(|_| short).map(|k| (strsim::osa_distance(word, k), k));
-    let (distance, nearest) = near.min()?;
-    (distance <= (nearest.len() / 3).max(1)).then(|| format!("did you mean {nearest:?}?"))
 }
 
 fn is_label(label: &str) -> bool {
@@ -395,6 +369,6 @@ pub(super) fn shown(key: &str) -> String {
     if bare && !key.is_empty() { key.to_owned() } else { format!("{key:?}") }
 }
 
-fn join(path: &str, key: &str) -> String {
+pub(super) fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }

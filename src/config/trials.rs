@@ -150,8 +150,7 @@ fn source(section: &mut Section<'_>, known: &Known<'_>) -> Option<String> {
             return Some(only.to_owned());
         }
         let hint = "say which of the file's sources: source = \"…\"";
-        section.error_at("source", "is missing", Some(hint));
-        return None;
+        return section.lacks("source", hint);
     };
     known.source_names.check(section, "source", name.span(), name.get_ref()).then(|| name.into_inner())
 }

@@ -64,13 +64,16 @@ pub(super) fn read(mut root: Section<'_>, now: Time) -> Config {
         tests: root.tables("test"),
     };
     let defined = Defined {
-        accounts: names("account", &tables.accounts),
-        sources: names("source", &tables.sources),
-        groups: names("group", &tables.groups),
-        calendars: names("calendar", &tables.calendars),
-        rules: names("rule", &tables.rules),
-        channels: names("channel", &tables.channels),
+        accounts: names(&root, "account", &tables.accounts),
+        sources: names(&root, "source", &tables.sources),
+        groups: names(&root, "group", &tables.groups),
+        calendars: names(&root, "calendar", &tables.calendars),
+        rules: names(&root, "rule", &tables.rules),
+        channels: names(&root, "channel", &tables.channels),
     };
+    for kind in ["agent", "source", "group", "exception"].into_iter().filter(|kind| root.misspelt(kind)) {
+        root.notes.distrust(kind);
+    }
     let (mut agent, notify) = agent::read(agent_table.as_mut(), &root);
     if let Some(table) = agent_table {
         agent.notify = agent::notify(&table, notify, &defined.channels);
@@ -118,8 +121,11 @@ pub(super) fn read(mut root: Section<'_>, now: Time) -> Config {
     config
 }
 
-fn names(kind: &'static str, sections: &[Section<'_>]) -> Names {
+fn names(root: &Section<'_>, kind: &'static str, sections: &[Section<'_>]) -> Names {
     let mut names = Names::new(kind);
+    if root.misspelt(kind) {
+        names.misses();
+    }
     for section in sections {
         names.define(section);
     }
@@ -198,9 +204,13 @@ fn reach(
         calendars,
         notify: &config.agent.notify,
     };
+    // What is unknown in them is told only after rules were checked against them.
+    let misspelt =
+        groups.iter().map(|(section, _)| section).chain(exceptions.iter().map(|(section, _)| section));
+    let misspelt = misspelt.flat_map(|section| ["limit", "users", "user"].map(|key| section.misspelt(key)));
     let read = Read {
         sources: !notes.refused("source"),
-        fleet: !notes.refused("group") && !notes.refused("exception"),
+        fleet: !notes.refused("group") && !notes.refused("exception") && !misspelt.into_iter().any(|so| so),
     };
     let crowd = Crowd::new(&config.sources, &config.fleet, read);
     let today = now.to_utc().with_timezone(&config.agent.timezone).date_naive();
@@ -235,23 +245,27 @@ fn leftovers(root: &Section<'_>, defined: &Defined, agent: &Agent) {
     // A file without sources is what `Config::watching` refuses.
     let lacks = [("rule", &defined.rules), ("channel", &defined.channels)];
     for (kind, names) in lacks {
-        if names.is_empty() {
+        if names.is_empty() && !root.misspelt(kind) {
             let message = format!("there is no [[{kind}]]");
             root.notes.warning(root.text, &root.own_place(), message, None);
         }
     }
-    if agent.notify.is_empty() && !defined.channels.is_empty() && !root.notes.refused("agent") {
+    let told = !defined.channels.is_empty() && defined.channels.is_whole();
+    if agent.notify.is_empty() && told && !root.notes.refused("agent") {
         let hint = "name a channel: notify = [\"…\"]";
         let place = root.place("agent");
         root.notes.warning(root.text, &place, "nobody hears of own alerts: notify is empty", Some(hint));
     }
-    // Each with the keys that name it: a misspelt name may have meant one that looks unused.
+    // Each with the keys that name it, and their tables: a misspelt name may have meant one that looks unused.
     let unused = [
-        ("channel", &defined.channels, &["notify"][..]),
-        ("calendar", &defined.calendars, &["during", "outside"]),
-        ("account", &defined.accounts, &["account"]),
+        ("channel", &defined.channels, &["notify"][..], &["agent", "rule", "defaults"][..]),
+        ("calendar", &defined.calendars, &["during", "outside"], &["rule", "defaults"]),
+        ("account", &defined.accounts, &["account"], &["source"]),
     ];
-    for (kind, names, _) in unused.into_iter().filter(|(_, _, keys)| !root.notes.refused_key(keys)) {
+    let unused = unused.into_iter().filter(|(_, _, keys, users)| {
+        !root.notes.refused_key(keys) && !users.iter().any(|kind| root.misspelt(kind))
+    });
+    for (kind, names, ..) in unused {
         for (name, place) in names.unused() {
             root.notes.warning(root.text, &place, format!("nobody uses the {kind} {name:?}"), None);
         }

@@ -50,7 +50,7 @@ pub(in crate::aliyun) fn read(section: &mut Section<'_>) -> Option<Provider> {
             }
             None => {
                 let hint = format!("give both keys, or chain = true, which reads: {}", STEPS.join("; "));
-                section.error_at("access_key_id", "is missing", Some(&hint));
+                section.lacks::<()>("access_key_id", &hint);
             }
         }
         return None;

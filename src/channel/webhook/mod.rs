@@ -51,7 +51,7 @@ impl Settings {
         let allow_private = section.boolean("allow_private").unwrap_or(false);
         let ca_file = section.path("ca_file");
         let timeout = section.duration_in("timeout", super::TIMEOUTS).unwrap_or(Span::from_secs(15));
-        if !section.has("secret") {
+        if !section.has("secret") && !section.misspelt("secret") {
             let hint = "without it receivers cannot tell our bodies from anybody's: secret = { env = \"…\" }";
             section.warning_at("secret", "the webhook's bodies are not signed", Some(hint));
         }

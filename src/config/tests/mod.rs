@@ -548,3 +548,76 @@ fn operators_and_times_as_other_languages_write_them_are_corrected() {
     let text = BASE.replace("[agent]\n", "[agent]\nretention = { events = \"3y\" }\n");
     assert_eq!(parse(&text).unwrap().agent.retention.events, Span::from_days(1095));
 }
+
+/// What follows from a key that is misspelt is not told: nothing but the key.
+#[test]
+fn one_slip_of_a_finger_is_one_complaint() {
+    let whole = BASE
+        .replace("when = \"online > 3\"", "when = \"online > limit\"\nlimit = 2\nduring = \"office\"")
+        + r#"[[channel]]
+name = "mail"
+kind = "email"
+server = "smtp.example.com"
+username = "alerts"
+password = { env = "MAIL" }
+from = "a@example.com"
+to = ["b@example.com"]
+[[group]]
+name = "few"
+users = ["al*"]
+limit = 1
+[[rule]]
+name = "of-few"
+groups = ["few"]
+when = "online > limit"
+notify = ["mail"]
+[[rule]]
+name = "seats"
+per = "source"
+when = "total > 180"
+clear_when = "total < 150"
+absent = "hold"
+[[calendar]]
+name = "office"
+hours = ["09:00-18:00"]
+"#;
+    let said = |text: &str| match parse(text) {
+        Ok(config) => config.warnings,
+        Err(problems) => [problems.errors, problems.warnings].concat(),
+    };
+    // Not all of it is watched by a limit, so that each slip has something to break.
+    let whole = whole.replace("users = [\"alice\", \"bob\"]", "users = [\"alice\"]");
+    assert_eq!(said(&whole), Vec::new());
+    let (mut tried, mut wrong) = (0, Vec::new());
+    let mut check = |slip: &str, text: &str, hint: &str| {
+        let problems = said(text);
+        let hinted = |problem: &Problem| problem.hint.as_ref().is_some_and(|told| told.contains(hint));
+        let one = problems.len() == 1 && problems[0].message == format!("unknown key {slip:?}");
+        if !one || !hinted(&problems[0]) {
+            wrong
+                .push(format!("{slip}: {:#?}", problems.iter().map(ToString::to_string).collect::<Vec<_>>()));
+        }
+        tried += 1;
+    };
+    for (n, line) in whole.lines().enumerate() {
+        let key = line.split_once(" = ").map(|(key, _)| key).filter(|key| key.len() > 2);
+        // The last letter but one twice, or gone.
+        let slips = key.into_iter().flat_map(|key| {
+            let (start, end) = key.split_at(key.len() - 1);
+            let (shorter, last) = start.split_at(start.len() - 1);
+            [(key, format!("{start}{last}{end}")), (key, format!("{shorter}{end}"))]
+        });
+        for (key, slip) in slips {
+            let lines = whole.lines().enumerate();
+            let lines =
+                lines.map(|(m, old)| if m == n { old.replacen(key, &slip, 1) } else { old.to_owned() });
+            check(&slip, &lines.collect::<Vec<_>>().join("\n"), &format!("{key:?}"));
+        }
+    }
+    for table in ["agent", "account", "source", "channel", "group", "rule", "calendar"] {
+        let slip = format!("{table}s");
+        check(&slip, &whole.replace(&format!("[{table}]"), &format!("[{slip}]")), table);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(tried > 60, "{tried}");
+}

@@ -53,10 +53,11 @@ impl Settings {
         let users = section.strings("users");
         let users_file = section.path("users_file");
         let roster = read_roster(section);
-        if !section.has("users") && !section.has("users_file") && roster.is_none() {
+        let none = !section.has("users") && !section.has("users_file") && roster.is_none();
+        if none && !section.misspelt("users_file") && !section.misspelt("roster") {
             let hint =
                 "add users = [\"…\"], users_file = \"users.txt\" with one name a line, or roster = true";
-            section.error_at("users", "is missing", Some(hint));
+            section.lacks::<()>("users", hint);
         }
         let signature = section.choice("signature", &[("v3", Signature::V3), ("v1", Signature::V1)]);
         let budget = section.duration_in("budget", Span::from_secs(1)..=Span::from_days(1));
