@@ -285,7 +285,7 @@ fn table(rows: &[EpisodeRow], config: &Config) -> String {
     let cells = |row: &EpisodeRow| {
         let mut cells = vec![
             row.episode.as_deref().map_or_else(|| "-".to_owned(), local::short),
-            state(row) + shadow(config, row),
+            state(row) + untold(config, row),
             row.severity.as_ref().map_or_else(|| "-".to_owned(), local::word),
             row.rule.clone(),
             local::subject(row.source.as_deref(), &row.subject),
@@ -301,11 +301,16 @@ fn table(rows: &[EpisodeRow], config: &Config) -> String {
     print::list(&head, &rows, &["severity", "finding", "acked by", "online"])
 }
 
-/// A mark behind the state of what fired in the shadow, so that nobody takes it for told.
-pub(super) fn shadow(config: &Config, row: &EpisodeRow) -> &'static str {
+/// A mark behind the state of what nobody was told of, so that nobody takes it for told: its rule is in the shadow, or
+/// was, or names no channel.
+pub(super) fn untold(config: &Config, row: &EpisodeRow) -> &'static str {
     let in_shadow = |rule: &Rule| rule.name == row.rule && rule.mode == Mode::Shadow;
-    let shadow = !row.notified && config.rules.iter().any(in_shadow);
-    if shadow { " (shadow)" } else { "" }
+    match (row.notified, config.rules.iter().any(in_shadow)) {
+        (true, _) => "",
+        (false, true) => " (shadow)",
+        (false, false) if row.episode.is_some() => " (not told)",
+        (false, false) => "",
+    }
 }
 
 /// `5 of 2`, and the peak where it was higher.

@@ -163,7 +163,7 @@ fn head(row: &EpisodeRow, events: &[Event], config: &Config) -> String {
         local::name(&row.rule),
         subject,
         alerts::state(row),
-        alerts::shadow(config, row)
+        alerts::untold(config, row)
     );
     let at = |at: Time| when::local(zone, at);
     let last = events.last();
@@ -271,9 +271,10 @@ pub(super) fn readings(events: &[Event], zone: Tz) -> String {
 
 /// Why there are no notifications, where that is known.
 pub(super) fn unheard(config: &Config, row: &EpisodeRow) -> &'static str {
-    match alerts::shadow(config, row) {
+    match alerts::untold(config, row) {
         "" => "",
-        _ => "; the rule is in the shadow (`mode = \"shadow\"`) and tells nobody",
+        " (shadow)" => "; the rule is in the shadow (`mode = \"shadow\"`) and tells nobody",
+        _ => "; its rule was in the shadow, or named no channel",
     }
 }
 

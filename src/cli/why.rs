@@ -258,7 +258,7 @@ fn held(row: &EpisodeRow, rule: Option<&Rule>, past: Option<&Past>, zone: Tz) ->
         count(&|round| round.look.alert.state == State::Recovering, &|n| {
             format!("Held: at {} it was clear, and not yet for {hold}, as `clear_for` asks.", polls(n))
         });
-        if rule.mode == Mode::Shadow {
+        if rule.mode == Mode::Shadow && !row.notified {
             held.push(
                 "Silenced: the rule is in the shadow (`mode = \"shadow\"`) and tells nobody.".to_owned(),
             );

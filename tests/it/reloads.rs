@@ -557,6 +557,32 @@ async fn what_fires_in_the_shadow_is_marked_and_told_with_its_true_times() {
     assert!(world.says("check").contains("soc") && !world.says("check").contains("shadow"));
     world.live(4..6).await;
     assert_eq!(world.told("soc"), "ended shared alice");
+    // It was told: a rule that goes back into the shadow does not change that.
+    assert!(world.reload(&of("shadow")).await);
+    let list = world.says("alerts list --all");
+    assert!(list.contains("ended") && !list.contains('('), "{list}");
+    let why = world.says(&format!("why {episode}"));
+    assert!(!why.contains("shadow"), "{why}");
+}
+
+/// What was over before its rule went live was told to nobody, then as now.
+#[tokio::test]
+async fn what_ended_in_the_shadow_is_marked_for_ever() {
+    let of = |mode: &str| format!("{SHARED}mode = '{mode}'\n");
+    let world = World::new(&(counts("alice", "1 3 1 1 1") + &counts("bob", "1")), &of("shadow")).await;
+    world.live(0..3).await;
+    let list = || world.says("alerts list --all");
+    assert!(list().contains("ended (shadow)"), "{}", list());
+    assert!(world.reload(&of("live")).await);
+    world.live(3..5).await;
+    assert_eq!(world.told("soc"), "");
+    assert!(list().contains("ended (not told)"), "{}", list());
+    let episode = world.past("shared");
+    for command in ["alerts show", "why"] {
+        let said = world.says(&format!("{command} {episode}"));
+        let why = "Notifications: none; its rule was in the shadow, or named no channel";
+        assert!(said.contains(why), "{said}");
+    }
 }
 
 #[tokio::test]
