@@ -13,6 +13,7 @@ mod evidence;
 mod fold;
 mod hazard;
 mod live;
+mod lost;
 mod outage;
 mod outlived;
 mod own;
@@ -32,6 +33,7 @@ use tokio::sync::{Mutex, watch};
 pub use collect::Collected;
 pub use hazard::Hazard;
 pub use live::{Live, LiveError, setup};
+pub use lost::lost_channels;
 pub use reload::warn_of;
 pub use run::{Stopped, run};
 
@@ -143,27 +145,6 @@ impl Agent {
         self.remember_storage().await?;
         self.warn_of_lost_channels().await?;
         self.enable_channels(now).await
-    }
-
-    /// Open episodes go on telling channels by the names they had when it fired.
-    async fn warn_of_lost_channels(&self) -> Result<(), StoreError> {
-        let live = self.live();
-        let mut lost: BTreeMap<String, usize> = BTreeMap::new();
-        for (_, alert) in self.store.load_alerts(None).await? {
-            let open = alert.episode.filter(|episode| episode.ended_at.is_none());
-            let channels = open.into_iter().flat_map(|episode| episode.channels);
-            for channel in channels.filter(|channel| !live.channels.contains_key(channel)) {
-                *lost.entry(channel).or_default() += 1;
-            }
-        }
-        for (channel, episodes) in lost {
-            tracing::warn!(
-                channel,
-                episodes,
-                "the channel left the rules file while alerts it was told of go on; it is told no more of them"
-            );
-        }
-        Ok(())
     }
 
     /// Channels that answered 410 wait for somebody to look at them: a start or a reload says that one did.

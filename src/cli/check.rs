@@ -4,14 +4,14 @@
 //! reload behind it: its exit code and its JSON are what they go by. Problems go to stderr, what the file means to
 //! stdout.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use chrono::NaiveDate;
 use serde::Serialize;
 
 use super::coverage::{self, Coverage, LimitShare, subjects};
 use super::exit::summary;
-use super::{Common, Exit, Failure, open, print, rules, when};
+use super::{Common, Exit, Failure, open, print, records, rules, when};
 use crate::agent::clock;
 use crate::aliyun::account::Settings;
 use crate::aliyun::credentials::Provider;
@@ -20,7 +20,6 @@ use crate::config::{Config, Problem, Problems, schema};
 use crate::engine::fleet::Exception;
 use crate::engine::plan::Plan;
 use crate::engine::time::{Span, Time};
-use crate::store::is_foreign;
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
@@ -148,7 +147,7 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
     }
     list.extend(unresolved);
     list.sort_by_key(|problem| (problem.line, problem.column));
-    problems.warnings.extend(database(&config));
+    problems.warnings.extend(records::warnings(&config));
     let exit = match (problems.errors.is_empty(), problems.warnings.is_empty()) {
         (false, _) => Exit::Rules,
         (true, false) if args.strict => Exit::Problem,
@@ -270,22 +269,6 @@ fn keys(config: &Config, ask: bool, now: Time) -> Result<Vec<Keys>, Failure> {
         })
     };
     config.accounts.iter().chain(&of_chain).map(one).collect()
-}
-
-/// A database that `run` could not make or open where it is to be.
-fn database(config: &Config) -> Option<Problem> {
-    let path = &config.agent.database;
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let shown = |path: &Path| path.display().to_string();
-    let (message, hint) = if !directory.is_dir() && directory.try_exists().is_ok() {
-        let hint = "make it, and let the user who runs Seatwatch write to it";
-        (format!("there is no directory {:?}", shown(directory)), hint)
-    } else if is_foreign(path).unwrap_or_default() {
-        (format!("{:?} is not a database", shown(path)), "name another file: `run` refuses this one")
-    } else {
-        return None;
-    };
-    Some(Problem { hint: Some(hint.to_owned()), ..config.problem("agent.database".to_owned(), message) })
 }
 
 /// An account without keys, as a problem of the file as a whole.

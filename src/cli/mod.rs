@@ -29,6 +29,7 @@ mod payload;
 mod pick;
 mod poll;
 mod print;
+mod records;
 mod roster;
 mod rules;
 mod run;

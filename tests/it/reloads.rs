@@ -17,6 +17,7 @@ use seatwatch::store::{EpisodeFilter, OutboxState};
 
 use crate::process::{STOP, rules, world};
 use crate::signals::Held;
+use crate::support::logged::Log;
 use crate::support::program::Agent;
 use crate::world::{START, World, body, counts, minute};
 
@@ -563,6 +564,36 @@ async fn what_fires_in_the_shadow_is_marked_and_told_with_its_true_times() {
     assert!(list.contains("ended") && !list.contains('('), "{list}");
     let why = world.says(&format!("why {episode}"));
     assert!(!why.contains("shadow"), "{why}");
+}
+
+/// Whoever starts on a file that lacks a channel that alerts still need is warned, before it and by it.
+#[tokio::test]
+async fn a_channel_that_left_while_its_alerts_go_on_is_told_by_check_and_by_the_start() {
+    let mut world =
+        World::with_channels(&(counts("alice", "1 3 3 1") + &counts("bob", "1")), SHARED, &["soc", "war"])
+            .await;
+    let missed =
+        |world: &World| world.says("check").lines().any(|line| line.contains("\"war\" is not in the file"));
+    let without = format!("without war\n{SHARED}");
+    world.live(0..1).await;
+    world.write(&without);
+    assert!(!missed(&world), "nothing fired");
+    world.live(1..2).await;
+    let said = world.says("check");
+    assert!(said.contains("\"war\" is not in the file, and 1 alert that goes on was told there"), "{said}");
+    assert!(said.contains("seatwatch alerts list"), "{said}");
+    let log = Log::hear();
+    world.restart().await;
+    let warned = log.take("the channel left the rules file while alerts it was told of go on");
+    assert_eq!(warned.len(), 1, "{warned:?}");
+    assert!(warned[0].contains("WARN") && warned[0].contains("channel=\"war\" episodes=1"), "{warned:?}");
+    world.live(2..4).await;
+    assert_eq!(world.told("soc"), "fired shared alice\nchanged shared alice\nended shared alice");
+    assert_eq!(world.told("war"), "fired shared alice");
+    assert!(!missed(&world), "it is over");
+    world.restart().await;
+    assert_eq!(log.take("the channel left"), Vec::<String>::new());
+    world.leaves("nobody is left at war to be told");
 }
 
 /// What was over before its rule went live was told to nobody, then as now.
