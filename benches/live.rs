@@ -55,7 +55,8 @@ pub(crate) fn time(args: &[String]) -> Vec<f64> {
             });
             turned.collect::<Vec<_>>()
         });
-        let fetched = Fetched { batch_of: vec![NO_BATCH; readings.len()], readings, ..Fetched::default() };
+        let fetched =
+            Fetched { batch_of: vec![NO_BATCH; readings.len()].into(), readings, ..Fetched::default() };
         let elapsed = if n == 0 { Span::ZERO } else { MINUTE };
         let poll = watch.poll(fetched, &asked, When { at, elapsed, jump: None, took: Span::ZERO });
         let (outcome, judging) = timed(|| judge(&mut watch, poll, at));

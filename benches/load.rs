@@ -119,7 +119,7 @@ fn live(dir: &Path, text: &str, install: &str) -> Live {
 }
 
 fn fetched(readings: Vec<Reading>) -> Fetched {
-    Fetched { batch_of: vec![NO_BATCH; readings.len()], readings, ..Fetched::default() }
+    Fetched { batch_of: vec![NO_BATCH; readings.len()].into(), readings, ..Fetched::default() }
 }
 
 /// Milliseconds of CPU and by the wall, the peak in MiB, messages a channel, and of the CPU time judging and rendering.

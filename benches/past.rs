@@ -125,7 +125,7 @@ pub(crate) fn commit(
         at,
         elapsed,
         jump: None,
-        batch_of: Vec::new(),
+        batch_of: Vec::new().into(),
         readings,
         batches: Vec::new(),
         requests: 0,
@@ -246,7 +246,7 @@ pub(crate) fn measure_week(args: &[String]) -> Vec<f64> {
     });
     let asked = watch.asked(START);
     let readings = reader.last_readings(SOURCE).expect("readings");
-    let fetched = Fetched { batch_of: vec![NO_BATCH; readings.len()], readings, ..Fetched::default() };
+    let fetched = Fetched { batch_of: vec![NO_BATCH; readings.len()].into(), readings, ..Fetched::default() };
     let ((), judged) = timed(|| {
         let when = When { at: START, elapsed: MINUTE, jump: None, took: Span::ZERO };
         let poll = watch.poll(fetched, &asked, when);

@@ -64,16 +64,16 @@ pub(crate) fn take(body: &[u8], asked: &Asked, at: Time, fetched: &mut Fetched) 
     for entry in &entries {
         assert_eq!(*entry.name, *asked.name(fetched.readings.len()));
         fetched.readings.push(entry.count.map_or(Reading::FAILED, Reading::online));
-        fetched.batch_of.push(batch);
     }
+    let places = fetched.readings.len() - entries.len()..fetched.readings.len();
+    fetched.batch_of.put(places.start as u32..places.end as u32, batch);
     fetched.batches.push(Batch { fetched_at: at, request_id: envelope.request_id.map(Into::into) });
     fetched.requests += 1;
 }
 
 /// Room for everybody, as a source makes it.
 pub(crate) fn room(asked: &Asked) -> Fetched {
-    let (readings, batch_of) = (Vec::with_capacity(asked.len()), Vec::with_capacity(asked.len()));
-    Fetched { readings, batch_of, ..Fetched::default() }
+    Fetched { readings: Vec::with_capacity(asked.len()), ..Fetched::default() }
 }
 
 pub(crate) fn rule(name: &str, when: &str, absent: AbsentMeans, users: &[&str]) -> Rule {
@@ -88,7 +88,7 @@ pub(crate) fn rule(name: &str, when: &str, absent: AbsentMeans, users: &[&str]) 
         limit: Some(3),
         policy: Policy { hold: Hold::For(Span::from_mins(10)), clear_hold: Hold::For(Span::from_mins(5)) },
         severity: Severity::High,
-        notify: vec!["soc".to_owned()],
+        notify: vec!["soc".to_owned()].into(),
         repeat: None,
         max_gap: None,
         absent,
@@ -143,6 +143,6 @@ pub(crate) fn setup(install: &str, users: Arc<Names>, rules: Vec<Rule>) -> Arc<S
         users,
         roster: false,
         language: Language::En,
-        own_notify: Vec::new(),
+        own_notify: Vec::new().into(),
     })
 }

@@ -16,6 +16,7 @@ use crate::engine::message::{Language, compose};
 use crate::engine::notify::{Notice, plan};
 use crate::engine::outcome::{NewNotification, Outcome};
 use crate::engine::schedule::Schedule;
+use crate::engine::shared::Shared;
 use crate::engine::time::{Span, Time};
 use crate::engine::watch::Setup;
 use crate::source::Source;
@@ -56,7 +57,7 @@ pub fn setup(config: &Config, source: &config::Source, fleet: &Arc<Fleet>, insta
         users: Arc::clone(&source.users),
         roster: source.roster.is_some(),
         language: config.agent.language,
-        own_notify: config.agent.notify.clone(),
+        own_notify: config.agent.notify.clone().into(),
     }
 }
 
@@ -174,10 +175,10 @@ impl Live {
         outcome: &Outcome,
         now: Time,
     ) -> Vec<NewNotification> {
-        let told: BTreeMap<&str, &Vec<String>> =
+        let told: BTreeMap<&str, &Shared<String>> =
             outcome.events.iter().map(|event| event.id.as_str()).zip(&outcome.told).collect();
         let channels = |event: &Event| -> Vec<String> {
-            told.get(event.id.as_str()).map(|told| (*told).clone()).unwrap_or_default()
+            told.get(event.id.as_str()).map(|told| told.to_vec()).unwrap_or_default()
         };
         plan(&outcome.events, &channels).iter().map(|notice| self.one(tongue, notice, now)).collect()
     }

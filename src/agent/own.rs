@@ -57,7 +57,8 @@ impl OwnAlerts {
         let key = AlertKey { rule: own.rule().name.to_owned(), source: None, subject };
         let before = self.0.get(&key).cloned().unwrap_or_default();
         let moment = Moment { at: now, clock: Span::from_millis(now.millis()), seq: 0, hole: false };
-        let (after, event) = own_alerts::take(&before, own, &key, opinion, &moment, install, channels);
+        let (after, event) =
+            own_alerts::take(&before, own, &key, opinion, &moment, install, &channels.to_vec().into());
         let mut outcome = Outcome { now, ..Outcome::default() };
         if let Some((event, told)) = event {
             outcome.tell(event, told);

@@ -283,7 +283,7 @@ pub(super) fn setup(version: &Version<'_>, source: &Source, reader: &Reader) -> 
     Ok(Arc::new(Setup {
         rules: version.rules.iter().filter(covers).cloned().collect(),
         elsewhere: Vec::new(),
-        own_notify: Vec::new(),
+        own_notify: Vec::new().into(),
         ..crate::agent::setup(version.config, source, &fleet, &reader.install_id()?)
     }))
 }

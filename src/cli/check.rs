@@ -204,7 +204,7 @@ fn reach(coverage: &Coverage<'_>) -> Vec<Reach> {
         subjects: plan.size(),
         roster: coverage.asks_roster(&plan.rule),
         limits: coverage.limits(plan),
-        notify: plan.rule.notify.clone(),
+        notify: plan.rule.notify.to_vec(),
         mode: rules::mode(plan.rule.mode),
         shown: subjects(
             &plan.rule,

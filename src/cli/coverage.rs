@@ -79,7 +79,7 @@ impl Coverage<'_> {
     /// The user's own limit; else the smallest that a rule over the user states.
     pub(super) fn limit(&self, slot: u32) -> Option<UserLimit> {
         if let Some(Some(Limit { value, origin, .. })) = self.own.get(slot as usize) {
-            return Some(UserLimit { value: *value, origin: origin.clone(), rule: None });
+            return Some(UserLimit { value: *value, origin: origin.to_string(), rule: None });
         }
         let of_rules = self.rules_of(slot).filter(|rule| uses_limit(rule));
         let (value, name) = of_rules.filter_map(|rule| Some((rule.limit?, &rule.name))).min()?;
@@ -105,7 +105,7 @@ impl Coverage<'_> {
         let mut shares: BTreeMap<(u32, String), usize> = BTreeMap::new();
         for slot in self.slots().filter(|slot| uses_limit(&plan.rule) && plan.counts(*slot)) {
             if let Some(limit) = self.limit_under(&plan.rule, slot) {
-                *shares.entry((limit.value, limit.origin)).or_default() += 1;
+                *shares.entry((limit.value, limit.origin.into_owned())).or_default() += 1;
             }
         }
         shared(shares)

@@ -268,7 +268,7 @@ fn one(
                 .filter(|(_, plan)| plan.rule.name == rule.name)
                 .flat_map(|(c, plan)| c.limits(plan)),
         ),
-        notify: rule.notify.clone(),
+        notify: rule.notify.to_vec(),
         fired,
         shown: String::new(),
     }

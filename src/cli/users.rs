@@ -130,7 +130,7 @@ fn of_source(
 
 fn under(coverage: &Coverage<'_>, rule: &Rule, slot: u32) -> Option<UnderRule> {
     let Limit { value, origin, .. } = coverage.limit_under(rule, slot)?;
-    Some(UnderRule { rule: rule.name.clone(), value, origin })
+    Some(UnderRule { rule: rule.name.clone(), value, origin: origin.into_owned() })
 }
 
 /// A reading in one word.

@@ -15,6 +15,7 @@ use super::section::Section;
 use crate::engine::calendar::Calendar;
 use crate::engine::lang::{self, Program};
 use crate::engine::rule::{Mode, Per, Policy, Rule, Scope};
+use crate::engine::shared::Shared;
 
 /// Names beginning so are the agent's own.
 const RESERVED: &str = "agent/";
@@ -76,7 +77,7 @@ pub(super) fn read(section: &mut Section<'_>, known: &Known<'_>, defaults: &Defa
         limit: own.limit,
         policy,
         severity: own.severity.unwrap_or_default(),
-        notify,
+        notify: notify.into(),
         repeat: own.repeat,
         max_gap: own.max_gap,
         absent: own.absent.unwrap_or_default(),
@@ -124,7 +125,7 @@ pub(super) fn amend(section: &mut Section<'_>, rule: &Rule, known: &Known<'_>) -
             clear_hold: own.clear_hold.unwrap_or(rule.policy.clear_hold),
         },
         severity: own.severity.unwrap_or(rule.severity),
-        notify: own.notify.unwrap_or_else(|| rule.notify.clone()),
+        notify: own.notify.map_or_else(|| rule.notify.clone(), Shared::from),
         repeat: own.repeat.or(rule.repeat),
         max_gap: own.max_gap.or(rule.max_gap),
         absent: own.absent.unwrap_or(rule.absent),

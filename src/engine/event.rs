@@ -117,7 +117,7 @@ pub struct Value {
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Limit {
     pub value: u32,
-    pub origin: String,
+    pub origin: Cow<'static, str>,
     /// Where it is an exception's: who answers for it, and why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exception: Option<Box<Deviation>>,
@@ -135,7 +135,7 @@ pub struct Deviation {
 impl Limit {
     /// The rule's own.
     pub fn of_rule(value: u32) -> Self {
-        Self { value, origin: "rule".to_owned(), exception: None }
+        Self { value, origin: "rule".into(), exception: None }
     }
 }
 
@@ -278,7 +278,7 @@ pub struct Event {
     pub detail: Option<String>,
     /// Users an own alert lists (refused or absent names).
     #[serde(default)]
-    pub users: Vec<String>,
+    pub users: Shared<String>,
     /// The operator behind *acked* and *closed*, what they noted and found.
     #[serde(default)]
     pub by: Option<String>,
@@ -476,7 +476,7 @@ mod tests {
             })
             .to_vec(),
             detail: None,
-            users: Vec::new(),
+            users: Vec::new().into(),
             by: None,
             note: None,
             finding: Some(Finding::MultiDevice),

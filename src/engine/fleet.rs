@@ -73,11 +73,11 @@ impl Fleet {
         if let Some((exception, value)) = exception.and_then(|one| Some((one, one.limit?))) {
             let Exception { reason, owner, expires, .. } = exception.clone();
             let exception = Some(Box::new(Deviation { reason, owner, expires }));
-            return Some(Limit { value, origin: format!("exception:{user}"), exception });
+            return Some(Limit { value, origin: format!("exception:{user}").into(), exception });
         }
         let groups = self.groups_of(source, user).filter_map(|g| g.limit.map(|limit| (limit, &g.name)));
         let (value, name) = groups.min_by_key(|(limit, _)| *limit)?;
-        Some(Limit { value, origin: format!("group:{name}"), exception: None })
+        Some(Limit { value, origin: format!("group:{name}").into(), exception: None })
     }
 
     /// The number allowed for `user` under `rule`: the user's own limit, else the rule's.

@@ -236,7 +236,7 @@ impl<'a> Pass<'a> {
         }
         self.gather(plan, index, reading, judged, &before, alert);
         if let Some(step) = step {
-            let told = told(alert, plan.channels());
+            let told = told(alert, &plan.channels());
             let event = tell(self.watch, plan, index, alert, step.into(), self.poll.at);
             self.outcome.tell(event, told);
         }

@@ -91,35 +91,50 @@ impl Eq for Names {}
 #[derive(Clone, Debug)]
 pub struct Asked {
     names: Arc<Names>,
-    slots: Arc<[u32]>,
+    /// None where it is all of them.
+    some: Option<Arc<[u32]>>,
 }
 
 impl Asked {
     /// `slots` ascending; every one of them given out by `names`.
     pub fn new(names: Arc<Names>, slots: impl Into<Arc<[u32]>>) -> Self {
-        Self { names, slots: slots.into() }
+        Self { names, some: Some(slots.into()) }
     }
 
     pub fn all(names: Arc<Names>) -> Self {
-        let slots = (0..).take(names.len()).collect();
-        Self { names, slots }
+        Self { names, some: None }
     }
 
     pub fn len(&self) -> usize {
-        self.slots.len()
+        self.some.as_ref().map_or(self.names.len(), |slots| slots.len())
     }
 
     pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+        self.len() == 0
     }
 
-    pub fn slots(&self) -> &[u32] {
-        &self.slots
+    pub fn slots(&self) -> impl Iterator<Item = u32> {
+        (0..self.len()).filter_map(|index| self.slot(index))
+    }
+
+    /// The slot at this place among those asked about; None beyond the last.
+    pub fn slot(&self, index: usize) -> Option<u32> {
+        match &self.some {
+            Some(slots) => slots.get(index).copied(),
+            None => u32::try_from(index).ok().filter(|slot| (*slot as usize) < self.names.len()),
+        }
+    }
+
+    pub fn contains(&self, slot: u32) -> bool {
+        match &self.some {
+            Some(slots) => slots.binary_search(&slot).is_ok(),
+            None => (slot as usize) < self.names.len(),
+        }
     }
 
     /// The name at this place among those asked about. Panics beyond the last.
     pub fn name(&self, index: usize) -> &str {
-        self.names.name(self.slots[index])
+        self.names.name(self.slot(index).expect("a place among those asked about"))
     }
 }
 

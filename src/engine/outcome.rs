@@ -85,7 +85,7 @@ pub struct Episode {
     pub severity: Severity,
     pub limit: Option<Limit>,
     /// Channels that get, or got, its *fired*.
-    pub channels: Vec<String>,
+    pub channels: Shared<String>,
     pub last_told: Time,
     pub reminders: u32,
     pub acked_by: Option<String>,
@@ -96,7 +96,7 @@ pub struct Episode {
     #[serde(default)]
     pub detail: Option<String>,
     #[serde(default)]
-    pub users: Vec<String>,
+    pub users: Shared<String>,
 }
 
 /// A notification to be sent: rendered, so that every attempt sends the same bytes.
@@ -172,7 +172,7 @@ pub struct Outcome {
     /// Notices of several channels share them.
     pub events: Vec<Arc<Event>>,
     /// For each event the channels it is told to, as the notifications are planned; not written.
-    pub told: Vec<Vec<String>>,
+    pub told: Vec<Shared<String>>,
     pub notifications: Vec<NewNotification>,
     /// What was concluded of episodes that are over.
     pub conclusions: Vec<Conclusion>,
@@ -181,7 +181,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    pub fn tell(&mut self, event: Event, channels: Vec<String>) {
+    pub fn tell(&mut self, event: Event, channels: Shared<String>) {
         self.events.push(Arc::new(event));
         self.told.push(channels);
     }

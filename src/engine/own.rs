@@ -8,6 +8,7 @@ use super::event::{Severity, SubjectKind};
 use super::outcome::Stamp;
 use super::reading::{Fault, FaultClass};
 use super::rule::{Hold, Policy};
+use super::shared::Shared;
 use super::time::{Span, Time};
 
 use super::alert::Verdict;
@@ -124,14 +125,14 @@ pub struct Opinion {
     pub verdict: Verdict,
     /// One line: what happened and what to do.
     pub detail: Option<String>,
-    pub users: Vec<String>,
+    pub users: Shared<String>,
     /// Where it began before this moment: an alert that begins now is dated back.
     pub since: Option<Stamp>,
 }
 
 impl Opinion {
     pub(super) fn bare(verdict: Verdict) -> Self {
-        Self { verdict, detail: None, users: Vec::new(), since: None }
+        Self { verdict, detail: None, users: Shared::default(), since: None }
     }
 
     fn breach(detail: String) -> Self {
@@ -211,7 +212,7 @@ fn clock(facts: &SourceFacts, language: Language) -> Opinion {
 
 fn names(users: &[String], told: bool, detail: impl FnOnce() -> String) -> Opinion {
     match (users.is_empty(), told) {
-        (false, _) => Opinion { users: users.to_vec(), ..Opinion::breach(detail()) },
+        (false, _) => Opinion { users: users.to_vec().into(), ..Opinion::breach(detail()) },
         (true, true) => Opinion::bare(Verdict::Clear),
         (true, false) => Opinion::bare(Verdict::Unknown),
     }
@@ -330,7 +331,7 @@ mod tests {
         let names = vec!["alice".to_owned()];
         let facts = SourceFacts { refused: names.clone(), absent: names.clone(), ..good };
         check(&facts, [Clear, Clear, Clear, Breach, Breach]);
-        assert_eq!(of_source(&facts, Language::En)[4].1.users, names);
+        assert_eq!(*of_source(&facts, Language::En)[4].1.users, names);
         assert!(names_added(&[], &names) && !names_added(&names, &names) && !names_added(&names, &[]));
     }
 

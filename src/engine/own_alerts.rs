@@ -7,6 +7,7 @@ use super::alert::{self, Facts, Happening, Moment, Step, Verdict};
 use super::event::Event;
 use super::outcome::{Alert, AlertKey, State};
 use super::own::{Opinion, Own, POLICY, names_added};
+use super::shared::Shared;
 
 /// The version of reserved rules: they change with the program only.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -19,8 +20,8 @@ pub fn take(
     opinion: &Opinion,
     moment: &Moment,
     install: &str,
-    channels: &[String],
-) -> (Alert, Option<(Event, Vec<String>)>) {
+    channels: &Shared<String>,
+) -> (Alert, Option<(Event, Shared<String>)>) {
     let mut after = before.clone();
     if opinion.verdict == Verdict::Breach && after.state == State::Ok {
         after.since = opinion.since;
@@ -51,10 +52,10 @@ pub fn take(
 }
 
 /// Who is told of an event: those who were told that the episode began, or for a new one `channels`.
-pub fn told(before: &Alert, channels: &[String]) -> Vec<String> {
+pub fn told(before: &Alert, channels: &Shared<String>) -> Shared<String> {
     match &before.episode {
         Some(episode) if episode.ended_at.is_none() => episode.channels.clone(),
-        Some(_) | None => channels.to_vec(),
+        Some(_) | None => channels.clone(),
     }
 }
 
@@ -84,7 +85,7 @@ mod tests {
         let clock = Span::from_mins(minute);
         let moment = Moment { at: START + clock, clock, seq: 1 + minute.unsigned_abs(), hole: false };
         let opinion = Opinion { detail: Some("no answer".to_owned()), ..Opinion::bare(verdict) };
-        let channels = [channel.to_owned()];
+        let channels = vec![channel.to_owned()].into();
         let (after, event) = take(before, Own::Channel, &key(), &opinion, &moment, "install", &channels);
         (after, event.into_iter().map(|(event, told)| (event.kind, told.join(" "))).collect())
     }
@@ -109,7 +110,7 @@ mod tests {
         let (acked, outcome) = act_on("install", &ack, key(), &firing, at);
         assert_eq!(acked.episode.as_ref().unwrap().acked_by.as_deref(), Some("olga"));
         assert_eq!(outcome.alerts, [(key(), acked.clone().into())]);
-        assert_eq!(outcome.told, [["mail"]]);
+        assert_eq!(outcome.told, [Shared::from(vec!["mail".to_owned()])]);
         let [event] = &outcome.events[..] else { panic!("{:?}", outcome.events) };
         assert_eq!((event.kind, &*event.episode, event.at), (EventKind::Acked, &*episode, at));
         assert_eq!((&*event.rule_version, event.by.as_deref()), (VERSION, Some("olga")));
@@ -118,7 +119,11 @@ mod tests {
         let (closed, outcome) = act_on("install", &close, key(), &acked, at);
         let kinds: Vec<EventKind> = outcome.events.iter().map(|event| event.kind).collect();
         assert_eq!((closed.state, kinds), (State::Closed, vec![EventKind::Closed, EventKind::Ended]));
-        assert_eq!(outcome.told, [vec![], vec!["mail".to_owned()]], "told once, by the end");
+        assert_eq!(
+            outcome.told,
+            [vec![].into(), Shared::from(vec!["mail".to_owned()])],
+            "told once, by the end"
+        );
     }
 
     /// Users in trouble, look after look, and what is told of each.
@@ -126,13 +131,14 @@ mod tests {
     fn check_users(looks: &[(&str, Option<EventKind>)]) {
         let mut alert = Alert::default();
         for (minute, (names, expect)) in (0..).zip(looks) {
-            let users: Vec<String> = names.split_whitespace().map(str::to_owned).collect();
+            let users: Shared<String> = names.split_whitespace().map(str::to_owned).collect();
             let clock = Span::from_mins(minute);
             let moment = Moment { at: START + clock, clock, seq: 1 + minute.unsigned_abs(), hole: false };
             let verdict = if users.is_empty() { Verdict::Clear } else { Verdict::Breach };
             let since = (!users.is_empty()).then_some(Stamp { at: START, clock: Span::ZERO });
             let opinion = Opinion { users: users.clone(), since, ..Opinion::bare(verdict) };
-            let (after, event) = take(&alert, Own::NameRefused, &key(), &opinion, &moment, "install", &[]);
+            let (after, event) =
+                take(&alert, Own::NameRefused, &key(), &opinion, &moment, "install", Shared::EMPTY);
             let found = event.map(|(event, _)| (event.kind, event.users, event.since));
             let told = expect.map(|kind| {
                 let listed = if kind == EventKind::Ended { found.clone().unwrap().1 } else { users };

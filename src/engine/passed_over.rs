@@ -79,7 +79,7 @@ fn rule(number: usize, window: Option<bool>, clear: bool) -> Rule {
         limit: Some(2),
         policy: Policy { hold, clear_hold: minutes(i64::from(clear)) },
         severity: Severity::High,
-        notify: vec!["soc".to_owned()],
+        notify: vec!["soc".to_owned()].into(),
         repeat: Some(Span::from_mins(5)),
         max_gap: Some(Span::from_mins(max_gap)),
         absent,
@@ -118,7 +118,7 @@ fn setup(rules: Vec<Rule>) -> Arc<Setup> {
         users: Arc::new(Names::new(&USERS[..3])),
         roster: true,
         language: Language::En,
-        own_notify: vec!["soc".to_owned()],
+        own_notify: vec!["soc".to_owned()].into(),
     })
 }
 
@@ -220,16 +220,16 @@ fn settle(watch: &mut Watch, between: &Between, at: Time) -> Outcome {
 
 fn poll(watch: &mut Watch, said: &[Reading], moment: &Moment, at: Time, first: bool) -> Outcome {
     let asked = watch.asked(at);
-    let readings = asked.slots().iter().map(|slot| match moment.fails {
+    let readings = asked.slots().map(|slot| match moment.fails {
         true => Reading::FAILED,
         false => USERS
             .iter()
-            .position(|user| **user == *watch.names.name(*slot))
+            .position(|user| **user == *watch.names.name(slot))
             .map_or_else(Reading::default, |user| said[user]),
     });
     let fetched = Fetched {
         readings: readings.collect(),
-        batch_of: vec![0; asked.len()],
+        batch_of: vec![0; asked.len()].into(),
         batches: vec![Batch { fetched_at: at, request_id: Some(format!("R{at}").into()) }],
         ..Fetched::default()
     };
@@ -302,7 +302,7 @@ proptest! {
             let row = live.poll.as_ref().unwrap();
             column.turn(&row.changes, &row.failed);
             let usable = row.poll.outcome() != PollOutcome::Failed;
-            let header = Poll { readings: Vec::new(), batch_of: Vec::new(), batches: Vec::new(), ..row.poll.clone() };
+            let header = Poll { readings: Vec::new(), batch_of: Vec::new().into(), batches: Vec::new(), ..row.poll.clone() };
             let again = judge_past(&mut past, &header, &column, usable);
             prop_assert_eq!(again, without_answers(live.events));
         }

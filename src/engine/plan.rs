@@ -16,6 +16,7 @@ use super::outcome::Alert;
 use super::peers::Peers;
 use super::reading::{Kind, Reading};
 use super::rule::{AbsentMeans, Mode, Per, Rule};
+use super::shared::Shared;
 use super::signals::{Needs, Signals, Totals, Track};
 use super::stale::Stale;
 use super::time::{Span, Time};
@@ -200,8 +201,8 @@ impl Plan {
     }
 
     /// The channels its alerts are told to; none while it runs in the shadow.
-    pub(super) fn channels(&self) -> &[String] {
-        if self.rule.mode == Mode::Shadow { &[] } else { &self.rule.notify }
+    pub(super) fn channels(&self) -> Shared<String> {
+        if self.rule.mode == Mode::Shadow { Shared::default() } else { self.rule.notify.clone() }
     }
 
     /// Whether the rule looks at all at a poll of this instant.

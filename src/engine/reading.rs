@@ -3,6 +3,8 @@
 //! Neighbours: `source` makes a [`Fetched`], the agent turns it into a [`Poll`], signals and store take the
 //! poll. A part of its own because the four kinds of reading must never be collapsed into numbers by anybody.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use super::request_id::RequestId;
@@ -104,6 +106,62 @@ pub struct Batch {
 /// No batch answered for this user.
 pub const NO_BATCH: u32 = u32::MAX;
 
+/// Which answer stated each of a column of readings: runs, because one answer states many in a row.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct AnswerOf(Vec<Run>);
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Run {
+    places: Range<u32>,
+    batch: u32,
+}
+
+impl AnswerOf {
+    /// The answer `batch` stated those at `places`, none of which another one stated.
+    pub fn put(&mut self, places: Range<u32>, batch: u32) {
+        let after = self.0.last().is_none_or(|last| last.places.end <= places.start);
+        let at =
+            if after { self.0.len() } else { self.0.partition_point(|run| run.places.end <= places.start) };
+        let before = self.0[..at].last_mut();
+        match before.filter(|run| (run.places.end, run.batch) == (places.start, batch)) {
+            Some(run) => run.places.end = places.end,
+            None => self.0.insert(at, Run { places, batch }),
+        }
+    }
+
+    /// The answer that stated the one at `place`.
+    pub fn get(&self, place: u32) -> Option<u32> {
+        let at = self.0.partition_point(|run| run.places.end <= place);
+        self.0.get(at).filter(|run| run.places.contains(&place)).map(|run| run.batch)
+    }
+
+    /// The same of a column in which each is at another place, still ascending.
+    pub(super) fn moved(&self, to: impl Fn(u32) -> Option<u32>) -> Self {
+        let mut moved = Self::default();
+        for run in &self.0 {
+            run.places.clone().filter_map(&to).for_each(|place| moved.put(place..place + 1, run.batch));
+        }
+        moved
+    }
+}
+
+/// An answer for each, or [`NO_BATCH`].
+impl FromIterator<u32> for AnswerOf {
+    fn from_iter<T: IntoIterator<Item = u32>>(batches: T) -> Self {
+        let mut all = Self::default();
+        for (place, batch) in (0..).zip(batches).filter(|(_, batch)| *batch != NO_BATCH) {
+            all.put(place..place + 1, batch);
+        }
+        all
+    }
+}
+
+impl From<Vec<u32>> for AnswerOf {
+    fn from(batches: Vec<u32>) -> Self {
+        batches.into_iter().collect()
+    }
+}
+
 /// Why requests failed, by what an operator or the agent does about it (the vendor's codes are sorted into these
 /// by `aliyun`).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -165,8 +223,8 @@ pub enum Odd {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Fetched {
     pub readings: Vec<Reading>,
-    /// For each name the index into `batches`, or [`NO_BATCH`].
-    pub batch_of: Vec<u32>,
+    /// For each name the index into `batches`.
+    pub batch_of: AnswerOf,
     pub batches: Vec<Batch>,
     /// Indices of names that the vendor refuses as such; their reading is *not polled*.
     pub refused: Vec<u32>,
@@ -217,7 +275,7 @@ pub struct Poll {
     /// How far the wall clock jumped since the poll before, if by more than 5 s.
     pub jump: Option<Span>,
     pub readings: Vec<Reading>,
-    pub batch_of: Vec<u32>,
+    pub batch_of: AnswerOf,
     pub batches: Vec<Batch>,
     pub requests: u32,
     /// How long fetching took.
@@ -244,7 +302,7 @@ impl Poll {
 
     /// The answer that stated this slot's reading.
     pub fn batch(&self, slot: u32) -> Option<&Batch> {
-        let batch = *self.batch_of.get(slot as usize)?;
+        let batch = self.batch_of.get(slot)?;
         self.batches.get(batch as usize)
     }
 }
@@ -268,7 +326,7 @@ mod tests {
             elapsed: Span::ZERO,
             jump: None,
             readings: readings.to_vec(),
-            batch_of: vec![NO_BATCH; readings.len()],
+            batch_of: vec![NO_BATCH; readings.len()].into(),
             batches: Vec::new(),
             requests: 1,
             took: Span::ZERO,

@@ -10,6 +10,7 @@ use globset::GlobMatcher;
 use super::calendar::Calendar;
 use super::event::Severity;
 use super::lang::{Program, Signal};
+use super::shared::Shared;
 use super::time::Span;
 
 /// What a rule judges one by one.
@@ -113,7 +114,7 @@ pub struct Rule {
     pub policy: Policy,
     pub severity: Severity,
     /// Channel names.
-    pub notify: Vec<String>,
+    pub notify: Shared<String>,
     pub repeat: Option<Span>,
     /// None: three intervals of the source's schedule.
     pub max_gap: Option<Span>,

@@ -14,7 +14,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub struct Shared<T>(Option<Arc<Vec<T>>>);
 
 impl<T: 'static> Shared<T> {
-    const EMPTY: &Vec<T> = &Vec::new();
+    /// Nothing, for whoever asks for a reference.
+    pub const EMPTY: &Self = &Self(None);
+
+    const NOTHING: &Vec<T> = &Vec::new();
 
     /// Lets go of the list; whoever shares it keeps it.
     pub fn clear(&mut self) {
@@ -67,7 +70,7 @@ impl<T: 'static> Deref for Shared<T> {
     type Target = Vec<T>;
 
     fn deref(&self) -> &Vec<T> {
-        self.0.as_deref().unwrap_or(Self::EMPTY)
+        self.0.as_deref().unwrap_or(Self::NOTHING)
     }
 }
 

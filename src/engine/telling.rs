@@ -8,6 +8,7 @@ use super::event::Event;
 use super::grounds;
 use super::outcome::Alert;
 use super::plan::Plan;
+use super::shared::Shared;
 use super::time::{Span, Time};
 use super::watch::Watch;
 
@@ -45,10 +46,10 @@ pub(super) fn tell(
             severity: rule.severity,
             when: Some(&rule.when_text),
             limit: limit.as_ref(),
-            channels: plan.channels(),
+            channels: &plan.channels(),
             clients: None,
             detail: None,
-            users: &[],
+            users: Shared::EMPTY,
         },
     );
     if alert.since.is_some() {

@@ -11,6 +11,7 @@ use super::event::Event;
 use super::outcome::{Act, ActResult, ActRow, Alert, AlertKey, Outcome, State};
 use super::own_alerts::{self, told};
 use super::plan::Plan;
+use super::shared::Shared;
 use super::telling::tell;
 use super::time::Time;
 use super::watch::Watch;
@@ -27,7 +28,7 @@ pub fn remind(watch: &mut Watch, now: Time) -> Outcome {
         let indices: Vec<u32> = plan.alerts.iter().filter(|(_, a)| due(a)).map(|(index, _)| *index).collect();
         for index in indices {
             let mut after = Arc::clone(&plan.alerts[&index]);
-            let told = told(&after, plan.channels());
+            let told = told(&after, &plan.channels());
             let event = tell(watch, plan, index, Arc::make_mut(&mut after), Happening::Reminded, now);
             outcome.tell(event, told);
             outcome.alerts.push((watch.key(plan, index), Arc::clone(&after)));
@@ -55,7 +56,7 @@ pub fn reconcile(watch: &mut Watch, now: Time) -> Outcome {
         // Every poll comes by here, and hardly ever is there anything to do.
         let settled = |index: u32, alert: &Alert| {
             let same = alert.rule_version == plan.rule.version;
-            plan.covers(index) && same && !alert::surfaces(alert, plan.channels())
+            plan.covers(index) && same && !alert::surfaces(alert, &plan.channels())
         };
         let unsettled = plan.alerts.iter().filter(|(index, alert)| !settled(**index, alert));
         let indices: Vec<u32> = unsettled.map(|(index, _)| *index).collect();
@@ -64,8 +65,8 @@ pub fn reconcile(watch: &mut Watch, now: Time) -> Outcome {
             let (mut after, happening) = in_line(plan, index, &before);
             if let Some(happening) = happening {
                 let told = match happening == Happening::Surfaced {
-                    true => plan.channels().to_vec(),
-                    false => told(&before, plan.channels()),
+                    true => plan.channels(),
+                    false => told(&before, &plan.channels()),
                 };
                 outcome.tell(tell(watch, plan, index, &mut after, happening, now), told);
             }
@@ -87,7 +88,7 @@ fn in_line(plan: &Plan, index: u32, before: &Alert) -> (Alert, Option<Happening>
         return (after, step.map(Happening::from));
     }
     let (after, tells) = alert::rule_changed(before, &plan.rule.version);
-    match alert::surfaces(before, plan.channels()) {
+    match alert::surfaces(before, &plan.channels()) {
         true => (after, Some(Happening::Surfaced)),
         false => (after, tells.then_some(Happening::Changed)),
     }
@@ -104,7 +105,10 @@ pub fn settle(
     outcome: &mut Outcome,
 ) {
     if let Some(step) = step {
-        outcome.tell(bare_event(install, &key, before, &mut after, step.into(), now), told(before, &[]));
+        outcome.tell(
+            bare_event(install, &key, before, &mut after, step.into(), now),
+            told(before, Shared::EMPTY),
+        );
     }
     if after != *before {
         outcome.alerts.push((key, Arc::new(after)));
@@ -129,10 +133,10 @@ fn bare_event(
         severity,
         when: None,
         limit: None,
-        channels: &[],
+        channels: Shared::EMPTY,
         clients: None,
         detail: None,
-        users: &[],
+        users: Shared::EMPTY,
     };
     alert::build_event(after, happening, now, &facts)
 }
@@ -151,7 +155,7 @@ pub fn act(watch: &mut Watch, row: &ActRow, now: Time) -> Option<Outcome> {
             continue;
         };
         let key = watch.key(plan, index);
-        let told = told(&before, plan.channels());
+        let told = told(&before, &plan.channels());
         let build = |after: &mut Alert, happening| tell(watch, plan, index, after, happening, now);
         let (after, outcome) = apply(row, key, &before, told, now, build);
         plan.put(index, Arc::new(after));
@@ -174,7 +178,7 @@ fn act_on_own(watch: &mut Watch, row: &ActRow, wanted: &str, now: Time) -> Optio
 
 /// The same for an own alert that belongs to no source.
 pub fn act_on(install: &str, row: &ActRow, key: AlertKey, before: &Alert, now: Time) -> (Alert, Outcome) {
-    let told = told(before, &[]);
+    let told = told(before, Shared::EMPTY);
     let build = |after: &mut Alert, happening| {
         let mut event = bare_event(install, &key, before, after, happening, now);
         own_alerts::VERSION.clone_into(&mut event.rule_version);
@@ -188,7 +192,7 @@ fn apply(
     row: &ActRow,
     key: AlertKey,
     before: &Alert,
-    told: Vec<String>,
+    told: Shared<String>,
     now: Time,
     build: impl Fn(&mut Alert, Happening) -> Event,
 ) -> (Alert, Outcome) {
@@ -213,7 +217,7 @@ fn apply(
                 let mut after = after;
                 let closed = Happening::Closed { by, finding: *finding, note: note.clone() };
                 // Told once, by the end: the operator's finding travels with it.
-                outcome.tell(build(&mut after, closed), Vec::new());
+                outcome.tell(build(&mut after, closed), Shared::default());
                 outcome.tell(build(&mut after, step.into()), told);
                 let then = if *rearm {
                     "may fire again at the next breach"

@@ -81,7 +81,7 @@ mod tests {
                 elapsed: Span::ZERO,
                 jump: None,
                 readings: readings.to_vec(),
-                batch_of: vec![0; readings.len()],
+                batch_of: vec![0; readings.len()].into(),
                 batches: Vec::new(),
                 requests: 1,
                 took: Span::ZERO,

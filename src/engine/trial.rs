@@ -149,14 +149,14 @@ impl Trial {
     fn poll(&self, watch: &Watch, number: usize) -> Poll {
         let at = self.at(number);
         let asked = watch.asked(at);
-        let reading = |slot: &u32| {
-            let name = watch.names.name(*slot);
+        let reading = |slot: u32| {
+            let name = watch.names.name(slot);
             let timeline = self.timelines.iter().find(|timeline| *timeline.user == *name);
             timeline.and_then(|timeline| timeline.readings.get(number)).copied().unwrap_or_default()
         };
-        let readings: Vec<Reading> = asked.slots().iter().map(reading).collect();
+        let readings: Vec<Reading> = asked.slots().map(reading).collect();
         let fetched = Fetched {
-            batch_of: vec![0; readings.len()],
+            batch_of: vec![0; readings.len()].into(),
             readings,
             batches: vec![Batch { fetched_at: at, request_id: None }],
             ..Fetched::default()

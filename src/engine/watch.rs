@@ -19,10 +19,11 @@ use super::names::{Asked, Names, NewNames};
 use super::outcome::{Alert, AlertKey, Quarantined, SourceMemory};
 use super::own;
 use super::plan::Plan;
-use super::reading::{Fetched, NO_BATCH, Poll, Reading};
+use super::reading::{Fetched, Poll, Reading};
 use super::roster::{Listed, members};
 use super::rule::Rule;
 use super::schedule::LATE;
+use super::shared::Shared;
 use super::signals::{Needs, Signals};
 use super::time::{Span, Time};
 
@@ -51,7 +52,7 @@ pub struct Setup {
     /// Of the words in own alerts.
     pub language: Language,
     /// Channels for own alerts.
-    pub own_notify: Vec<String>,
+    pub own_notify: Shared<String>,
 }
 
 impl Setup {
@@ -214,8 +215,12 @@ impl Watch {
             .filter(|q| q.retry_at > now + LATE)
             .filter_map(|q| self.names.slot(&q.user))
             .collect();
+        let names = Arc::clone(&self.names);
+        if held.is_empty() && self.member.iter().all(|member| *member) {
+            return Asked::all(names);
+        }
         let asked = (0u32..).zip(&self.member).filter(|(slot, member)| **member && !held.contains(slot));
-        Asked::new(Arc::clone(&self.names), asked.map(|(slot, _)| slot).collect::<Vec<_>>())
+        Asked::new(names, asked.map(|(slot, _)| slot).collect::<Vec<_>>())
     }
 
     /// Names the store does not know yet.
@@ -232,17 +237,15 @@ impl Watch {
     /// The poll that `fetched` makes, with columns by slot. `asked` is what it ran parallel to.
     pub fn poll(&self, mut fetched: Fetched, asked: &Asked, when: When) -> Poll {
         fetched.readings.resize(asked.len(), Reading::FAILED);
-        fetched.batch_of.resize(asked.len(), NO_BATCH);
         let (mut readings, mut batch_of) = (fetched.readings, fetched.batch_of);
         // Whoever is asked about everybody has the columns already.
         if asked.len() < self.names.len() {
-            let (asked_readings, asked_batches) = (readings, batch_of);
+            let asked_readings = readings;
             readings = vec![Reading::NOT_POLLED; self.names.len()];
-            batch_of = vec![NO_BATCH; self.names.len()];
-            for ((slot, reading), batch) in asked.slots().iter().zip(asked_readings).zip(asked_batches) {
-                readings[*slot as usize] = reading;
-                batch_of[*slot as usize] = batch;
+            for (slot, reading) in asked.slots().zip(asked_readings) {
+                readings[slot as usize] = reading;
             }
+            batch_of = batch_of.moved(|place| asked.slot(place as usize));
         }
         Poll {
             source: self.setup.source.clone(),
@@ -262,17 +265,15 @@ impl Watch {
 
     /// Takes refused names into quarantine, and out of it those that were asked again and accepted.
     pub fn quarantine(&mut self, asked: &Asked, refused: &[u32], now: Time) {
-        let asked = asked.slots();
         let refused: Vec<&str> = refused
             .iter()
-            .filter_map(|i| asked.get(*i as usize))
-            .map(|slot| self.names.name(*slot))
+            .filter_map(|i| asked.slot(*i as usize))
+            .map(|slot| self.names.name(slot))
             .collect();
         let since: BTreeMap<String, Time> =
             self.memory.quarantine.iter().map(|q| (q.user.clone(), q.since)).collect();
         let names = &self.names;
-        let asked_again =
-            |user: &str| names.slot(user).is_some_and(|slot| asked.binary_search(&slot).is_ok());
+        let asked_again = |user: &str| names.slot(user).is_some_and(|slot| asked.contains(slot));
         let member = |user: &str| names.slot(user).is_some_and(|slot| self.member[slot as usize]);
         self.memory.quarantine.retain(|q| !asked_again(&q.user) && member(&q.user));
         for user in refused {

@@ -12,7 +12,7 @@ use crate::engine::time::Time;
 /// place plus one, as the difference from the one before. Nothing at all where no answer is known.
 pub(super) fn pack(poll: &Poll, slots: impl Iterator<Item = u32> + Clone) -> Vec<u8> {
     let batch_of = |slot: u32| {
-        let batch = *poll.batch_of.get(slot as usize)?;
+        let batch = poll.batch_of.get(slot)?;
         poll.batches.get(batch as usize).map(|_| batch)
     };
     let mut used: Vec<u32> = slots.clone().filter_map(batch_of).collect();
@@ -173,7 +173,7 @@ mod tests {
         ) {
             let poll = Poll {
                 source: "s".to_owned(), seq: 1, at: Time::from_millis(77), elapsed: Span::ZERO, jump: None,
-                readings: vec![Reading::ABSENT; of.len()], batch_of: of, batches, requests: 0, took: Span::ZERO,
+                readings: vec![Reading::ABSENT; of.len()], batch_of: of.into(), batches, requests: 0, took: Span::ZERO,
                 fault: None, skew: None,
             };
             let slots: Vec<u32> = kept.into_iter().collect();

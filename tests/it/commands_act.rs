@@ -461,7 +461,7 @@ fn event(kind: EventKind, user: &str, episode: &str, minute: i64) -> Event {
         when: Some("online > limit".to_owned()),
         signals: Vec::new(),
         detail: None,
-        users: Vec::new(),
+        users: Vec::new().into(),
         by: None,
         note: None,
         finding: None,
@@ -486,7 +486,7 @@ fn alert(user: &str, state: State, episode: Option<&str>) -> (AlertKey, Arc<Aler
             ended_at: None,
             severity: Severity::High,
             limit: Some(Limit::of_rule(2)),
-            channels: vec!["soc-hook".to_owned(), "soc-mail".to_owned()],
+            channels: vec!["soc-hook".to_owned(), "soc-mail".to_owned()].into(),
             last_told: at(1),
             reminders: 0,
             acked_by: None,
@@ -494,7 +494,7 @@ fn alert(user: &str, state: State, episode: Option<&str>) -> (AlertKey, Arc<Aler
             finding: None,
             note: None,
             detail: None,
-            users: Vec::new(),
+            users: Vec::new().into(),
         })
     });
     let value = Some(Value { now: Some(5), first: Some(4), peak: Some(5) });
@@ -520,7 +520,7 @@ fn fill(place: &Place) -> Store {
     };
     let commit = |minute, alerts, events: Vec<Event>, notifications| {
         let mut outcome = Outcome { now: at(minute), alerts, notifications, ..Outcome::default() };
-        events.into_iter().for_each(|event| outcome.tell(event, Vec::new()));
+        events.into_iter().for_each(|event| outcome.tell(event, Vec::new().into()));
         store.commit(outcome).wait().unwrap();
     };
     let finish = |id: &str, minute, answer, then, status, note: &str| {

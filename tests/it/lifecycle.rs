@@ -37,7 +37,7 @@ pub(crate) fn rule(name: &str, when: &str) -> Rule {
         limit: Some(2),
         policy: Policy { hold: Hold::default(), clear_hold: Hold::default() },
         severity: Severity::High,
-        notify: vec!["soc".to_owned()],
+        notify: vec!["soc".to_owned()].into(),
         repeat: None,
         max_gap: None,
         absent: AbsentMeans::Hold,
@@ -61,7 +61,7 @@ pub(crate) fn setup(rules: Vec<Rule>, users: &[&str]) -> Arc<Setup> {
         users: Arc::new(Names::new(users)),
         roster: false,
         language: Language::En,
-        own_notify: vec!["soc".to_owned()],
+        own_notify: vec!["soc".to_owned()].into(),
     })
 }
 
@@ -89,7 +89,7 @@ fn play(watch: &mut Watch, timeline: &str, restart_at: Option<usize>) -> Vec<Arc
         let elapsed = if n == 0 { Span::ZERO } else { MINUTE };
         let fetched = Fetched {
             readings: vec![reading, Reading::online(1)],
-            batch_of: vec![0, 0],
+            batch_of: vec![0, 0].into(),
             batches: vec![Batch { fetched_at: at, request_id: Some(format!("R{n}").into()) }],
             ..Fetched::default()
         };

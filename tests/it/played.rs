@@ -226,7 +226,7 @@ fn poll(watch: &mut Watch, minute: i64, line: &str) -> Outcome {
 fn poll_after(watch: &mut Watch, elapsed: Span, at: Time, line: &str) -> Outcome {
     let readings = readings(line);
     let fetched = Fetched {
-        batch_of: vec![0; readings.len()],
+        batch_of: vec![0; readings.len()].into(),
         readings,
         batches: vec![Batch { fetched_at: at, request_id: None }],
         ..Fetched::default()
@@ -501,7 +501,10 @@ fn lists_of_connections_go_to_the_events_that_asked() {
     let sorted = [client("10.0.0.9", Some(-5)), client("10.0.0.1", Some(0)), client("10.0.0.2", Some(0))];
     let mut first = poll(&mut watch, 0, "3 3");
     attach(&mut watch, &mut first, lists(&[sorted[2].clone(), sorted[0].clone(), sorted[1].clone()]));
-    assert_eq!(first.told, [["soc"]; 4], "everybody whom the rules name");
+    assert!(
+        first.told.len() == 4 && first.told.iter().all(|told| **told == ["soc"]),
+        "everybody whom the rules name"
+    );
     let told: Vec<(&str, &str, Option<&[OnlineClient]>)> = first
         .events
         .iter()
@@ -632,29 +635,33 @@ fn peers_are_those_of_whom_a_count_is_known() {
     check_peers("peers(0) == 0", AbsentMeans::Hold, "5 2 - _", &[]);
 }
 
+fn slots(asked: &Asked) -> Vec<u32> {
+    asked.slots().collect()
+}
+
 #[test]
 fn a_refused_name_is_left_out_for_a_day() {
     let mut watch = Watch::new(setup(Vec::new(), &["alice", "bob", "carol"]), Remembered::default());
     let hour = |n: i64| START + Span::from_hours(n);
     let all = watch.asked(START);
-    assert_eq!(all.slots(), [0, 1, 2]);
+    assert_eq!(slots(&all), [0, 1, 2]);
     watch.quarantine(&all, &[1], START);
-    assert_eq!(watch.asked(hour(23)).slots(), [0, 2]);
+    assert_eq!(slots(&watch.asked(hour(23))), [0, 2]);
     let poll = poll(&mut watch, 1, "3 ~ 1").poll.unwrap().poll;
     assert_eq!(poll.readings, readings("3 ~ 1"));
     // The others say nothing about it.
     watch.quarantine(&watch.asked(hour(23)), &[], hour(23));
-    assert_eq!(watch.asked(hour(23)).slots(), [0, 2]);
+    assert_eq!(slots(&watch.asked(hour(23))), [0, 2]);
     let again = watch.asked(hour(24));
-    assert_eq!(again.slots(), [0, 1, 2], "asked again a day later");
+    assert_eq!(slots(&again), [0, 1, 2], "asked again a day later");
     // Polls do not begin to the millisecond: a daily one must not be taken for too early and pass a day.
-    assert_eq!(watch.asked(hour(24) - Span::from_millis(700)).slots(), again.slots());
+    assert_eq!(slots(&watch.asked(hour(24) - Span::from_millis(700))), slots(&again));
     watch.quarantine(&again, &[1], hour(24));
     let held: Vec<_> =
         watch.memory.quarantine.iter().map(|one| (one.user.as_str(), one.since, one.retry_at)).collect();
     assert_eq!(held, [("bob", START, hour(48))], "it is refused since the first time");
     watch.quarantine(&watch.asked(hour(48)), &[], hour(48));
-    assert_eq!((watch.memory.quarantine.len(), watch.asked(hour(48)).slots()), (0, &[0, 1, 2][..]));
+    assert_eq!((watch.memory.quarantine.len(), slots(&watch.asked(hour(48)))), (0, vec![0, 1, 2]));
 }
 
 #[test]
@@ -662,13 +669,13 @@ fn a_poll_of_some_says_nothing_of_the_others() {
     let mut watch = Watch::new(setup(Vec::new(), &["alice", "bob", "carol"]), Remembered::default());
     watch.quarantine(&watch.asked(START), &[1], START);
     let asked = watch.asked(START);
-    let fetched = Fetched { readings: readings("3 1"), batch_of: vec![0, 1], ..Fetched::default() };
+    let fetched = Fetched { readings: readings("3 1"), batch_of: vec![0, 1].into(), ..Fetched::default() };
     let poll =
         watch.poll(fetched, &asked, When { at: START, elapsed: Span::ZERO, jump: None, took: Span::ZERO });
     assert_eq!(poll.readings, readings("3 ~ 1"));
-    assert_eq!((poll.batch_of[0], poll.batch_of[2]), (0, 1));
+    assert_eq!((0..3).map(|slot| poll.batch_of.get(slot)).collect::<Vec<_>>(), [Some(0), None, Some(1)]);
     // Whoever was asked about and is not in the answer failed.
-    let fetched = Fetched { readings: readings("3"), batch_of: vec![0], ..Fetched::default() };
+    let fetched = Fetched { readings: readings("3"), batch_of: vec![0].into(), ..Fetched::default() };
     let poll =
         watch.poll(fetched, &asked, When { at: START, elapsed: Span::ZERO, jump: None, took: Span::ZERO });
     assert_eq!(poll.readings, readings("3 ~ _"));
@@ -700,7 +707,7 @@ fn a_rule_in_the_shadow_tells_nobody() {
     let shadow = Rule { mode: Mode::Shadow, ..rule("shared", "online > limit") };
     let mut watch = Watch::new(setup(vec![shadow], &["alice"]), Remembered::default());
     let outcome = poll(&mut watch, 0, "3");
-    assert_eq!((outcome.events.len(), outcome.told), (1, vec![Vec::<String>::new()]));
+    assert_eq!((outcome.events.len(), outcome.told), (1, vec![Vec::new().into()]));
 }
 
 #[test]

@@ -104,7 +104,7 @@ fn setup() -> Arc<Setup> {
         elsewhere: Vec::new(),
         users: Arc::new(Names::new(USERS)),
         language: Language::En,
-        own_notify: vec!["soc".to_owned()],
+        own_notify: vec!["soc".to_owned()].into(),
         roster: false,
     })
 }
@@ -125,7 +125,7 @@ fn fetched(moment: &Moment, at: Time, seq: usize) -> Fetched {
     let message = "nothing came".to_owned();
     Fetched {
         readings: moment.readings.clone(),
-        batch_of: vec![0; USERS.len()],
+        batch_of: vec![0; USERS.len()].into(),
         batches: vec![Batch { fetched_at: at, request_id: Some(format!("R{seq}").into()) }],
         fault: failed.then(|| Fault {
             class: FaultClass::Server,

@@ -73,7 +73,7 @@ fn event(user: &str, kind: EventKind) -> Event {
         when: Some("online > limit".to_owned()),
         signals: Vec::new(),
         detail: None,
-        users: Vec::new(),
+        users: Vec::new().into(),
         by: None,
         note: None,
         finding: None,

@@ -13,7 +13,7 @@ use seatwatch::channel::played::{Answering, Receiver};
 use seatwatch::channel::{Delivery, Letter};
 use seatwatch::engine::backoff::Answer;
 use seatwatch::engine::names::Asked;
-use seatwatch::engine::reading::{Batch, Fault, FaultClass, Fetched, NO_BATCH, Reading};
+use seatwatch::engine::reading::{Batch, Fault, FaultClass, Fetched, Reading};
 use seatwatch::engine::time::{Span, Time};
 use seatwatch::source::played::{self, Gateway};
 use seatwatch::store::{Fate, Fates};
@@ -177,7 +177,9 @@ impl Set {
                 reading = Reading::NOT_POLLED;
             }
             fetched.readings.push(reading);
-            fetched.batch_of.push(if reading == Reading::FAILED { NO_BATCH } else { 0 });
+            if reading != Reading::FAILED {
+                fetched.batch_of.put(index..index + 1, 0);
+            }
         }
         let classes =
             [FaultClass::Transport, FaultClass::Server, FaultClass::Throttled, FaultClass::Credentials];

@@ -85,7 +85,7 @@ pub(crate) fn config(variant: Variant, schedule: &str, zone: &str) -> Config {
 
 /// The channels that a rule's *fired* goes to.
 pub(crate) fn notify(config: &Config, rule: &str, subject: &str) -> Vec<String> {
-    let of_rule = config.rules.iter().find(|known| known.name == rule).map(|known| known.notify.clone());
+    let of_rule = config.rules.iter().find(|known| known.name == rule).map(|known| known.notify.to_vec());
     let all = of_rule.unwrap_or_else(|| config.agent.notify.clone());
     // A channel in trouble is told of on the others.
     all.into_iter().filter(|channel| rule != "agent/channel" || channel != subject).collect()

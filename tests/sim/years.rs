@@ -12,10 +12,12 @@ use seatwatch::engine::backoff::{self, Answer, Next};
 use seatwatch::engine::elapsed::{ClockReading, elapsed};
 use seatwatch::engine::event::{EndReason, Event, EventKind, Subject, event_id};
 use seatwatch::engine::judge::judge;
+use seatwatch::engine::names::Asked;
 use seatwatch::engine::notify::{Notice, fold, part, plan};
 use seatwatch::engine::outcome::{Act, ActRow, Alert, AlertKey, Outcome};
-use seatwatch::engine::reading::{Batch, Fault, FaultClass, Fetched, NO_BATCH, Poll, Reading};
+use seatwatch::engine::reading::{Batch, Fault, FaultClass, Fetched, Poll, Reading};
 use seatwatch::engine::schedule::{Due, Schedule};
+use seatwatch::engine::shared::Shared;
 use seatwatch::engine::tend::{act, reconcile, remind};
 use seatwatch::engine::time::{Span, Time};
 use seatwatch::engine::watch::{Setup, Watch, When};
@@ -221,7 +223,7 @@ impl Years<'_> {
         note!(self.log, "run {} at {now}", self.run);
     }
 
-    fn fetch(&mut self, asked: &[u32], now: Time) -> Fetched {
+    fn fetch(&mut self, asked: &Asked, now: Time) -> Fetched {
         if self.chance.one_in(8) {
             let user = usize::try_from(self.chance.below(self.counts.len() as u64)).unwrap();
             self.counts[user] = match self.chance.below(24) {
@@ -235,11 +237,13 @@ impl Years<'_> {
         let silent = self.wall < self.silent_until || self.chance.one_in(300);
         let missed = self.chance.one_in(60).then(|| usize::try_from(self.chance.below(6)).unwrap());
         let mut fetched = Fetched { requests: 1, ..Fetched::default() };
-        for slot in asked {
-            let slot = *slot as usize;
+        for (place, slot) in (0..).zip(asked.slots()) {
+            let slot = slot as usize;
             let failed = silent || missed == Some(slot);
             fetched.readings.push(if failed { Reading::FAILED } else { self.counts[slot] });
-            fetched.batch_of.push(if failed { NO_BATCH } else { 0 });
+            if !failed {
+                fetched.batch_of.put(place..place + 1, 0);
+            }
         }
         fetched.batches.push(Batch { fetched_at: now, request_id: Some("R".into()) });
         let fault = || Fault {
@@ -255,7 +259,7 @@ impl Years<'_> {
     fn poll(&mut self, at: Time) {
         let (now, instant) = (self.now(), self.clocks().at(at));
         let asked = self.watch.asked(now);
-        let fetched = self.fetch(asked.slots(), now);
+        let fetched = self.fetch(&asked, now);
         let before = self.watch.memory.last_at.map(|wall| {
             let (boot_id, boot) = self.watch.memory.boot.clone().unwrap_or_default();
             ClockReading { wall, boot: Span::from_millis(boot), boot_id }
@@ -350,9 +354,9 @@ impl Years<'_> {
         for event in &outcome.events {
             self.witness(event, readings);
         }
-        let told: BTreeMap<&str, &Vec<String>> =
+        let told: BTreeMap<&str, &Shared<String>> =
             outcome.events.iter().map(|event| event.id.as_str()).zip(&outcome.told).collect();
-        let notices = plan(&outcome.events, &|event| told[event.id.as_str()].clone());
+        let notices = plan(&outcome.events, &|event| told[event.id.as_str()].to_vec());
         for channel in CHANNELS {
             assert!(notices.iter().filter(|notice| notice.channel == channel).count() <= 5, "{notices:?}");
         }

@@ -35,7 +35,7 @@ pub(super) async fn write(store: &Store, cast: &Cast, now: Time) -> Result<(), F
         users: Arc::new(Names::new(&cast.users)),
         roster: false,
         language: Language::En,
-        own_notify: Vec::new(),
+        own_notify: Vec::new().into(),
     };
     let mut watch = Watch::new(Arc::new(setup), Remembered::default());
     let polls = Span::from_days(DAYS).millis() / EVERY.millis();
@@ -65,7 +65,7 @@ fn fetched(cast: &Cast, at: Time) -> Fetched {
     let count = |user: &String| cast.population.count(user, at).unwrap_or(1);
     let readings: Vec<Reading> = cast.users.iter().map(|user| Reading::online(count(user))).collect();
     Fetched {
-        batch_of: vec![0; readings.len()],
+        batch_of: vec![0; readings.len()].into(),
         readings,
         batches: vec![Batch { fetched_at: at, request_id: None }],
         requests: 1,

@@ -76,7 +76,7 @@ fn a_small_file_is_fine() {
     assert_eq!(config.agent.retention, Retention::default());
     assert_eq!(config.sources[0].account.as_deref(), Some("main"));
     assert_eq!(config.sources[0].budget, Span::from_mins(4));
-    assert_eq!(config.rules[0].notify, ["hook"]);
+    assert_eq!(*config.rules[0].notify, ["hook"]);
     assert_eq!(config.rules[0].policy.hold, Hold::For(Span::ZERO));
 }
 

@@ -10,6 +10,7 @@ use crate::engine::event::{
 };
 use crate::engine::outcome::{Alert, AlertKey, Episode, State};
 use crate::engine::request_id::RequestId;
+use crate::engine::shared::Shared;
 use crate::engine::time::{Span, Time};
 
 /// Readings (and request ids) an event carries: the first and the last ones.
@@ -58,11 +59,11 @@ pub struct Facts<'a> {
     /// None where the rule names no limit.
     pub limit: Option<&'a Limit>,
     /// Channels that *fired* goes to; kept in the episode, so that *ended* goes to the same.
-    pub channels: &'a [String],
+    pub channels: &'a Shared<String>,
     pub clients: Option<&'a [OnlineClient]>,
     /// Own alerts: the fault in one line, and the users it lists.
     pub detail: Option<&'a str>,
-    pub users: &'a [String],
+    pub users: &'a Shared<String>,
 }
 
 /// The next event of this alert: counts the step, opens the episode at *fired*, notes ack, close, reminder and end
@@ -99,7 +100,7 @@ fn open(alert: &Alert, at: Time, facts: &Facts<'_>) -> Box<Episode> {
         ended_at: None,
         severity: facts.severity,
         limit: facts.limit.cloned(),
-        channels: facts.channels.to_vec(),
+        channels: facts.channels.clone(),
         last_told: at,
         reminders: 0,
         acked_by: None,
@@ -107,7 +108,7 @@ fn open(alert: &Alert, at: Time, facts: &Facts<'_>) -> Box<Episode> {
         finding: None,
         note: None,
         detail: facts.detail.map(str::to_owned),
-        users: facts.users.to_vec(),
+        users: facts.users.clone(),
     })
 }
 
@@ -123,7 +124,7 @@ fn note(
         Happening::Surfaced => {
             episode.severity = facts.severity;
             episode.limit = facts.limit.cloned();
-            episode.channels = facts.channels.to_vec();
+            episode.channels = facts.channels.clone();
             episode.last_told = at;
             // Those before reached nobody.
             episode.reminders = 0;
@@ -143,7 +144,7 @@ fn note(
             episode.severity = facts.severity;
             episode.limit = facts.limit.cloned();
             episode.detail = facts.detail.map(str::to_owned);
-            episode.users = facts.users.to_vec();
+            episode.users = facts.users.clone();
             episode.last_told = at;
             (EventKind::Changed, None)
         }
@@ -203,7 +204,7 @@ fn fill(
         when: facts.when.map(str::to_owned),
         signals: Vec::new(),
         detail: facts.detail.map(str::to_owned).or_else(|| episode.detail.clone()),
-        users: if facts.users.is_empty() { episode.users.clone() } else { facts.users.to_vec() },
+        users: if facts.users.is_empty() { episode.users.clone() } else { facts.users.clone() },
         by: operator.then(|| episode.acked_by.clone()).flatten(),
         note: operator.then(|| episode.note.clone()).flatten(),
         finding: episode.finding,

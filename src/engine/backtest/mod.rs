@@ -122,7 +122,7 @@ impl Playback {
             elapsed: Span::ZERO,
             jump: None,
             readings: Vec::new(),
-            batch_of: Vec::new(),
+            batch_of: Vec::new().into(),
             batches: Vec::new(),
             requests: 0,
             took: Span::ZERO,

@@ -10,6 +10,7 @@ use crate::engine::event::{
 };
 use crate::engine::own::{self, ChannelFacts, SourceFacts};
 use crate::engine::reading::{Fault, FaultClass, Reading};
+use crate::engine::shared::Shared;
 use crate::engine::time::{Span, Time};
 
 fn at(minutes: i64) -> Time {
@@ -36,7 +37,7 @@ fn event(kind: EventKind, user: &str, episode: &str) -> Event {
         source: Some("shanghai".to_owned()),
         subject: Subject { kind: SubjectKind::User, name: user.to_owned() },
         value: Some(Value { now: Some(if ended { 1 } else { 5 }), first: Some(4), peak: Some(7) }),
-        limit: Some(Limit { value: 2, origin: "group:contractors".to_owned(), exception: None }),
+        limit: Some(Limit { value: 2, origin: "group:contractors".into(), exception: None }),
         since: at(0),
         fired_at: Some(at(10)),
         ended_at: ended.then(|| at(75)),
@@ -55,14 +56,14 @@ fn event(kind: EventKind, user: &str, episode: &str) -> Event {
         when: Some("online > limit".to_owned()),
         signals: Vec::new(),
         detail: None,
-        users: Vec::new(),
+        users: Vec::new().into(),
         by: None,
         note: None,
         finding: None,
     }
 }
 
-fn own_event(own: Own, detail: Option<String>, users: Vec<String>) -> Event {
+fn own_event(own: Own, detail: Option<String>, users: Shared<String>) -> Event {
     let rule = own.rule();
     let name = match rule.subject {
         SubjectKind::Channel => "soc-hook",
@@ -359,13 +360,13 @@ fn hostile_names_are_harmless() {
             (*name).clone_into(text);
         }
         event.source = Some((*name).to_owned());
-        event.limit = Some(Limit { value: 2, origin: format!("group:{name}"), exception: None });
+        event.limit = Some(Limit { value: 2, origin: format!("group:{name}").into(), exception: None });
         event.request_ids = vec![(*name).into()].into();
         event.clients = Some(vec![OnlineClient { address: (*name).to_owned(), online_since: None }]);
         (event.by, event.note) = (Some((*name).to_owned()), Some((*name).to_owned()));
         (event.when, event.detail) = (Some((*name).to_owned()), Some((*name).to_owned()));
         event.signals = vec![signal(name, Some(Plain::Whole(1)), None, true)];
-        event.users = vec![(*name).to_owned()];
+        event.users = vec![(*name).to_owned()].into();
         let message = both_languages(&notice(NoticeKind::Alert(EventKind::Closed), vec![event]));
         let acts = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
         assert!(!message.contains(acts), "{message:?}");
@@ -462,7 +463,7 @@ fn own_alerts_that_are_over_say_so() {
             Own::Channel,
             Own::Storage,
         ] {
-            let begun = own_event(own, None, Vec::new());
+            let begun = own_event(own, None, Shared::default());
             let over = Event {
                 kind: EventKind::Ended,
                 at: at(75),
@@ -512,7 +513,7 @@ fn a_mail_says_whose_exception_the_limit_is() {
     let mut fired = event(EventKind::Fired, "kiosk", "1");
     fired.limit = Some(Limit {
         value: 6,
-        origin: "exception:kiosk".to_owned(),
+        origin: "exception:kiosk".into(),
         exception: Some(Box::new(Deviation {
             reason: "shared terminal\u{202e}".to_owned(),
             owner: "it-ops".to_owned(),

@@ -39,7 +39,7 @@ fn event(text: &str) -> Event {
         when: None,
         signals: Vec::new(),
         detail: None,
-        users: Vec::new(),
+        users: Vec::new().into(),
         by: None,
         note: None,
         finding: None,

@@ -80,7 +80,7 @@ fn concerns_all(fault: &Fault) -> bool {
 pub(super) async fn fetch(inner: &Arc<Inner>, asked: &Asked, deadline: Deadline) -> Fetched {
     // Users of a batch that is never asked are *failed*.
     let readings = vec![Reading::FAILED; asked.len()];
-    let fetched = Fetched { readings, batch_of: vec![NO_BATCH; asked.len()], ..Fetched::default() };
+    let fetched = Fetched { readings, ..Fetched::default() };
     let work = Arc::new(Work {
         inner: Arc::clone(inner),
         asked: asked.clone(),
@@ -110,9 +110,9 @@ impl Gathered {
         let fetched = &mut self.fetched;
         let (start, first) = (number * BATCH, index(fetched.batches.len()));
         let places = start..start + part.readings.len();
-        fetched.readings[places.clone()].copy_from_slice(&part.readings);
-        for (batch, reply) in fetched.batch_of[places].iter_mut().zip(part.reply_of) {
-            *batch = if reply == NO_BATCH { NO_BATCH } else { first + reply };
+        fetched.readings[places].copy_from_slice(&part.readings);
+        for (place, reply) in (index(start)..).zip(part.reply_of).filter(|(_, reply)| *reply != NO_BATCH) {
+            fetched.batch_of.put(place..place + 1, first + reply);
         }
         fetched.batches.extend(part.replies);
         fetched.refused.extend(part.refused.into_iter().map(|at| index(start + at)));

@@ -64,8 +64,7 @@ impl<'w> Live<'w> {
     fn poll(&mut self, n: i64, said: impl Fn(&str) -> Reading) {
         let at = hour(n);
         let asked = self.watch.asked(at);
-        let readings: Vec<Reading> =
-            asked.slots().iter().map(|slot| said(self.watch.names.name(*slot))).collect();
+        let readings: Vec<Reading> = asked.slots().map(|slot| said(self.watch.names.name(slot))).collect();
         let fetched = fetched(n, at, readings);
         if let Some(mut lesson) = self.watch.lesson(at) {
             let reader = self.reader();

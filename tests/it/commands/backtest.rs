@@ -79,7 +79,7 @@ fn past() -> World {
             readings.fill(Reading::FAILED);
         }
         let fetched = Fetched {
-            batch_of: vec![0; 6],
+            batch_of: vec![0; 6].into(),
             readings,
             batches: vec![Batch { fetched_at: at, request_id: Some(format!("R{n}").into()) }],
             requests: 1,

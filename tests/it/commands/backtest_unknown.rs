@@ -48,8 +48,7 @@ fn record(
     for n in hours {
         let at = START + Span::from_hours(n);
         let asked = watch.asked(at);
-        let readings: Vec<Reading> =
-            asked.slots().iter().map(|slot| said(watch.names.name(*slot), n)).collect();
+        let readings: Vec<Reading> = asked.slots().map(|slot| said(watch.names.name(slot), n)).collect();
         let fetched = fetched(n, at, readings);
         let when = When { at, elapsed: Span::from_hours(1), jump: None, took: Span::ZERO };
         let poll = watch.poll(fetched, &asked, when);

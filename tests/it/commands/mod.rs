@@ -238,7 +238,7 @@ fn go_on(watch: &mut Watch, start: Time, store: &Store, first: usize, columns: &
 /// What one request brought, the `n`-th of a test.
 fn fetched(n: impl std::fmt::Display, fetched_at: Time, readings: Vec<Reading>) -> Fetched {
     Fetched {
-        batch_of: vec![0; readings.len()],
+        batch_of: vec![0; readings.len()].into(),
         readings,
         batches: vec![Batch { fetched_at, request_id: Some(format!("R{n}").into()) }],
         requests: 1,

@@ -37,10 +37,9 @@ fn poll(world: &World, source: &str, from: i64, until: i64, said: &dyn Fn(&str, 
     let mut watch = Watch::new(setup, Remembered::default());
     for n in from..until {
         let asked = Asked::all(Arc::clone(&watch.names));
-        let readings: Vec<Reading> =
-            asked.slots().iter().map(|slot| said(watch.names.name(*slot), n)).collect();
+        let readings: Vec<Reading> = asked.slots().map(|slot| said(watch.names.name(slot), n)).collect();
         let fetched = Fetched {
-            batch_of: vec![0; readings.len()],
+            batch_of: vec![0; readings.len()].into(),
             readings,
             batches: vec![Batch { fetched_at: hour(n), request_id: Some(format!("R{n}").into()) }],
             requests: 1,

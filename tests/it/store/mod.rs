@@ -137,7 +137,7 @@ fn event(user: &str, step: u32, fired: u32, kind: EventKind) -> Event {
         when: None,
         signals: Vec::new(),
         detail: None,
-        users: Vec::new(),
+        users: Vec::new().into(),
         by: None,
         note: None,
         finding: None,

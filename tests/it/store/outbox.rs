@@ -346,7 +346,7 @@ fn episodes_outlive_their_alerts() {
         ended_at: None,
         severity: Severity::High,
         limit: None,
-        channels: vec![],
+        channels: vec![].into(),
         last_told: at(1),
         reminders: 0,
         acked_by: Some("ops".to_owned()),
@@ -354,7 +354,7 @@ fn episodes_outlive_their_alerts() {
         finding: None,
         note: None,
         detail: None,
-        users: vec![],
+        users: vec![].into(),
     };
     let alert =
         Alert { state: State::Recovering, step_no: 1, episode: Some(Box::new(episode)), ..Alert::default() };

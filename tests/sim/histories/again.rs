@@ -67,7 +67,7 @@ fn live(timeline: &Timeline) -> Told {
         let asked = told.watch.asked(instant);
         let (mut readings, mut refused) = (Vec::new(), Vec::new());
         for (index, slot) in (0..).zip(asked.slots()) {
-            let user = USERS.iter().position(|user| *user == told.watch.names.name(*slot)).unwrap();
+            let user = USERS.iter().position(|user| *user == told.watch.names.name(slot)).unwrap();
             match moment.said[user] {
                 // Refused, of one whom the vendor knew before.
                 Said::NotPolled if n > 0 && !on_roster => {
@@ -79,7 +79,7 @@ fn live(timeline: &Timeline) -> Told {
             }
         }
         let fetched = Fetched {
-            batch_of: vec![0; readings.len()],
+            batch_of: vec![0; readings.len()].into(),
             readings,
             batches: vec![Batch { fetched_at: instant, request_id: Some(format!("R{n}").into()) }],
             fault: fault(moment),

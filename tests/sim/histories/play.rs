@@ -137,7 +137,7 @@ fn of_slow(of: &slow::Rule) -> Rule {
         on_leave: if of.ends_on_leave { OnLeave::End } else { OnLeave::Hold },
         scope,
         severity: Severity::High,
-        notify: vec!["soc".to_owned()],
+        notify: vec!["soc".to_owned()].into(),
         repeat: None,
         mode: Mode::Live,
         evidence_clients: false,
@@ -165,7 +165,7 @@ pub(super) fn setup(rules: &[slow::Rule]) -> Arc<Setup> {
         elsewhere: Vec::new(),
         users: Arc::new(Names::new(USERS)),
         language: Language::En,
-        own_notify: Vec::new(),
+        own_notify: Vec::new().into(),
         roster: true,
     })
 }
@@ -229,7 +229,7 @@ pub(crate) fn play(timeline: &Timeline, way: Way) -> (Vec<slow::Event>, Vec<Stor
         }
         let fetched = Fetched {
             readings: moment.said.iter().map(|said| reading(*said)).collect(),
-            batch_of: vec![0; USERS.len()],
+            batch_of: vec![0; USERS.len()].into(),
             batches: vec![Batch { fetched_at: instant, request_id: Some(format!("R{n}").into()) }],
             fault: fault(moment),
             ..Fetched::default()
@@ -257,7 +257,7 @@ pub(crate) fn fed_again(timeline: &Timeline, polls: &[StoredPoll]) -> Vec<slow::
             elapsed: kept.elapsed,
             jump: kept.jump,
             readings: said(&mut column, kept),
-            batch_of: vec![NO_BATCH; USERS.len()],
+            batch_of: vec![NO_BATCH; USERS.len()].into(),
             batches: Vec::new(),
             requests: kept.requests,
             took: kept.took,

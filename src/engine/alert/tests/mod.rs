@@ -9,6 +9,7 @@ use crate::engine::event::{EventKind, EventReading, Severity, Subject, SubjectKi
 use crate::engine::outcome::AlertKey;
 use crate::engine::reading::Reading;
 use crate::engine::rule::OnLeave;
+use crate::engine::shared::Shared;
 
 const START: i64 = 1_795_000_000_000;
 const VERDICTS: [Verdict; 4] = [Verdict::Breach, Verdict::Clear, Verdict::Between, Verdict::Unknown];
@@ -43,10 +44,10 @@ fn facts(key: &AlertKey) -> Facts<'_> {
         severity: Severity::High,
         when: Some("online > limit"),
         limit: None,
-        channels: &[],
+        channels: Shared::EMPTY,
         clients: None,
         detail: None,
-        users: &[],
+        users: Shared::EMPTY,
     }
 }
 
