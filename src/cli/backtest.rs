@@ -16,7 +16,7 @@ use super::{Common, Exit, Failure, open, pick, print, roster, when};
 use crate::agent::backtest::{Stretch, Watcher, play, unseen};
 use crate::agent::clock;
 use crate::config::section::suggest;
-use crate::config::{Config, Source};
+use crate::config::{Config, Problems, Source};
 use crate::engine::backtest::report::Coverage;
 use crate::engine::backtest::{Episode, Playback, run_up};
 use crate::engine::past::Column;
@@ -121,7 +121,7 @@ fn asked(config: &Config, args: &Args, now: Time) -> Result<Asked, Failure> {
     let other = args
         .against
         .as_deref()
-        .map(|path| Config::load(path, now).and_then(Config::watching).map_err(Failure::from));
+        .map(|path| Config::load(path, now).and_then(Config::watching).map_err(other_file));
     let other = mistakes.keep(other.transpose()).flatten();
     let rules = match (&other, &args.against) {
         (Some(other), Some(path)) => mistakes.keep(either(config, other, path, &args.rules)),
@@ -264,7 +264,8 @@ fn play_source(
     for (version, source) in here() {
         let setup = setup(version, source, reader)?;
         // What fired before is found too: it may be what another version raises later.
-        playbacks.push(Playback::new(setup, loaded.names.clone(), loaded.roster.clone(), from - run_up));
+        let playback = Playback::new(setup, loaded.names.clone(), loaded.roster.clone(), from - run_up);
+        playbacks.push(playback.without(dismissed(versions, source)));
     }
     let mut watcher = Shown { bar: bar(name), source: name, looking };
     let coverage = play(reader, first, stretch, &mut playbacks, &mut watcher)?;
@@ -275,6 +276,28 @@ fn play_source(
         episodes.extend(playback.finish());
     }
     Ok(())
+}
+
+/// Users whom another version lists for the source and this one does not: with its file nobody would have asked about
+/// them. Who is in neither of them is a member while polls asked about it.
+fn dismissed<'v>(versions: &'v [Version<'_>], source: &'v Source) -> Vec<&'v str> {
+    if source.roster.is_some() {
+        return Vec::new();
+    }
+    let of_all = versions.iter().flat_map(|version| &version.config.sources);
+    let others = of_all.filter(|other| other.name == source.name && !std::ptr::eq(*other, source));
+    let users = others.flat_map(|other| other.users.iter());
+    users.filter(|user| !source.users.contains(user)).collect()
+}
+
+/// As a rules file that is missing is told, with what this one is for.
+fn other_file(mut problems: Problems) -> Failure {
+    let hint = "--against names another rules file: copy yours, change in the copy what you want to try, and name that";
+    for problem in problems.errors.iter_mut().filter(|problem| problem.message.starts_with("cannot be read"))
+    {
+        problem.hint = Some(hint.to_owned());
+    }
+    problems.into()
 }
 
 pub(super) fn setup(version: &Version<'_>, source: &Source, reader: &Reader) -> Result<Arc<Setup>, Failure> {

@@ -101,6 +101,8 @@ pub struct Playback {
     seen: Time,
     followed: Option<Followed>,
     members: Members,
+    /// Slots of users who are nobody's members here, though polls asked about them.
+    without: Vec<u32>,
     /// Users whom a rule is about as the rules file and the roster are today, by slot, and those rules.
     watched: Vec<(u32, Vec<Arc<Rule>>)>,
     /// The first poll that was played.
@@ -146,6 +148,7 @@ impl Playback {
             seen: Time::from_millis(i64::MIN),
             followed: None,
             members: Members::new(),
+            without: Vec::new(),
             watched,
             begins: None,
             told: Vec::new(),
@@ -158,6 +161,15 @@ impl Playback {
     #[must_use]
     pub fn as_told(self) -> Self {
         Self { as_told: true, ..self }
+    }
+
+    /// Plays as if nobody had asked about these users.
+    #[must_use]
+    pub fn without<'u>(mut self, users: impl IntoIterator<Item = &'u str>) -> Self {
+        self.without = users.into_iter().filter_map(|user| self.watch.names.slot(user)).collect();
+        self.without.sort_unstable();
+        self.watched.retain(|(slot, _)| self.without.binary_search(slot).is_err());
+        self
     }
 
     /// The rules that learn from the past, each with its version, or None where all that was told in its name counts.
@@ -229,6 +241,11 @@ impl Playback {
         let slots = self.watch.names.len();
         if let Some(mut member) = self.members.turn(past.at, column, self.watch.roster.as_deref(), slots) {
             member.truncate(slots);
+            for slot in &self.without {
+                if let Some(is) = member.get_mut(*slot as usize) {
+                    *is = false;
+                }
+            }
             self.watch.put_members(member);
         }
         let events = judge_past(&mut self.watch, &self.poll, column, past.usable);

@@ -142,6 +142,23 @@ fn a_rule_is_played_over_the_past() {
         "{}",
         ran.all()
     );
+    // Whom a file does not list nobody would have asked about: his episodes are not its.
+    let fewer = RULES.replacen("\"alice\", ", "", 1);
+    std::fs::write(world.path("fewer.toml"), fewer).unwrap();
+    let compared = |file: &str, against: &str| {
+        let words = ["-c", file, "rules", "backtest", "shared-account", "--against", against, "--diff"];
+        let ran = world.run(&[&words[..], &TIME].concat());
+        assert!(ran.out.contains("shanghai/alice"), "{}", ran.all());
+        let line = ran.out.lines().find(|line| line.contains("compared")).unwrap().to_owned();
+        let sums = line.split(|c: char| !c.is_ascii_digit()).filter(|digits| !digits.is_empty());
+        sums.map(|digits| digits.parse().unwrap()).collect::<Vec<u32>>()
+    };
+    let (less, more) = (compared("rules.toml", "fewer.toml"), compared("fewer.toml", "rules.toml"));
+    assert!(less[0] == 0 && less[1] > 0 && less[1] + less[2] == 17, "{less:?}");
+    assert_eq!(more, [less[1], 0, less[2]]);
+    let none = play(&["shared-account", "--against", "none.toml"]);
+    assert_eq!(none.code, Some(78));
+    assert!(none.err.contains("none.toml") && none.err.contains("copy yours"), "{}", none.err);
     let before = ["--since", "2024-10-01T00:00:00Z", "--until", "2024-10-08T00:00:00Z"];
     let nothing = world.run(&[&["rules", "backtest", "shared-account"][..], &before].concat());
     insta::assert_snapshot!("backtest_unknown", nothing.all());
