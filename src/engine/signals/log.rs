@@ -164,11 +164,6 @@ impl Log {
         self.older().into_iter().flat_map(Older::pieces).chain(self.fresh())
     }
 
-    /// The newest stretches, newest first, the newest of which ended at `end`; then follow those of [`Self::older`].
-    pub(super) fn newest(&self, end: i64) -> impl Iterator<Item = Stretch> {
-        stretch::back(self.fresh().iter().rev(), end)
-    }
-
     pub(super) fn older(&self) -> Option<&Older> {
         if let Self::Long(long) = self { long.older.as_deref() } else { None }
     }
@@ -176,11 +171,12 @@ impl Log {
     /// All stretches, newest first, the newest of which ended at `end`.
     pub(super) fn back(&self, end: i64) -> impl Iterator<Item = Stretch> {
         let before = end - stretch::length(self.fresh());
-        self.newest(end)
-            .chain(self.older().into_iter().flat_map(move |older| older.back(older.len(), before)))
+        let older = self.older().into_iter().flat_map(|older| older.pieces().rev());
+        stretch::back(self.fresh().iter().rev(), end).chain(stretch::back(older, before))
     }
 
-    fn fresh(&self) -> &[Piece] {
+    /// The newest pieces, oldest first; before them come those of [`Self::older`].
+    pub(super) fn fresh(&self) -> &[Piece] {
         match self {
             Self::Short(pieces) => pieces,
             Self::Long(long) => long.fresh(),

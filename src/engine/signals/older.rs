@@ -97,15 +97,14 @@ impl Older {
         self.pieces.len()
     }
 
-    pub(super) fn pieces(&self) -> impl Iterator<Item = &Piece> {
+    pub(super) fn pieces(&self) -> impl DoubleEndedIterator<Item = &Piece> {
         self.pieces.iter()
     }
 
-    /// The stretches before the piece `at`, which began at `end`, newest first.
-    pub(super) fn back(&self, at: usize, end: i64) -> impl Iterator<Item = Stretch> {
+    /// The pieces before the one `at`, oldest first, as they lie.
+    pub(super) fn before(&self, at: usize) -> [&[Piece]; 2] {
         let (first, then) = self.pieces.as_slices();
-        let near = &then[..at.saturating_sub(first.len())];
-        stretch::back(near.iter().rev().chain(first[..at.min(first.len())].iter().rev()), end)
+        [&first[..at.min(first.len())], &then[..at.saturating_sub(first.len())]]
     }
 
     /// The value of a piece that begins a stretch.

@@ -4,13 +4,14 @@
 //! (now − d, now]: a value holds to the next known reading, at most `gap`, and what is not held is blind. A part of its
 //! own because the five share one walk, and most slots need none.
 
-use super::known::Known;
+use super::known::{Known, NONE};
 use super::log::Log;
-use super::stretch::Stretch;
+use super::stretch::{Piece, Stretch};
 use super::tally::Part;
 use crate::engine::lang::{Bounds, Line, ROUNDING, Signal};
 
 /// What the known part of a window holds; spans in milliseconds.
+#[derive(Clone, Copy)]
 struct Seen {
     /// Of [`Window::ends`]; or more.
     peak: u32,
@@ -75,7 +76,7 @@ fn walk(known: &Known, log: &Log, last: &Stretch, window: &Window) -> Seen {
     let Window { start, gap, above, .. } = *window;
     seen.take(last, last.until, start, above);
     let mut next = *last;
-    seen.take_all(log.newest(last.since), &mut next, window);
+    seen.take_all([log.fresh()], &mut next, window);
     let Some(older) = log.older().filter(|_| next.since > start) else { return seen };
     let (mut at, tally) = (older.len(), older.tally(next.since, next.since - start));
     if let Some(part) = tally.and_then(|tally| tally.from(start, gap, &known.kept)) {
@@ -83,7 +84,7 @@ fn walk(known: &Known, log: &Log, last: &Stretch, window: &Window) -> Seen {
         seen.take_part(&part, known.kept.overs.binary_search(&above).ok(), window.ends);
         (seen.leaves, seen.until) = (None, next.since - start);
     }
-    seen.take_all(older.back(at, next.since), &mut next, window);
+    seen.take_all(older.before(at), &mut next, window);
     seen
 }
 
@@ -99,21 +100,49 @@ impl Seen {
         self.over += over.map_or(0, |over| part.over(over));
     }
 
-    /// Stretches before `next`, newest first, as far as the window reaches.
-    fn take_all(&mut self, stretches: impl Iterator<Item = Stretch>, next: &mut Stretch, window: &Window) {
-        for stretch in stretches {
-            if next.since <= window.start {
-                break;
+    /// What lies before `next`, in pieces, as far as the window reaches.
+    fn take_all<const PARTS: usize>(
+        &mut self,
+        pieces: [&[Piece]; PARTS],
+        next: &mut Stretch,
+        window: &Window,
+    ) {
+        // Where the processor can keep them.
+        let (mut seen, mut after) = (*self, *next);
+        // Of the value [`NONE`] it is no stretch, but blind time.
+        let mut one = Stretch { since: after.since, until: after.since, value: NONE };
+        'all: for pieces in pieces.iter().rev() {
+            for piece in pieces.iter().rev() {
+                if piece.value != one.value {
+                    if one.value != NONE {
+                        seen.take_older(&one, &after, window);
+                        after = one;
+                    }
+                    one = Stretch { since: one.since, until: one.since, value: piece.value };
+                }
+                one.since -= piece.span();
+                if one.value != NONE && one.since <= window.start {
+                    break 'all;
+                }
             }
-            self.changes += u64::from(stretch.value != next.value);
-            let end = next.since.min(stretch.until.saturating_add(window.gap));
-            if end > window.start {
-                self.take(&stretch, end, window.start, window.above);
-            }
-            *next = stretch;
+        }
+        if one.value != NONE {
+            seen.take_older(&one, &after, window);
+            after = one;
+        }
+        (*self, *next) = (seen, after);
+    }
+
+    #[inline]
+    fn take_older(&mut self, stretch: &Stretch, next: &Stretch, window: &Window) {
+        self.changes += u64::from(stretch.value != next.value);
+        let end = next.since.min(stretch.until.saturating_add(window.gap));
+        if end > window.start {
+            self.take(stretch, end, window.start, window.above);
         }
     }
 
+    #[inline]
     fn take(&mut self, stretch: &Stretch, end: i64, start: i64, above: u32) {
         let length = end - stretch.since.max(start);
         self.peak = self.peak.max(stretch.value);
