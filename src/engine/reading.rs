@@ -119,6 +119,9 @@ struct Run {
 impl AnswerOf {
     /// The answer `batch` stated those at `places`, none of which another one stated.
     pub fn put(&mut self, places: Range<u32>, batch: u32) {
+        if places.is_empty() {
+            return;
+        }
         let after = self.0.last().is_none_or(|last| last.places.end <= places.start);
         let at =
             if after { self.0.len() } else { self.0.partition_point(|run| run.places.end <= places.start) };
@@ -309,7 +312,35 @@ impl Poll {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn answers_are_a_column(
+            lengths in prop::collection::vec((0_u32..5, prop::option::of(0_u32..3)), 0..20),
+            order in prop::collection::vec(any::<u64>(), 20),
+        ) {
+            let (mut column, mut runs) = (Vec::new(), Vec::new());
+            for ((length, batch), order) in lengths.into_iter().zip(order) {
+                let start = column.len() as u32;
+                column.extend((0..length).map(|_| batch.unwrap_or(NO_BATCH)));
+                runs.extend(batch.map(|batch| (order, start..start + length, batch)));
+            }
+            // As replies come: in any order.
+            runs.sort_by_key(|run| run.0);
+            let mut answers = AnswerOf::default();
+            runs.into_iter().for_each(|(_, places, batch)| answers.put(places, batch));
+            let spread = answers.moved(|place| Some(2 * place + 1));
+            for (place, batch) in (0..).zip(column.iter().copied().chain([NO_BATCH])) {
+                let expect = (batch != NO_BATCH).then_some(batch);
+                prop_assert_eq!(answers.get(place), expect);
+                prop_assert_eq!((spread.get(2 * place), spread.get(2 * place + 1)), (None, expect));
+            }
+            prop_assert_eq!(AnswerOf::from(column.clone()).get(0), answers.get(0));
+        }
+    }
 
     #[track_caller]
     fn check(readings: &[Reading], fault: bool, expect: PollOutcome) {

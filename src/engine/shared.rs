@@ -1,7 +1,8 @@
-//! A list that an alert and the event made of it share.
+//! A list that an alert and the event made of it share, or all alerts of a rule.
 //!
-//! Neighbours: `alert` adds to it reading by reading, `event` shows it. A part of its own because thousands of alerts may
-//! fire at one poll: an event is over when it is written, before the alert reads on, and then nothing was ever copied.
+//! Neighbours: `alert` adds to it reading by reading, `event` shows it; a rule's channels are one, too. A part of its own
+//! because thousands of alerts may fire at one poll: an event is over when it is written, before the alert reads on, and then
+//! nothing was ever copied.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
