@@ -250,10 +250,7 @@ fn read(reader: &Reader, setup: Arc<Setup>, most: u64) -> Result<Watch, StoreErr
     if from > memory.seq {
         return Ok(watch);
     }
-    let mut clock = memory.clock;
-    for poll in reader.polls(&source, from)? {
-        clock = clock - poll?.elapsed;
-    }
+    let mut clock = memory.clock - reader.elapsed_from(&source, from)?;
     // A checkpoint has the totals of then, and who left took one along.
     let today = anew.then(|| watch.recall_members());
     let mut replay = watch.replay_all();

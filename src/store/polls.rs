@@ -320,6 +320,16 @@ impl Reader {
         })
     }
 
+    /// How much time passed from one poll to the next, from `from_seq` on, that of the first with it.
+    pub fn elapsed_from(&self, source: &str, from_seq: u64) -> Result<Span, StoreError> {
+        self.run(|c| {
+            let row = source::expect(c, source)?;
+            let query = "SELECT coalesce(sum(elapsed), 0) FROM poll WHERE source = ?1 AND seq >= ?2";
+            let bounds = params![row.id, from_seq.max(row.first_seq).cast_signed()];
+            Ok(Span::from_millis(c.query_row(query, bounds, |sum| sum.get(0))?))
+        })
+    }
+
     /// What each poll with `from <= at < to` said of a user. [`StoreError::NotFound`] for an unknown user or source.
     pub fn history(&self, source: &str, user: &str, from: Time, to: Time) -> Result<History, StoreError> {
         self.run(|c| history(c, source, user, from, to))
