@@ -155,6 +155,7 @@ impl Agent {
 
     /// One attempt: written down, sent, written down again. A crash in between leaves it open in the store.
     async fn attempt(&self, channel: &Channel, row: &Due, now: Time) -> Result<(), StoreError> {
+        let _sending = self.sending.read().await;
         self.ends_as(row, End::NotMade { at: now });
         let n = match self.store.begin_attempt(&row.id, &self.run, now).await {
             Ok(n) => n,
@@ -240,6 +241,13 @@ impl Agent {
             }
         }
         failed
+    }
+
+    /// Ends when no send is under way; from the first time that it is waited for, and as long as it or its output is
+    /// kept, none begins.
+    pub async fn end_sends(&self) -> tokio::sync::RwLockWriteGuard<'_, ()> {
+        // The lock is fair: who asks to read after this waits.
+        self.sending.write().await
     }
 
     /// At a planned stop, when nothing is sent any more: writes down how the last attempts ended. Those that it cut off

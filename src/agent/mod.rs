@@ -58,6 +58,8 @@ pub struct Agent {
     telling: Mutex<()>,
     /// Attempts under way, and those whose end the store could not take yet, by notification.
     unended: std::sync::Mutex<BTreeMap<String, deliver::Unended>>,
+    /// Read by every send under way; the end of the agent waits to write.
+    sending: tokio::sync::RwLock<()>,
     breakers: std::sync::Mutex<BTreeMap<String, deliver::Breaker>>,
     /// The rules file that channels were last found to have come back by.
     returned: std::sync::Mutex<Weak<Live>>,
@@ -95,6 +97,7 @@ impl Agent {
             storage: std::sync::Mutex::default(),
             telling: Mutex::default(),
             unended: std::sync::Mutex::default(),
+            sending: tokio::sync::RwLock::default(),
             breakers: std::sync::Mutex::default(),
             large_log: std::sync::atomic::AtomicBool::default(),
             returned: std::sync::Mutex::default(),

@@ -183,6 +183,7 @@ impl Agent {
         if letters.is_empty() {
             return next(&outage);
         }
+        let _sending = self.sending.read().await;
         self.with_storage(|storage| {
             let outage = storage.outage.iter_mut();
             outage.for_each(|outage| letters.iter().for_each(|(channel, _)| outage.begin(channel, now)));

@@ -29,8 +29,9 @@ const ACTS_EVERY: Duration = Duration::from_secs(1);
 /// Nothing is pruned before the first polls of a start had time to find the clock wrong.
 const PRUNE_AFTER: Duration = Duration::from_secs(600);
 const CHECK_EVERY: Duration = Duration::from_hours(7 * 24);
-/// What may still be under way when the agent is told to stop gets this long, twice.
-const GRACE: Duration = Duration::from_secs(4);
+/// When the agent is told to stop, what is being sent gets this long, then what else is under way, then the end of what
+/// was cut off: ten seconds at most in all.
+const GRACE: Duration = Duration::from_secs(3);
 /// Every loop must have come round within this for the watchdog to be fed; a send may take as long as a channel's
 /// timeout on top, a poll as long as its budget.
 const PULSE: Span = Span::from_secs(80);
@@ -152,6 +153,10 @@ impl Tasks {
             }
         };
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+        tracing::info!("stopping; what is being sent gets {} s", GRACE.as_secs());
+        // What a receiver is about to take would be sent again if it were cut off. Kept to the end: no other send begins.
+        let mut sends = std::pin::pin!(self.agent.end_sends());
+        let _none = tokio::time::timeout(GRACE, &mut sends).await;
         // Dropping a loop drops what it waits for; a transaction that began is finished by the store's own thread. Sends
         // that hang are cut off and written down as such.
         let _ = tokio::time::timeout(GRACE, self.running.shutdown()).await;

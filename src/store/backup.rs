@@ -88,7 +88,7 @@ pub(super) fn copy(from: &Connection, target: &Path) -> Result<(), StoreError> {
             let mut to = Connection::open(&path)?;
             // All pages in one step: one read transaction, so no writer can come between and none is held up.
             Backup::new(from, &mut to)?.step(-1)?;
-            check::quick(&to)?;
+            check::quick(&to).map_err(StoreError::of_ours)?;
             migrate::mark_copy(&to)?;
             // A copy stands alone: without -wal and -shm beside it.
             to.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()))?;

@@ -74,12 +74,16 @@ pub(super) fn judged(error: StoreError, path: &Path) -> StoreError {
     }
 }
 
-/// Refuses a damaged database with the first thing that is wrong.
+/// Refuses what seems to be a damaged database with the first thing that is wrong.
 pub(super) fn quick(c: &Connection) -> Result<(), StoreError> {
     match pragma(c, "quick_check")?.first() {
-        Some(line) => Err(StoreError::corrupt(line.lines().last().unwrap_or(line))),
+        Some(line) => Err(malformed(line)),
         None => Ok(()),
     }
+}
+
+fn malformed(line: &str) -> StoreError {
+    StoreError::Malformed { path: PathBuf::new(), detail: line.lines().last().unwrap_or(line).to_owned() }
 }
 
 fn foreign_keys(c: &Connection) -> Result<Vec<String>, StoreError> {
@@ -145,7 +149,16 @@ fn fault(error: StoreError) -> Result<String, StoreError> {
 impl Reader {
     /// The thorough check; takes a second or so per million rows.
     pub fn check(&self) -> Result<Checked, StoreError> {
-        self.checked().map_err(|error| judged(error, &self.path))
+        let checked = self.checked();
+        let seems = match &checked {
+            Ok(checked) => checked.integrity.first().map(|line| malformed(line)),
+            Err(error) => Some(error.clone()),
+        };
+        match seems.map(|error| judged(error, &self.path)) {
+            Some(found) if checked.is_err() || !matches!(found, StoreError::Corrupt { .. }) => Err(found),
+            // What was found is there at a second look, too.
+            _ => checked,
+        }
     }
 
     fn checked(&self) -> Result<Checked, StoreError> {

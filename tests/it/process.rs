@@ -16,7 +16,7 @@ use seatwatch::agent::clock;
 use seatwatch::store::{OutboxState, Reader};
 
 use crate::support::program::Agent;
-use crate::world::{World, body, counts};
+use crate::world::{HELD, World, body, counts};
 
 pub(crate) const EVERY_2_S: &str = "every */2 * * * * *";
 const RULE: &str = "[[rule]]\nname = 'shared'\nwhen = 'online > limit'\nlimit = 2\n";
@@ -94,6 +94,30 @@ async fn a_stop_waits_for_no_webhook_that_hangs_and_counts_no_crash() {
     assert_eq!(world.outbox(true)[0].crashes, 0);
     let all = world.inboxes["soc"].all();
     assert!(all.iter().all(|(p, _)| p.body == all[0].0.body));
+}
+
+/// What a receiver is about to take is not cut off by a planned stop: it would come again after the next start.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_waits_for_a_send_that_ends_soon_and_sends_nothing_twice() {
+    let world = world(&(counts("alice", "3") + &counts("bob", "1")));
+    rules(&world, "");
+    world.inboxes["soc"].answers(HELD);
+    let mut agent = Agent::start(&world, |_| ());
+    world.inboxes["soc"].wait(20, |posted| !posted.is_empty());
+    agent.signal(Signal::TERM);
+    agent.says("stopping");
+    world.inboxes["soc"].answers(200);
+    let (code, log) = agent.ends(STOP);
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("delivered"), "{log}");
+    assert_eq!(world.outbox(true)[0].state, OutboxState::Sent);
+    let polled = || world.reader().last_poll("shanghai").unwrap().map(|poll| poll.seq);
+    let before = polled();
+    let mut again = Agent::start(&world, |_| ());
+    again.until("it polls again", || polled() > before);
+    again.signal(Signal::TERM);
+    assert_eq!(again.ends(STOP).0, Some(0));
+    assert_eq!(world.inboxes["soc"].all().len(), 1);
 }
 
 /// The first lines of a log are what somebody needs who was handed nothing else.
