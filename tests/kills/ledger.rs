@@ -204,7 +204,7 @@ pub(crate) fn balance(stage: &Stage, kills: usize) -> Tally {
             let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
             let (rows, id, payload): (i64, Option<String>, Option<Vec<u8>>) =
                 sent.query_row([channel, &event], row).unwrap();
-            assert_eq!(rows, 1, "{text} went to {channel}");
+            assert_eq!(rows, 1, "{text} went to {channel}: {:#?}", stage.world.outbox(true));
             let (id, payload) = (id.unwrap(), payload.unwrap());
             let (bytes, accepted) = first.get(&(channel, id.as_str())).copied().unwrap_or_default();
             assert!(accepted > 0, "{id} is sent and never came to {channel}: {text}");
@@ -216,10 +216,12 @@ pub(crate) fn balance(stage: &Stage, kills: usize) -> Tally {
     }
     assert!(tally.fired > 0, "nothing fired");
     for channel in CHANNELS {
+        let came = |arrival: &&Arrival| arrival.channel == channel && arrival.accepted;
+        let order: Vec<&str> = arrivals.iter().filter(came).map(|arrival| arrival.id.as_str()).collect();
         let accepted: Vec<usize> =
             first.iter().filter(|(key, _)| key.0 == channel).map(|(_, value)| value.1).collect();
         let copies: usize = accepted.iter().map(|times| times.saturating_sub(1)).sum();
-        assert!(copies <= kills, "{copies} copies at {channel} for {kills} kills");
+        assert!(copies <= kills, "{copies} copies at {channel} for {kills} kills: {order:#?}");
         tally.told += accepted.iter().sum::<usize>();
         tally.copies += copies;
     }
