@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use seatwatch::agent::clock;
-use seatwatch::store::Reader;
+use seatwatch::engine::reading::PollOutcome;
+use seatwatch::store::{PollSummary, Reader};
 
 use crate::dice::Dice;
 use crate::ledger::{Committed, balance, is_of_storage, sound, told_has_rows};
@@ -217,8 +218,11 @@ pub(crate) fn strike(past: &Arc<Past>, case: Case) -> bool {
 fn recovers(stage: &Stage, case: Case) {
     let agent = stage.start();
     let since = clock::now();
-    let polled =
-        |reader: &Reader| reader.last_poll("shanghai").is_ok_and(|p| p.is_some_and(|p| p.at > since));
+    // Under a heavy load one may fail for its time being up, and then nothing has fired yet.
+    let is_new = |poll: &PollSummary| poll.at > since && poll.outcome != PollOutcome::Failed;
+    let polled = |reader: &Reader| {
+        reader.last_poll("shanghai").is_ok_and(|poll| poll.is_some_and(|poll| is_new(&poll)))
+    };
     agent.until(&format!("all is told after {case:?}"), || {
         Reader::open(&stage.database()).is_ok_and(|reader| polled(&reader))
             && stage.world.outbox(false).is_empty()
