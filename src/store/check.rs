@@ -4,6 +4,8 @@
 //! because it reads all tables and trusts none.
 
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 use rusqlite::Connection;
 
@@ -44,11 +46,24 @@ impl Checked {
 
 fn pragma(c: &Connection, name: &str) -> Result<Vec<String>, StoreError> {
     let mut query = c.prepare(&format!("PRAGMA {name}(20)"))?;
-    let lines = query.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
-    match lines.iter().flat_map(|line| line.lines()).find(|line| is_of_the_disk(line)) {
-        Some(line) => Err(StoreError::Io { path: PathBuf::new(), detail: format!("disk I/O error: {line}") }),
-        None => Ok(lines.into_iter().filter(|line| line != "ok").collect()),
+    findings(query.query_map([], |row| row.get::<_, String>(0))?)
+}
+
+/// What a check found. A page that cannot be read is told as a line first, and then ends the statement as if it were
+/// damaged: the disk comes before whatever else was found.
+fn findings(rows: impl Iterator<Item = rusqlite::Result<String>>) -> Result<Vec<String>, StoreError> {
+    let (mut lines, mut ended) = (Vec::new(), Ok(()));
+    for row in rows {
+        match row {
+            Ok(line) => lines.push(line),
+            Err(error) => ended = Err(error),
+        }
     }
+    if let Some(line) = lines.iter().flat_map(|line| line.lines()).find(|line| is_of_the_disk(line)) {
+        return Err(StoreError::Io { path: PathBuf::new(), detail: format!("disk I/O error: {line}") });
+    }
+    ended?;
+    Ok(lines.into_iter().filter(|line| line != "ok").collect())
 }
 
 /// Whether `line` of a check is about a page that could not be read, rather than about what stands on one. SQLite's
@@ -59,15 +74,37 @@ fn is_of_the_disk(line: &str) -> bool {
         || line.contains("failed to get page ")
 }
 
+/// Nobody waits longer than this for the reason of a failure: a stop has ten seconds, and the store does nothing else
+/// meanwhile.
+const LONGEST_JUDGEMENT: Duration = Duration::from_secs(8);
+
 /// Tells damage from a disk that fails, where `error` may be either: reads the whole file beside whoever uses it. What
-/// cannot be told is damage.
+/// cannot be told is damage, but for want of time.
 pub(super) fn judged(error: StoreError, path: &Path) -> StoreError {
     let StoreError::Malformed { detail, .. } = &error else { return error };
-    let read = connection::look(path).and_then(|c| pragma(&c, "integrity_check"));
+    let of_the_disk = |detail| StoreError::Io { path: path.to_owned(), detail };
+    let read = connection::look(path).and_then(|c| {
+        let (over, ends) = mpsc::channel::<()>();
+        let handle = c.get_interrupt_handle();
+        let limit = std::thread::spawn(move || {
+            let late = ends.recv_timeout(LONGEST_JUDGEMENT) == Err(RecvTimeoutError::Timeout);
+            if late {
+                handle.interrupt();
+            }
+            late
+        });
+        let found = pragma(&c, "integrity_check");
+        drop(over);
+        match limit.join() {
+            Ok(true) if !found.as_ref().is_ok_and(|lines| !lines.is_empty()) => {
+                Err(of_the_disk(format!("{detail}; to read all of it, which tells why, takes too long")))
+            }
+            Ok(_) | Err(_) => found,
+        }
+    });
     match read {
         Ok(faults) if faults.is_empty() => {
-            let detail = format!("a part of it could not be read a moment ago, and can be now: {detail}");
-            StoreError::Io { path: path.to_owned(), detail }
+            of_the_disk(format!("a part of it could not be read a moment ago, and can be now: {detail}"))
         }
         Err(failure) if !failure.is_damage() => failure.at(path),
         Ok(_) | Err(_) => error.of_ours().at(path),
@@ -208,5 +245,28 @@ mod tests {
         check("Tree 5 page 7: btreeInitPage() returns error code 11", false);
         check("Page 12: never used", false);
         check("ok", false);
+    }
+
+    /// A sector that is bad for good: its line comes, and then an error that means damage elsewhere.
+    #[test]
+    fn a_page_that_cannot_be_read_comes_before_what_follows_from_it() {
+        let malformed = || rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(11), None);
+        let unread = "Tree 5 page 7: unable to get the page. error code=8458";
+        let check = |rows: Vec<rusqlite::Result<String>>, expect: &str| {
+            let found = findings(rows.into_iter());
+            assert_eq!(found.map_or_else(|error| format!("{error:?}"), |lines| lines.join(";")), expect);
+        };
+        let io = format!("Io {{ path: \"\", detail: \"disk I/O error: {unread}\" }}");
+        check(vec![Ok(unread.to_owned()), Err(malformed())], &io);
+        check(
+            vec![Ok(format!("*** in database main ***\n{unread}")), Ok("Page 9: never used".to_owned())],
+            &io,
+        );
+        check(vec![Ok("Page 9: never used".to_owned())], "Page 9: never used");
+        check(vec![Ok("ok".to_owned())], "");
+        check(
+            vec![Ok("Page 9: never used".to_owned()), Err(malformed())],
+            "Malformed { path: \"\", detail: \"Error code 11: database disk image is malformed\" }",
+        );
     }
 }

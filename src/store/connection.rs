@@ -29,8 +29,7 @@ const INCREMENTAL: i64 = 2;
 /// How long a connection waits for another one's lock.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What looks like damage is looked into this often: that takes as long as reading the whole file, and nothing else is
-/// done meanwhile.
+/// What looks like damage is looked into this often at most, and for a tenth of the time: nothing else is done meanwhile.
 const JUDGED_EVERY: Duration = Duration::from_secs(60);
 
 /// How long another program's lock is waited for before a transaction is given up.
@@ -116,7 +115,7 @@ pub(super) struct Writer {
     over: bool,
     /// What showed that the file is damaged: from then on it is left as it is.
     damage: Arc<OnceLock<StoreError>>,
-    /// When what seemed to be damage was found to be none, and what it was.
+    /// Until when what seems to be damage is taken for what it was found to be instead.
     acquitted: Option<(Instant, StoreError)>,
 }
 
@@ -165,16 +164,16 @@ impl Writer {
         if !matches!(error, StoreError::Malformed { .. }) {
             return error;
         }
-        let recent =
-            self.acquitted.as_ref().filter(|(at, _)| now.saturating_duration_since(*at) < JUDGED_EVERY);
-        let found = match recent {
-            Some((_, found)) => found.clone(),
-            None => check::judged(error, &self.path),
-        };
+        if let Some((_, found)) = self.acquitted.as_ref().filter(|(until, _)| now < *until) {
+            let found = found.clone();
+            self.connection = None;
+            return found;
+        }
+        let began = Instant::now();
+        let found = check::judged(error, &self.path);
+        let took = began.elapsed();
         if !found.is_damage() {
-            if recent.is_none() {
-                self.acquitted = Some((now, found.clone()));
-            }
+            self.acquitted = Some((now + took + JUDGED_EVERY.max(took * 10), found.clone()));
             // SQLite writes no more through a connection that met a malformed page.
             self.connection = None;
         }

@@ -164,11 +164,12 @@ fn events(
         AND NOT {GROUNDS} LIMIT ?2)"
     );
     delete(c, &basis, params![cut, batch], pruned, batch)?;
-    // Who was told that an episode began is told its end: as long as one may be told of, it is known who was.
+    // Who was told that an episode began is told its end: as long as one may be told of, or is listed, it is known who was.
     let notifications = "DELETE FROM notification WHERE no IN
         (SELECT no FROM notification n WHERE finished_at < ?1 AND NOT EXISTS (SELECT 1 FROM notification_event v
             JOIN episode e ON e.id = v.episode WHERE v.notification = n.no
-            AND (e.ended_at IS NULL OR e.ended_at >= ?1)) LIMIT ?2)";
+            AND (e.ended_at IS NULL OR e.ended_at >= ?1
+                OR EXISTS (SELECT 1 FROM event w WHERE w.episode = e.id))) LIMIT ?2)";
     pruned.notifications += delete(c, notifications, params![cut, batch], pruned, batch)?;
     Ok(())
 }

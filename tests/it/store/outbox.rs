@@ -4,8 +4,7 @@
 use std::sync::Arc;
 
 use seatwatch::engine::backoff::Answer;
-use seatwatch::engine::event::EventKind;
-use seatwatch::engine::event::Severity;
+use seatwatch::engine::event::{Event, EventKind, Severity};
 use seatwatch::engine::outcome::{Alert, AlertKey, Episode, Outcome, State};
 use seatwatch::engine::time::{Span, Time};
 use seatwatch::store::{
@@ -455,6 +454,25 @@ fn what_was_told_of_an_open_episode_is_known_to_its_end() {
     assert_eq!(state(&store, "ntf_c"), OutboxState::Superseded, "nobody was told that it began");
     assert_eq!(state(&store, "ntf_d"), OutboxState::Pending, "its beginning was told");
     assert!(store.reader().unwrap().check().unwrap().is_ok());
+}
+
+/// A finding may come long after the end; who was told is asked for as long as the episode is listed.
+#[test]
+fn what_was_told_of_an_episode_is_known_as_long_as_it_is_listed() {
+    let world = World::new();
+    let store = world.open();
+    let [fired, ended] =
+        [(1, EventKind::Fired), (2, EventKind::Ended)].map(|(step, kind)| event("alice", step, 1, kind));
+    commit_events(&store, &[&fired], vec![notification("a", "mail", &[&fired])]);
+    let n = store.begin_attempt("ntf_a", "run", at(1)).wait().unwrap();
+    finish(&store, "ntf_a", n, Answer::Sent, Then::Sent, at(1));
+    let judged = Event { at: at(2 * 24 * 60 - 60), ..event("alice", 3, 1, EventKind::Closed) };
+    commit_events(&store, &[&ended, &judged], vec![]);
+    prune_all(&store);
+    let listed =
+        store.reader().unwrap().episodes(&EpisodeFilter { all: true, ..Default::default() }).unwrap();
+    assert_eq!(listed.len(), 1);
+    assert!(listed[0].notified, "{listed:#?}");
 }
 
 #[test]
