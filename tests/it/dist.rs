@@ -43,6 +43,20 @@ fn value(key: &str) -> &'static str {
     all[0]
 }
 
+/// What the unit sets a variable to.
+fn environment(name: &str) -> &'static str {
+    let all = values("Environment").into_iter().filter_map(|pair| pair.split_once('='));
+    all.filter(|(of, _)| *of == name).map(|(_, value)| value).next().unwrap_or_else(|| panic!("no {name}"))
+}
+
+/// What is said of the program's speed and size is measured as the unit runs it.
+#[test]
+fn benchmarks_are_set_up_as_the_unit_sets_up() {
+    let setup = format!("(\"GLIBC_TUNABLES\", \"{}\")", environment("GLIBC_TUNABLES"));
+    let benches = include_str!("../../benches/measure.rs");
+    assert!(benches.contains(&setup), "benches/measure.rs has no {setup}");
+}
+
 #[test]
 fn the_unit_leaves_little_open() {
     let judged = Command::new("systemd-analyze")
@@ -111,7 +125,7 @@ fn unit_user_and_directories_agree() {
     assert_eq!(of("/etc/seatwatch"), ["0750", "root", user]);
     let (name, place) = value("LoadCredential").split_once(':').unwrap();
     assert_eq!(of(place), ["0700", "root", "root"], "secrets are nobody's but root's");
-    let config = value("Environment").strip_prefix("SEATWATCH_CONFIG=").unwrap();
+    let config = environment("SEATWATCH_CONFIG");
     assert_eq!(of(config), ["0640", "root", user]);
     for page in ["README.md", "README.zh-CN.md"] {
         let text = fs::read_to_string(root(page)).unwrap();
