@@ -74,20 +74,20 @@ fn is_of_the_disk(line: &str) -> bool {
         || line.contains("failed to get page ")
 }
 
-/// Nobody waits longer than this for the reason of a failure: a stop has ten seconds, and the store does nothing else
-/// meanwhile.
-const LONGEST_JUDGEMENT: Duration = Duration::from_secs(8);
+/// Who has more to do than to find the reason of a failure does not wait longer for it: a stop has ten seconds, and the
+/// store does nothing else meanwhile.
+pub(super) const LONGEST_JUDGEMENT: Duration = Duration::from_secs(8);
 
-/// Tells damage from a disk that fails, where `error` may be either: reads the whole file beside whoever uses it. What
-/// cannot be told is damage, but for want of time.
-pub(super) fn judged(error: StoreError, path: &Path) -> StoreError {
+/// Tells damage from a disk that fails, where `error` may be either: reads the whole file beside whoever uses it, for as
+/// long as `within`. What cannot be told is damage, but for want of time.
+pub(super) fn judged(error: StoreError, path: &Path, within: Duration) -> StoreError {
     let StoreError::Malformed { detail, .. } = &error else { return error };
     let of_the_disk = |detail| StoreError::Io { path: path.to_owned(), detail };
     let read = connection::look(path).and_then(|c| {
         let (over, ends) = mpsc::channel::<()>();
         let handle = c.get_interrupt_handle();
         let limit = std::thread::spawn(move || {
-            let late = ends.recv_timeout(LONGEST_JUDGEMENT) == Err(RecvTimeoutError::Timeout);
+            let late = ends.recv_timeout(within) == Err(RecvTimeoutError::Timeout);
             if late {
                 handle.interrupt();
             }
@@ -191,7 +191,7 @@ impl Reader {
             Ok(checked) => checked.integrity.first().map(|line| malformed(line)),
             Err(error) => Some(error.clone()),
         };
-        match seems.map(|error| judged(error, &self.path)) {
+        match seems.map(|error| judged(error, &self.path, Duration::MAX)) {
             Some(found) if checked.is_err() || !matches!(found, StoreError::Corrupt { .. }) => Err(found),
             // What was found is there at a second look, too.
             _ => checked,

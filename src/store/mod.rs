@@ -48,6 +48,7 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use rusqlite::{Connection, Transaction};
 use tokio::sync::oneshot;
@@ -137,7 +138,7 @@ impl Store {
     fn start(path: &Path, now: Time, fates: Option<Fates>) -> Result<Self, StoreError> {
         sqlite_is_sound()?;
         let path = file::named(path)?;
-        Self::begin(&path, now, fates).map_err(|e| check::judged(e, &path))
+        Self::begin(&path, now, fates).map_err(|e| check::judged(e, &path, Duration::MAX))
     }
 
     fn begin(path: &Path, now: Time, fates: Option<Fates>) -> Result<Self, StoreError> {
@@ -250,7 +251,7 @@ impl Reader {
             migrate::current(&connection)?;
             Ok(connection)
         };
-        let connection = opened().map_err(|e| check::judged(e.at(path), path))?;
+        let connection = opened().map_err(|e| check::judged(e.at(path), path, check::LONGEST_JUDGEMENT))?;
         Ok(Self { connection, path: path.to_owned() })
     }
 
