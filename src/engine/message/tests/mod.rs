@@ -1,15 +1,16 @@
 //! Each kind of message in both languages, with hostile names.
 
+mod grounds;
+mod own;
+
 use chrono_tz::Tz;
 
 use super::*;
-use crate::engine::backoff::Answer;
 use crate::engine::event::{
     Deviation, EndReason, EventReading, Finding, Limit, OnlineClient, Plain, Severity, SignalValue, Subject,
     SubjectKind, Value,
 };
-use crate::engine::own::{self, ChannelFacts, SourceFacts};
-use crate::engine::reading::{Fault, FaultClass, Reading};
+use crate::engine::reading::Reading;
 use crate::engine::shared::Shared;
 use crate::engine::time::{Span, Time};
 
@@ -60,30 +61,6 @@ fn event(kind: EventKind, user: &str, episode: &str) -> Event {
         by: None,
         note: None,
         finding: None,
-    }
-}
-
-fn own_event(own: Own, detail: Option<String>, users: Shared<String>) -> Event {
-    let rule = own.rule();
-    let name = match rule.subject {
-        SubjectKind::Channel => "soc-hook",
-        SubjectKind::Agent => "agent",
-        SubjectKind::User | SubjectKind::Group | SubjectKind::Source => "shanghai",
-    };
-    Event {
-        rule: rule.name.to_owned(),
-        severity: rule.severity,
-        subject: Subject { kind: rule.subject, name: name.to_owned() },
-        source: (rule.subject == SubjectKind::Source).then(|| name.to_owned()),
-        value: None,
-        limit: None,
-        readings: Default::default(),
-        request_ids: Default::default(),
-        when: None,
-        signals: Vec::new(),
-        detail,
-        users,
-        ..event(EventKind::Fired, name, "own")
     }
 }
 
@@ -291,65 +268,6 @@ fn signal(name: &str, value: Option<Plain>, length: Option<Span>, decides: bool)
     SignalValue { signal: name.to_owned(), value, length, decides }
 }
 
-/// A rule that looks back accuses by what it measured, not by how many are online now.
-#[test]
-fn a_rule_that_looks_back() {
-    let mut event = event(EventKind::Fired, "alice", "one");
-    event.rule = "shared-for-weeks".to_owned();
-    (event.limit, event.at, event.since) = (None, at(10), at(10));
-    event.value = Some(Value { now: Some(1), first: Some(1), peak: Some(1) });
-    event.when = Some("time_over(2, 7d) > 10h and online > 0".to_owned());
-    event.signals = vec![
-        signal("time_over(2, 7d)", None, Some(Span::from_mins(602)), true),
-        signal("online", Some(Plain::Whole(1)), None, false),
-    ];
-    check("looks_back", &notice(NoticeKind::Alert(EventKind::Fired), vec![event.clone()]));
-    (event.kind, event.ended_at, event.reason) = (EventKind::Ended, Some(at(75)), Some(EndReason::Cleared));
-    event.signals[0].length = Some(Span::from_mins(299));
-    check("looks_back_ended", &notice(NoticeKind::Alert(EventKind::Ended), vec![event]));
-}
-
-/// A count comes first where the condition is about it; beside it stands what else decided.
-#[test]
-fn a_rule_about_now_and_others() {
-    let mut event = event(EventKind::Fired, "alice", "one");
-    event.limit = None;
-    event.when = Some("online > peers(0.95) + 1 and not known".to_owned());
-    event.signals = vec![
-        signal("online", Some(Plain::Whole(5)), None, true),
-        signal("peers(0.95)", Some(Plain::Number(2.5)), None, true),
-        signal("known", Some(Plain::Truth(false)), None, true),
-        signal("mean(1h)", None, None, false),
-    ];
-    check("now_and_others", &notice(NoticeKind::Alert(EventKind::Fired), vec![event]));
-}
-
-/// What is absent is never said to be zero.
-#[test]
-fn a_name_that_is_not_in_the_replies() {
-    let mut event = event(EventKind::Fired, "gateway-1", "one");
-    event.rule = "gateway-offline".to_owned();
-    event.limit = None;
-    event.value = Some(Value { now: None, first: None, peak: None });
-    event.when = Some("online == 0".to_owned());
-    event.readings.truncate(3);
-    event.readings[0].reading = Reading::ABSENT;
-    event.signals = vec![signal("online", Some(Plain::Whole(0)), None, true)];
-    check("absent_as_zero", &notice(NoticeKind::Alert(EventKind::Fired), vec![event.clone()]));
-    let summary = |event: &Event, language| {
-        let notice = notice(NoticeKind::Alert(event.kind), vec![event.clone()]);
-        compose(&notice, language, Tz::UTC).summary
-    };
-    event.signals.clear();
-    assert!(summary(&event, Language::En).contains("(absent is a breach for this rule)"));
-    event.signals = vec![signal("online", None, None, true)];
-    let found = summary(&event, Language::En);
-    assert!(found.starts_with("shanghai/gateway-1 is not in the replies (rule gateway-offline"), "{found}");
-    (event.kind, event.ended_at) = (EventKind::Ended, Some(at(75)));
-    let found = summary(&event, Language::En);
-    assert!(found.contains("Online now: shanghai/gateway-1 absent"), "{found}");
-}
-
 #[test]
 fn hostile_names_are_harmless() {
     for (index, name) in
@@ -405,85 +323,6 @@ fn digests_count_by_rule_and_show_the_gravest() {
 }
 
 #[test]
-fn own_alerts_say_what_to_do() {
-    let fault = |class, code: &str, message: &str| {
-        let advice = Some("check access_key_id: the key is disabled".to_owned());
-        Some(Fault { class, code: code.to_owned(), message: message.to_owned(), advice })
-    };
-    let refused =
-        fault(FaultClass::Credentials, "InvalidAccessKeyId.NotFound", "Specified access key is not found.");
-    let mut out = String::new();
-    for language in [Language::En, Language::ZhCn] {
-        let facts = SourceFacts {
-            unusable: 3,
-            fault: refused.clone(),
-            skew: Some(Span::from_mins(-20)),
-            jump: Some(Span::from_hours(1)),
-            refused: vec!["a b\r\n".to_owned()],
-            absent: (0..25).map(|n| format!("user-{n}")).collect(),
-            usable: false,
-        };
-        let mut opinions = own::of_source(&facts, language).to_vec();
-        let note = ChannelFacts {
-            answer: Answer::Misconfigured,
-            dead: false,
-            status: Some(401),
-            note: "who are you".to_owned(),
-        };
-        opinions.push((Own::Channel, own::of_channel(&note, language)));
-        let silent =
-            ChannelFacts { answer: Answer::Retry, status: None, note: "no answer".to_owned(), ..note };
-        opinions.push((Own::Channel, own::of_channel_down(&silent, language)));
-        opinions.push((Own::Channel, own::of_channel(&ChannelFacts { dead: true, ..silent }, language)));
-        opinions.push((Own::Storage, own::of_storage(Some(("disk full", false)), language)));
-        opinions.push((
-            Own::Storage,
-            own::of_storage(Some(("it is torn: put a backup in its place", true)), language),
-        ));
-        for (own, opinion) in opinions {
-            let event = own_event(own, opinion.detail, opinion.users);
-            let message =
-                compose(&notice(NoticeKind::Alert(EventKind::Fired), vec![event]), language, Tz::UTC);
-            out.push_str(&format!("# {}\n{}\n", message.title, message.text()));
-        }
-    }
-    insta::assert_snapshot!(out);
-}
-
-#[test]
-fn own_alerts_that_are_over_say_so() {
-    let mut out = String::new();
-    for language in [Language::En, Language::ZhCn] {
-        for own in [
-            Own::SourceSilent,
-            Own::Credentials,
-            Own::Clock,
-            Own::NameRefused,
-            Own::UserAbsent,
-            Own::Channel,
-            Own::Storage,
-        ] {
-            let begun = own_event(own, None, Shared::default());
-            let over = Event {
-                kind: EventKind::Ended,
-                at: at(75),
-                ended_at: Some(at(75)),
-                reason: Some(EndReason::Cleared),
-                ..begun.clone()
-            };
-            for (kind, events) in [
-                (NoticeKind::Alert(EventKind::Ended), vec![over.clone()]),
-                (NoticeKind::FiredAndEnded, vec![begun, over]),
-            ] {
-                let message = compose(&notice(kind, events), language, Tz::UTC);
-                out.push_str(&format!("# {}\n{}\n", message.title, message.summary));
-            }
-        }
-    }
-    insta::assert_snapshot!(out);
-}
-
-#[test]
 fn a_test_says_that_it_is_one() {
     check("test", &Notice::test("soc-mail", "1"));
 }
@@ -506,28 +345,4 @@ fn languages_have_codes() {
         assert_eq!(Language::of_code(language.code()), Some(language));
     }
     assert_eq!(Language::of_code("fr"), None);
-}
-
-#[test]
-fn a_mail_says_whose_exception_the_limit_is() {
-    let mut fired = event(EventKind::Fired, "kiosk", "1");
-    fired.limit = Some(Limit {
-        value: 6,
-        origin: "exception:kiosk".into(),
-        exception: Some(Box::new(Deviation {
-            reason: "shared terminal\u{202e}".to_owned(),
-            owner: "it-ops".to_owned(),
-            expires: "2027-03-31".parse().unwrap(),
-        })),
-    });
-    for (language, expect) in [
-        (Language::En, "shared terminal\\u{202e}; owner it-ops, until 2027-03-31"),
-        (Language::ZhCn, "shared terminal\\u{202e}；负责人 it-ops，有效期至 2027-03-31"),
-    ] {
-        let notice = notice(NoticeKind::Alert(EventKind::Fired), vec![fired.clone()]);
-        let text = compose(&notice, language, Tz::UTC).text();
-        // Wherever its lines are broken.
-        let packed = |text: &str| text.split_whitespace().collect::<String>();
-        assert!(packed(&text).contains(&packed(expect)), "{text}");
-    }
 }
