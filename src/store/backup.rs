@@ -4,9 +4,9 @@
 //! because copying the file by other means while it is written gives a broken copy.
 
 use std::fs::{File, OpenOptions};
+use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use rusqlite::{Connection, backup::Backup};
 
@@ -16,10 +16,8 @@ use super::{Reader, check, migrate};
 
 /// Directories beside a copy's place begin so; each is of one copy under way, or of one that was cut off.
 const ASIDE: &str = ".seatwatch-backup-";
-/// Who makes a directory takes its lock at once; without one it is left over only when it is older than this.
-const UNLOCKED: Duration = Duration::from_hours(1);
-/// What may lie in one.
-const PARTS: [&str; 5] = ["copy.db", "copy.db-journal", "copy.db-wal", "copy.db-shm", "lock"];
+/// What may lie in one beside its lock.
+const PARTS: [&str; 4] = ["copy.db", "copy.db-journal", "copy.db-wal", "copy.db-shm"];
 
 /// Where a copy is made before it is put in its place; goes with this.
 struct Aside {
@@ -29,12 +27,15 @@ struct Aside {
 }
 
 impl Aside {
-    fn within(directory: &Path) -> Result<Self, StoreError> {
-        // tempfile makes it 0700.
-        let directory = tempfile::Builder::new().prefix(ASIDE).tempdir_in(directory)?;
-        let lock = private(&directory.path().join("lock"))?;
-        lock.lock()?;
-        Ok(Self { directory, _lock: lock })
+    fn within(place: &Path) -> Result<Self, StoreError> {
+        loop {
+            // tempfile makes it 0700.
+            let directory = tempfile::Builder::new().prefix(ASIDE).tempdir_in(place)?;
+            // Another backup may take it for left over until its lock is held.
+            if let Some(lock) = first_lock(directory.path())? {
+                return Ok(Self { directory, _lock: lock });
+            }
+        }
     }
 
     fn file(&self) -> PathBuf {
@@ -46,29 +47,41 @@ fn private(path: &Path) -> std::io::Result<File> {
     OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)
 }
 
-/// Takes away what backups left in the same place that were killed. What cannot be taken away stays, and is no reason
-/// not to make a copy.
-fn sweep(ours: &Path) {
-    let Some(entries) = ours.parent().and_then(|place| place.read_dir().ok()) else { return };
-    for entry in entries.flatten() {
-        let is_aside = entry.file_name().to_string_lossy().starts_with(ASIDE);
-        if is_aside && entry.file_type().is_ok_and(|kind| kind.is_dir()) && is_left_over(&entry.path(), ours)
-        {
-            PARTS.iter().for_each(|part| drop(std::fs::remove_file(entry.path().join(part))));
-            // Refused where anything else lies in it.
-            let _ = std::fs::remove_dir(entry.path());
-        }
-    }
+fn lock_of(aside: &Path) -> PathBuf {
+    aside.join("lock")
 }
 
-/// Nobody holds its lock; where it has none, `ours`, which was just made, is much younger.
-fn is_left_over(aside: &Path, ours: &Path) -> bool {
-    match File::open(aside.join("lock")) {
-        Ok(lock) => lock.try_lock().is_ok(),
-        Err(_) => {
-            let made = |path: &Path| path.metadata().and_then(|meta| meta.modified()).ok();
-            let age = made(ours).zip(made(aside)).and_then(|(now, then)| now.duration_since(then).ok());
-            age.is_some_and(|age| age > UNLOCKED)
+/// The lock of a directory that was just made; none if another backup came first.
+fn first_lock(aside: &Path) -> std::io::Result<Option<File>> {
+    let lock = match private(&lock_of(aside)) {
+        Ok(lock) => lock,
+        Err(e) if matches!(e.kind(), ErrorKind::AlreadyExists | ErrorKind::NotFound) => return Ok(None),
+        Err(e) => return Err(e),
+    };
+    lock.lock()?;
+    let own = lock.metadata()?;
+    let there =
+        lock_of(aside).metadata().is_ok_and(|meta| (meta.dev(), meta.ino()) == (own.dev(), own.ino()));
+    Ok(there.then_some(lock))
+}
+
+/// Takes away what backups left in the same place that were killed. What cannot be taken away stays, and is no reason
+/// not to make a copy.
+fn sweep(place: &Path) {
+    let Ok(entries) = place.read_dir() else { return };
+    for entry in entries.flatten() {
+        let is_aside = entry.file_name().to_string_lossy().starts_with(ASIDE);
+        if !is_aside || !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            continue;
+        }
+        let (aside, lock) = (entry.path(), lock_of(&entry.path()));
+        // Where it has none yet, whoever made it finds this one in its place, and makes another directory.
+        let Ok(held) = File::open(&lock).or_else(|_| private(&lock)) else { continue };
+        if held.try_lock().is_ok() {
+            PARTS.iter().for_each(|part| drop(std::fs::remove_file(aside.join(part))));
+            let _ = std::fs::remove_file(lock);
+            // Refused where anything else lies in it.
+            let _ = std::fs::remove_dir(aside);
         }
     }
 }
@@ -81,7 +94,7 @@ pub(super) fn copy(from: &Connection, target: &Path) -> Result<(), StoreError> {
     };
     let copy = || -> Result<(), StoreError> {
         let aside = Aside::within(directory)?;
-        sweep(aside.directory.path());
+        sweep(directory);
         let path = aside.file();
         let file = private(&path)?;
         {

@@ -81,7 +81,10 @@ pub(crate) fn put(from: &Path, to: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
     for name in std::fs::read_dir(to.parent().unwrap()).unwrap().map(|entry| entry.unwrap().path()) {
         let file = name.file_name().unwrap().to_string_lossy().into_owned();
-        if file.starts_with("seatwatch.db") || file.starts_with(".seatwatch-backup-") {
+        if file.starts_with(".seatwatch-backup-") {
+            // Of one that was killed in the middle of it.
+            std::fs::remove_dir_all(name).unwrap();
+        } else if file.starts_with("seatwatch.db") {
             std::fs::remove_file(name).unwrap();
         }
     }
