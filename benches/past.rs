@@ -235,8 +235,8 @@ pub(crate) fn measure_week(args: &[String]) -> Vec<f64> {
         let mut column = Column::new(reader.column_at(SOURCE, from.cast_unsigned()).expect("a column"));
         let mut clock = watch.memory.clock - MINUTE.times(POLLS - from);
         let mut replay = watch.replay_all();
-        for poll in reader.polls(SOURCE, from.cast_unsigned() + 1).expect("polls") {
-            let poll = poll.expect("a poll");
+        let mut polls = reader.polls(SOURCE, from.cast_unsigned() + 1).expect("polls");
+        while let Some(poll) = polls.advance().expect("a poll") {
             column.turn(&poll.changes, &poll.failed);
             clock = clock + poll.elapsed;
             replay.poll(&column, clock, poll.seq, true);
@@ -285,8 +285,8 @@ pub(crate) fn measure_backtest(args: &[String]) -> Vec<f64> {
         let (setup, names) = (setup("bench", names(users), rules), (*names(users)).clone());
         let mut playback = Playback::new(setup, names, None, at(0));
         let mut column = Column::new(Vec::new());
-        for poll in reader.polls(SOURCE, 1).expect("polls") {
-            let poll = poll.expect("a poll");
+        let mut polls = reader.polls(SOURCE, 1).expect("polls");
+        while let Some(poll) = polls.advance().expect("a poll") {
             column.turn(&poll.changes, &poll.failed);
             let usable = poll.outcome != PollOutcome::Failed;
             let past = PastPoll { seq: poll.seq, at: poll.at, elapsed: poll.elapsed, usable };

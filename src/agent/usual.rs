@@ -88,14 +88,14 @@ pub fn each_column(
     mut take: impl FnMut(&StoredPoll, &Column),
 ) -> Result<(), StoreError> {
     let mut column: Option<Column> = None;
-    for poll in reader.polls(source, first)?.until(last) {
-        let poll = poll?;
+    let mut polls = reader.polls(source, first)?.until(last);
+    while let Some(poll) = polls.advance()? {
         let column = match &mut column {
             Some(column) => column,
             None => column.insert(Column::new(reader.column_at(source, poll.seq)?)),
         };
         column.turn(&poll.changes, &poll.failed);
-        take(&poll, column);
+        take(poll, column);
     }
     Ok(())
 }

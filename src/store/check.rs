@@ -149,18 +149,14 @@ fn readings(c: &Connection) -> Result<Vec<String>, StoreError> {
         if count != last - lowest + 1 || lowest > first {
             faults.push(format!("source {name}: polls are missing between {lowest} and {last}"));
         }
-        let mut next = first.cast_unsigned();
+        let (mut page, mut next) = (polls::Page::default(), first.cast_unsigned());
         loop {
-            match polls::page(c, id, next..=i64::MAX.unsigned_abs()) {
-                Ok(page) => match page.back() {
-                    Some(poll) => next = poll.seq + 1,
-                    None => break,
-                },
-                Err(error) => {
-                    faults.push(format!("source {name}: {}", fault(error)?));
-                    break;
-                }
+            if let Err(error) = page.read(c, id, next..=i64::MAX.unsigned_abs()) {
+                faults.push(format!("source {name}: {}", fault(error)?));
+                break;
             }
+            let Some(poll) = page.polls().last() else { break };
+            next = poll.seq + 1;
         }
     }
     let mut query = c.prepare("SELECT source, seq, readings FROM keyframe")?;

@@ -3,7 +3,7 @@
 //! Neighbours: `codec` packs a row's changes, `column` lays them over keyframes, the agent and backtests replay
 //! [`Polls`]. A part of its own because a (user, poll) reading must come out exactly as it went in.
 
-use std::collections::VecDeque;
+use std::mem;
 use std::ops::{Range, RangeInclusive};
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -33,6 +33,9 @@ pub struct StoredPoll {
     /// Slots that failed, ascending; their last reading stands for later.
     pub failed: Vec<Range<u32>>,
 }
+
+/// What changed and what failed.
+type Lists = (Vec<(u32, Reading)>, Vec<Range<u32>>);
 
 /// What one poll said of one user.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -69,7 +72,9 @@ pub(super) fn failed(c: &Connection, source: i64, seq: u64) -> Result<Vec<Range<
         .query_row(params![source, seq.cast_signed()], |row| row.get(0))
         .optional()?;
     let bytes = bytes.ok_or_else(|| StoreError::missing(format!("poll {seq} in the database")))?;
-    codec::read_ranges(&bytes.unwrap_or_default()).map_err(|_| broken(seq.cast_signed()))
+    let mut failed = Vec::new();
+    codec::read_ranges(&bytes.unwrap_or_default(), &mut failed).map_err(|_| broken(seq.cast_signed()))?;
+    Ok(failed)
 }
 
 /// Writes a poll with all that belongs to it. Refuses one that does not follow the last.
@@ -128,8 +133,8 @@ fn outcome(number: i64) -> PollOutcome {
     usize::try_from(number).ok().and_then(|n| OUTCOMES.get(n).copied()).unwrap_or(PollOutcome::Failed)
 }
 
-/// A row of [`COLUMNS`].
-fn read(row: &Row<'_>) -> Result<StoredPoll, StoreError> {
+/// A row of [`COLUMNS`], in the room of another poll's lists.
+fn read(row: &Row<'_>, room: Lists) -> Result<StoredPoll, StoreError> {
     let span = |at: usize| -> Result<Span, rusqlite::Error> { Ok(Span::from_millis(row.get(at)?)) };
     let maybe = |at: usize| -> Result<Option<Span>, rusqlite::Error> {
         Ok(row.get::<_, Option<i64>>(at)?.map(Span::from_millis))
@@ -139,14 +144,9 @@ fn read(row: &Row<'_>) -> Result<StoredPoll, StoreError> {
     };
     let number: i64 = row.get(0)?;
     let fault: Option<String> = row.get(8)?;
-    let packed = blob(10)?;
-    // A usual change is two bytes.
-    let mut changes = Vec::with_capacity(packed.len() / 2);
-    let unpacked = codec::each_change(packed, |slot, reading| {
-        changes.push((slot, reading));
-        true
-    });
-    unpacked.map_err(|_| broken(number))?;
+    let (mut changes, mut failed) = room;
+    codec::read_ranges(blob(9)?, &mut failed).map_err(|_| broken(number))?;
+    codec::read_changes(blob(10)?, &mut changes).map_err(|_| broken(number))?;
     Ok(StoredPoll {
         seq: number.cast_unsigned(),
         at: Time::from_millis(row.get(1)?),
@@ -158,29 +158,54 @@ fn read(row: &Row<'_>) -> Result<StoredPoll, StoreError> {
         outcome: outcome(row.get(7)?),
         fault: fault.map(|json| serde_json::from_str(&json)).transpose()?,
         changes,
-        failed: codec::read_ranges(blob(9)?).map_err(|_| broken(number))?,
+        failed,
     })
 }
 
 /// Polls read at a time, so that memory does not follow history.
-const PAGE: i64 = 256;
+const PAGE: usize = 256;
 
-pub(super) fn page(
-    c: &Connection,
-    source: i64,
-    wanted: RangeInclusive<u64>,
-) -> Result<VecDeque<StoredPoll>, StoreError> {
-    let query = format!(
-        "SELECT {COLUMNS} FROM poll WHERE source = ?1 AND seq BETWEEN ?2 AND ?3 ORDER BY seq LIMIT ?4"
-    );
-    let mut query = c.prepare_cached(&query)?;
-    let (first, last) = wanted.into_inner();
-    let mut rows = query.query(params![source, first.cast_signed(), last.cast_signed(), PAGE])?;
-    let mut page = VecDeque::new();
-    while let Some(row) = rows.next()? {
-        page.push_back(read(row)?);
+/// Polls in a row, in room that is used again.
+#[derive(Debug, Default)]
+pub(super) struct Page {
+    polls: Vec<StoredPoll>,
+    len: usize,
+}
+
+impl Page {
+    /// Reads the first polls of those `wanted`, as many as a page holds.
+    pub(super) fn read(
+        &mut self,
+        c: &Connection,
+        source: i64,
+        wanted: RangeInclusive<u64>,
+    ) -> Result<(), StoreError> {
+        self.len = 0;
+        let query = format!(
+            "SELECT {COLUMNS} FROM poll WHERE source = ?1 AND seq BETWEEN ?2 AND ?3 ORDER BY seq LIMIT ?4"
+        );
+        let mut query = c.prepare_cached(&query)?;
+        let (first, last) = wanted.into_inner();
+        let mut rows = query.query(params![source, first.cast_signed(), last.cast_signed(), PAGE as i64])?;
+        while let Some(row) = rows.next()? {
+            match self.polls.get_mut(self.len) {
+                Some(poll) => *poll = read(row, (mem::take(&mut poll.changes), mem::take(&mut poll.failed)))?,
+                None => self.polls.push(read(row, Lists::default())?),
+            }
+            self.len += 1;
+        }
+        Ok(())
     }
-    Ok(page)
+
+    /// Oldest first.
+    pub(super) fn polls(&self) -> &[StoredPoll] {
+        &self.polls[..self.len]
+    }
+
+    /// Whether there may be more after them.
+    pub(super) fn is_full(&self) -> bool {
+        self.len == PAGE
+    }
 }
 
 /// A source's polls, oldest first, read page by page.
@@ -190,7 +215,9 @@ pub struct Polls<'a> {
     source: i64,
     next: u64,
     last: u64,
-    page: VecDeque<StoredPoll>,
+    page: Page,
+    /// How many of the page were given out.
+    given: usize,
     done: bool,
 }
 
@@ -200,27 +227,31 @@ impl Polls<'_> {
     pub fn until(self, last: u64) -> Self {
         Self { last, ..self }
     }
+
+    /// The next one, in room that one of those after it takes over; None after the last, and after an error.
+    pub fn advance(&mut self) -> Result<Option<&StoredPoll>, StoreError> {
+        if self.given == self.page.polls().len() && !self.done {
+            let page = &mut self.page;
+            let read = self.reader.run(|c| page.read(c, self.source, self.next..=self.last));
+            self.given = 0;
+            self.done = read.is_err() || !page.is_full();
+            read?;
+        }
+        let poll = self.page.polls().get(self.given);
+        if let Some(poll) = poll {
+            self.given += 1;
+            self.next = poll.seq + 1;
+        }
+        Ok(poll)
+    }
 }
 
+/// For whoever keeps them.
 impl Iterator for Polls<'_> {
     type Item = Result<StoredPoll, StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.page.is_empty() && !self.done {
-            match self.reader.run(|c| page(c, self.source, self.next..=self.last)) {
-                Ok(page) => {
-                    self.done = (page.len() as i64) < PAGE;
-                    self.page = page;
-                }
-                Err(error) => {
-                    self.done = true;
-                    return Some(Err(error));
-                }
-            }
-        }
-        let poll = self.page.pop_front()?;
-        self.next = poll.seq + 1;
-        Some(Ok(poll))
+        self.advance().map(Option::<&StoredPoll>::cloned).transpose()
     }
 }
 
@@ -238,7 +269,7 @@ fn history(c: &Connection, name: &str, user: &str, from: Time, to: Time) -> Resu
     let query = "SELECT seq, at, failed, changes FROM poll WHERE source = ?1 AND seq >= ?2 ORDER BY seq";
     let mut query = c.prepare_cached(query)?;
     let mut rows = query.query(params![source.id, first])?;
-    let (mut history, mut before) = (Vec::new(), None);
+    let (mut history, mut failed, mut before) = (Vec::new(), Vec::new(), None);
     while let Some(row) = rows.next()? {
         let (seq, at): (i64, i64) = (row.get(0)?, row.get(1)?);
         let blob = |at: usize| -> Result<&[u8], rusqlite::Error> {
@@ -247,7 +278,7 @@ fn history(c: &Connection, name: &str, user: &str, from: Time, to: Time) -> Resu
         if seq > first {
             last = change_of(blob(3)?, slot).map_err(|_| broken(seq))?.unwrap_or(last);
         }
-        let failed = codec::read_ranges(blob(2)?).map_err(|_| broken(seq))?;
+        codec::read_ranges(blob(2)?, &mut failed).map_err(|_| broken(seq))?;
         let reading = if failed.iter().any(|r| r.contains(&slot)) { Reading::FAILED } else { last };
         let changed = before != Some(reading);
         before = Some(reading);
@@ -279,7 +310,8 @@ impl Reader {
             source: row.id,
             next,
             last: i64::MAX.unsigned_abs(),
-            page: VecDeque::new(),
+            page: Page::default(),
+            given: 0,
             done: false,
         })
     }
