@@ -15,13 +15,13 @@ pub(super) fn take_readings(
     turned: &[(u32, Reading)],
 ) -> (Vec<(u32, Reading)>, Vec<Range<u32>>) {
     let last = &mut watch.last;
-    last.resize(last.len().max(readings.len()), Reading::NOT_POLLED);
+    last.grow(readings.len(), Reading::NOT_POLLED);
     let mut changes = Vec::new();
     let mut take = |slot: u32, reading: Reading| {
-        let Some(last) = last.get_mut(slot as usize) else { return };
-        if reading != Reading::FAILED && reading != *last {
+        let before = last.get(slot as usize);
+        if reading != Reading::FAILED && before.is_some_and(|before| before != reading) {
             changes.push((slot, reading));
-            *last = reading;
+            last.put(slot as usize, reading);
         }
     };
     let before = watch.failed.take();

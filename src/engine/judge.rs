@@ -48,7 +48,7 @@ pub fn judge(watch: &mut Watch, poll: Poll, now: Time) -> Outcome {
     watch.memory.changes_since_keyframe += changes.len() as u64;
     let framed =
         poll.seq == 1 || watch.memory.changes_since_keyframe > CHANGES_PER_SLOT * watch.last.len() as u64;
-    let keyframe = framed.then(|| watch.last.clone());
+    let keyframe = framed.then(|| watch.last.iter().collect());
     if keyframe.is_some() {
         watch.memory.changes_since_keyframe = 0;
     }

@@ -21,6 +21,7 @@ pub mod lang;
 pub mod look;
 pub mod message;
 pub mod names;
+mod narrow;
 pub mod notify;
 pub mod odd_names;
 pub mod outcome;

@@ -181,7 +181,7 @@ fn moment() -> impl Strategy<Value = Moment> {
 fn again(watch: &Watch) -> Watch {
     let remembered = Remembered {
         names: (*watch.names).clone(),
-        last: watch.last.clone(),
+        last: watch.last.iter().collect(),
         memory: watch.memory.clone(),
         alerts: watch.alerts(),
         roster: watch.roster.clone(),

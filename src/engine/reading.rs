@@ -57,6 +57,16 @@ impl Reading {
         }
     }
 
+    /// All of it, as it lies in columns.
+    pub(super) const fn packed(self) -> u32 {
+        self.0
+    }
+
+    /// What [`Self::packed`] said.
+    pub(super) const fn of_packed(packed: u32) -> Self {
+        Self(packed)
+    }
+
     /// What [`Self::word`] and [`Self::count`] say, read back.
     pub(super) fn of_word(word: &str, count: Option<u32>) -> Option<Self> {
         match word {

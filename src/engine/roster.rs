@@ -80,7 +80,7 @@ impl Watch {
     fn put_roster(&mut self, column: Vec<Listed>) {
         self.roster = Some(column);
         self.look_at_all();
-        self.last.resize(self.names.len(), super::reading::Reading::NOT_POLLED);
+        self.last.grow(self.names.len(), super::reading::Reading::NOT_POLLED);
         let member = members(&self.setup.users, self.roster.as_deref(), &mut self.names);
         self.put_members(member);
     }

@@ -16,6 +16,7 @@ use super::fleet::Fleet;
 use super::hour::Hour;
 use super::message::Language;
 use super::names::{Asked, Names, NewNames};
+use super::narrow::Narrow;
 use super::outcome::{Alert, AlertKey, Quarantined, SourceMemory};
 use super::own;
 use super::plan::Plan;
@@ -81,7 +82,7 @@ pub struct Watch {
     /// The connections last listed of suspected users, by slot.
     pub(super) clients: BTreeMap<u32, Vec<OnlineClient>>,
     /// The last reading that was not *failed*.
-    pub(super) last: Vec<Reading>,
+    pub(super) last: Narrow<Reading>,
     pub memory: SourceMemory,
     /// Slots that failed at the last poll that was judged; None before the first.
     pub(super) failed: Option<Vec<Range<u32>>>,
@@ -124,8 +125,8 @@ impl Watch {
         let mut names = if same { Arc::clone(&setup.users) } else { Arc::new(remembered.names) };
         let roster = remembered.roster.filter(|_| setup.roster);
         let member = members(&setup.users, roster.as_deref(), &mut names);
-        let mut last = remembered.last;
-        last.resize(names.len(), Reading::NOT_POLLED);
+        let mut last: Narrow<Reading> = remembered.last.into_iter().collect();
+        last.grow(names.len(), Reading::NOT_POLLED);
         let plans: Vec<Plan> =
             setup.rules.iter().map(|rule| Plan::new(rule, &setup, &names, &member)).collect();
         let mut needs = Needs::default();

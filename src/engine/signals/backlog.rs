@@ -148,7 +148,7 @@ impl Signals {
         }
         for (slot, changes) in sorted.slots() {
             if let Some((_, reading)) = changes.last() {
-                self.now[slot as usize] = *reading;
+                self.now.put(slot as usize, *reading);
             }
         }
         (self.clock, self.seq) = (self.clock.max(backlog.polls[end - 1].clock), backlog.polls[end - 1].seq);

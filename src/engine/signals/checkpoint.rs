@@ -114,18 +114,19 @@ impl Writer<'_> {
         let now = signals.clock.millis();
         self.span(signals.clock);
         self.number(signals.seq);
-        self.list(&signals.now, |out, reading| {
-            out.number(match reading.kind() {
+        self.number(signals.now.len() as u64);
+        for reading in signals.now.iter() {
+            self.number(match reading.kind() {
                 Kind::Absent => 0,
                 Kind::Failed => 1,
                 Kind::NotPolled => 2,
                 Kind::Online(count) => 3 + u64::from(count),
             });
-        });
-        self.known(&signals.held, now, shown(&signals.now, Track::AbsentHeld));
+        }
+        self.known(&signals.held, now, shown(signals.now.iter(), Track::AbsentHeld));
         self.number(u64::from(signals.zero.is_some()));
         if let Some(zero) = &signals.zero {
-            self.known(zero, now, shown(&signals.now, Track::AbsentZero));
+            self.known(zero, now, shown(signals.now.iter(), Track::AbsentZero));
         }
         self.number(u64::from(signals.absence.is_some()));
         if let Some(absence) = &signals.absence {
@@ -179,8 +180,8 @@ impl Writer<'_> {
 }
 
 /// What a poll says of each slot on a track, or [`NONE`].
-pub(super) fn shown(readings: &[Reading], track: Track) -> impl Iterator<Item = u32> {
-    readings.iter().map(move |reading| count_on(*reading, track).unwrap_or(NONE))
+pub(super) fn shown(readings: impl Iterator<Item = Reading>, track: Track) -> impl Iterator<Item = u32> {
+    readings.map(move |reading| count_on(reading, track).unwrap_or(NONE))
 }
 
 /// The largest number of milliseconds that measures every distance between the clocks of stretches: that of polls.

@@ -14,6 +14,7 @@ use super::needs::Kept;
 use super::older::Older;
 use super::stretch::{Piece, Stretch};
 use crate::engine::lang::Line;
+use crate::engine::narrow::Narrow;
 use crate::engine::time::Span;
 
 /// No reading yet.
@@ -46,7 +47,8 @@ pub(super) struct Known {
     pub(super) then: i64,
     /// Nothing in the lists began before this: the clock at the first poll, where that is known.
     pub(super) first: i64,
-    pub(super) value: Vec<u32>,
+    /// Or [`NONE`].
+    pub(super) value: Narrow<u32>,
     /// The clock at the last known reading, or [`NOW`].
     pub(super) clock: Clocks,
     /// Of slots that turned at the last poll, ascending.
@@ -67,7 +69,7 @@ pub(super) struct Known {
 impl Known {
     pub(super) fn new(kept: Kept) -> Self {
         let runs = vec![Vec::new(); kept.run_gaps.len()];
-        let (value, clock, before, since) = (Vec::new(), Clocks::default(), Vec::new(), Vec::new());
+        let (value, clock, before, since) = (Narrow::default(), Clocks::default(), Vec::new(), Vec::new());
         let logs = Vec::new();
         let (swept, pieces, cut) = (0, 0, None);
         Self {
@@ -91,7 +93,7 @@ impl Known {
         if len <= self.value.len() {
             return;
         }
-        self.value.resize(len, NONE);
+        self.value.grow(len, NONE);
         self.clock.grow(len, 0);
         if self.kept.horizon > Span::ZERO {
             self.since.resize(len, 0);
@@ -115,7 +117,7 @@ impl Known {
     /// A known reading at this poll.
     pub(super) fn learn(&mut self, slot: u32, value: u32) {
         let at = slot as usize;
-        let old = self.value[at];
+        let old = self.value(at);
         let last = self.clock.get(at).filter(|clock| *clock != NOW).unwrap_or(self.then);
         if (old, last) != (value, self.then) {
             // At the first poll, and at the first after a pause, it is the same of many.
@@ -130,7 +132,7 @@ impl Known {
 
     /// The same for what stands and how long, of a slot that was last known at the clock `last`.
     pub(super) fn settle(&mut self, slot: usize, value: u32, last: i64) {
-        if value != self.value[slot] || self.now - last > self.kept.least_gap.millis() {
+        if value != self.value(slot) || self.now - last > self.kept.least_gap.millis() {
             self.turn(slot, value, last);
         }
     }
@@ -145,7 +147,7 @@ impl Known {
 
     /// The reading differs from the last one, or comes after a gap that matters to somebody.
     fn turn(&mut self, slot: usize, value: u32, last: i64) {
-        let (old, clock) = (self.value[slot], self.now);
+        let (old, clock) = (self.value(slot), self.now);
         for (run, gap) in self.runs.iter_mut().zip(&self.kept.run_gaps) {
             if old == NONE || (old > 0) != (value > 0) || clock - last > gap.millis() {
                 run[slot] = clock;
@@ -164,7 +166,7 @@ impl Known {
                 }
             }
         }
-        self.value[slot] = value;
+        self.value.put(slot, value);
     }
 
     /// Drops stretches that ended, by a later reading, before the longest window begins.
@@ -228,9 +230,13 @@ impl Known {
         black_box(heads ^ rest);
     }
 
+    fn value(&self, slot: usize) -> u32 {
+        self.value.get(slot).unwrap_or(NONE)
+    }
+
     /// The last known value and the clock at it.
     pub(super) fn last(&self, slot: usize) -> Option<(u32, i64)> {
-        let value = *self.value.get(slot)?;
+        let value = self.value.get(slot)?;
         let clock = self.clock.get(slot)?;
         (value != NONE).then_some((value, if clock == NOW { self.now } else { clock }))
     }
@@ -253,7 +259,7 @@ impl Known {
         let at = self.before.partition_point(|before| before.end as usize <= slot);
         let found = self.before.get(at).filter(|before| before.first as usize <= slot);
         let (value, clock) =
-            found.map_or((self.value[slot], self.then), |before| (before.value, before.clock));
+            found.map_or((self.value(slot), self.then), |before| (before.value, before.clock));
         (value != NONE).then_some((value, clock))
     }
 
@@ -266,7 +272,7 @@ impl Known {
     pub(super) fn previous(&self, slot: usize, gap: i64) -> Line {
         match self.before(slot).filter(|(_, last)| self.now - last <= gap) {
             // From the next poll on, and ever after, this poll's is the one before.
-            Some((value, last)) if self.is_known(slot) && (value, last) == (self.value[slot], self.then) => {
+            Some((value, last)) if self.is_known(slot) && (value, last) == (self.value(slot), self.then) => {
                 Line::still(f64::from(value))
             }
             Some((value, _)) => Line::brief(f64::from(value)),
@@ -276,7 +282,7 @@ impl Known {
 
     /// The values that stood between `start` and now, newest first, each with the clock of its first reading.
     pub(super) fn stood_from(&self, slot: usize, start: i64) -> impl Iterator<Item = (i64, u32)> {
-        let newest = self.since.get(slot).copied().zip(self.value.get(slot).copied());
+        let newest = self.since.get(slot).copied().zip(self.value.get(slot));
         let newest = newest.filter(|(_, value)| *value != NONE);
         let older = newest.into_iter().flat_map(move |(since, _)| {
             let log = &self.logs[slot];

@@ -1,15 +1,16 @@
 //! The past of one slot, oldest first: what windows look back over.
 //!
-//! Neighbours: `known` adds a stretch when the value turns, and says which no window reaches any more; `older` has what is
-//! not new in long logs, `window` walks back. A part of its own because most slots have a handful of stretches, and
+//! Neighbours: `known` adds a stretch when the value turns, and says which no window reaches any more; `packed` is all of
+//! short logs, `older` has what is not new in long ones, `window` walks back. A part of its own because most slots have a handful of stretches, and
 //! whoever never rests has thousands: both must cost little, in the processor's cache above all.
 
 use std::collections::VecDeque;
-use std::iter;
+use std::ops::Deref;
 
 use super::known::NONE;
 use super::needs::Kept;
 use super::older::{Older, WHOLE};
+use super::packed::Packed;
 use super::stretch::{self, Piece, Stretch};
 
 /// How many pieces are kept.
@@ -30,27 +31,30 @@ impl Default for Room {
     }
 }
 
-/// So many pieces are kept in an allocation that fits: the smallest there is has room for them.
-const SHORT: usize = if cfg!(test) { 2 } else { 3 };
-
 /// So many, and no more, may be missing of the room that there is: the newest are put to the older several at a time. They fill a line of the processor's cache with what is kept beside them.
 pub(super) const FRESH: usize = if cfg!(test) { 3 } else { 6 };
 
 /// What came before the stretch that stands now.
 #[derive(Clone, Debug)]
 pub(super) enum Log {
-    /// At most [`SHORT`]: there may be one for each of a million slots.
-    Short(Box<[Piece]>),
+    /// There may be one for each of a million slots.
+    Short(Packed),
     Long(Box<Long>),
+}
+
+/// The newest pieces of a log, oldest first.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fresh {
+    pieces: [Piece; FRESH],
+    len: u8,
 }
 
 /// To add a stretch is to write to one line of memory, nearly always.
 #[derive(Clone, Debug)]
 #[repr(align(64))]
 pub(super) struct Long {
-    /// The newest, whole stretches; the first so many of them.
-    fresh: [Piece; FRESH],
-    len: u8,
+    /// Whole stretches.
+    fresh: Fresh,
     older: Option<Box<Older>>,
 }
 
@@ -65,7 +69,38 @@ pub(super) struct Grown {
 
 impl Default for Log {
     fn default() -> Self {
-        Self::Short(Box::default())
+        Self::Short(Packed::default())
+    }
+}
+
+impl Default for Fresh {
+    fn default() -> Self {
+        Self { pieces: [Piece::EMPTY; FRESH], len: 0 }
+    }
+}
+
+impl IntoIterator for Fresh {
+    type Item = Piece;
+    type IntoIter = std::iter::Take<std::array::IntoIter<Piece, FRESH>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.pieces.into_iter().take(self.len.into())
+    }
+}
+
+impl Deref for Fresh {
+    type Target = [Piece];
+
+    fn deref(&self) -> &[Piece] {
+        &self.pieces[..self.len.into()]
+    }
+}
+
+impl Fresh {
+    /// There must be room.
+    pub(super) fn add(&mut self, piece: Piece) {
+        self.pieces[usize::from(self.len)] = piece;
+        self.len += 1;
     }
 }
 
@@ -78,8 +113,8 @@ impl Log {
         if pieces.first().is_some_and(|piece| piece.value == NONE) {
             return None;
         }
-        if pieces.len() <= SHORT && cut == WHOLE {
-            return Some(Self::Short(pieces.into()));
+        if let Some(packed) = Packed::of(pieces.iter().copied()).filter(|_| cut == WHOLE) {
+            return Some(Self::Short(packed));
         }
         // The newest whole stretches that have room are new.
         let mut from = pieces.len().saturating_sub(FRESH);
@@ -88,12 +123,12 @@ impl Log {
         {
             from += 1;
         }
-        let mut long = Box::new(Long { fresh: [Piece::EMPTY; FRESH], len: 0, older: None });
+        let mut long = Box::new(Long { fresh: Fresh::default(), older: None });
         let mut older = VecDeque::from(pieces);
         let fresh: Vec<Piece> = older.drain(from..).collect();
         let since = next.since - stretch::length(&fresh);
         let value = fresh.first().map_or(next.value, |piece| piece.value);
-        long.add(fresh.into_iter());
+        fresh.into_iter().for_each(|piece| long.fresh.add(piece));
         if !older.is_empty() || cut != WHOLE {
             let mut older = Older::new(older, since, cut);
             older.add_up(&Stretch { since, until: since, value }, kept);
@@ -106,23 +141,26 @@ impl Log {
     pub(super) fn push(&mut self, stretch: &Stretch, next: &Stretch, kept: &Kept, full: bool) -> Grown {
         let gap = kept.least_gap.millis();
         if let Self::Long(long) = self
-            && usize::from(long.len) < FRESH
+            && long.fresh.len() < FRESH
             && let Some(piece) = Piece::only(stretch, next.since, gap)
         {
-            long.add(iter::once(piece));
+            long.fresh.add(piece);
             return Grown { by: 1, cut: false };
         }
         let added = Piece::all(stretch, next.since, gap);
         match self {
-            Self::Short(pieces) => {
-                let before = pieces.len();
-                let gone = stretch::gone(pieces, stretch.since, next.since - kept.horizon.millis());
-                let mut all = Vec::with_capacity(before - gone + 1);
-                all.extend_from_slice(&pieces[gone..]);
-                all.extend(added);
-                let by = all.len() as isize - before as isize;
-                if let Some(log) = Self::of(all, WHOLE, next, kept) {
-                    *self = log;
+            Self::Short(packed) => {
+                let pieces = packed.pieces();
+                let gone = stretch::gone(&pieces, stretch.since, next.since - kept.horizon.millis());
+                let all = pieces[gone..].iter().copied().chain(added);
+                let by = all.clone().count() as isize - pieces.len() as isize;
+                match Packed::of(all.clone()) {
+                    Some(more) => *packed = more,
+                    None => {
+                        if let Some(log) = Self::of(all.collect(), WHOLE, next, kept) {
+                            *self = log;
+                        }
+                    }
                 }
                 Grown { by, cut: false }
             }
@@ -134,17 +172,17 @@ impl Log {
     /// many pieces they were.
     pub(super) fn forget(&mut self, since: i64, start: i64) -> usize {
         match self {
-            Self::Short(pieces) => {
-                let gone = stretch::gone(pieces, since, start);
-                if gone > 0 {
-                    *pieces = pieces[gone..].into();
-                }
+            Self::Short(packed) => {
+                let pieces = packed.pieces();
+                let gone = stretch::gone(&pieces, since, start);
+                *packed = Packed::of(pieces[gone..].iter().copied()).unwrap_or_default();
                 gone
             }
             Self::Long(long) => {
                 let gone = long.forget(since, start);
-                if long.older.is_none() && usize::from(long.len) <= SHORT {
-                    *self = Self::Short(long.fresh().into());
+                let packed = Packed::of(long.fresh.iter().copied()).filter(|_| long.older.is_none());
+                if let Some(packed) = packed {
+                    *self = Self::Short(packed);
                 }
                 gone
             }
@@ -160,8 +198,8 @@ impl Log {
         self.older().map_or(WHOLE, |older| older.cut)
     }
 
-    pub(super) fn pieces(&self) -> impl Iterator<Item = &Piece> {
-        self.older().into_iter().flat_map(Older::pieces).chain(self.fresh())
+    pub(super) fn pieces(&self) -> impl Iterator<Item = Piece> {
+        self.older().into_iter().flat_map(Older::pieces).copied().chain(self.fresh())
     }
 
     pub(super) fn older(&self) -> Option<&Older> {
@@ -170,30 +208,30 @@ impl Log {
 
     /// All stretches, newest first, the newest of which ended at `end`.
     pub(super) fn back(&self, end: i64) -> impl Iterator<Item = Stretch> {
-        let before = end - stretch::length(self.fresh());
-        let older = self.older().into_iter().flat_map(|older| older.pieces().rev());
-        stretch::back(self.fresh().iter().rev(), end).chain(stretch::back(older, before))
+        let fresh = self.fresh();
+        let before = end - stretch::length(&*fresh);
+        let older = self.older().into_iter().flat_map(|older| older.pieces().rev().copied());
+        stretch::back(fresh.into_iter().rev(), end).chain(stretch::back(older, before))
     }
 
     /// The newest pieces, oldest first; before them come those of [`Self::older`].
-    pub(super) fn fresh(&self) -> &[Piece] {
+    pub(super) fn fresh(&self) -> Fresh {
         match self {
-            Self::Short(pieces) => pieces,
-            Self::Long(long) => long.fresh(),
+            Self::Short(packed) => packed.pieces(),
+            Self::Long(long) => long.fresh,
         }
     }
 
     /// Something of what a push needs.
     pub(super) fn glance(&self) -> i64 {
-        self.fresh().first().map_or(0, |piece| piece.span())
+        match self {
+            Self::Short(packed) => packed.glance(),
+            Self::Long(long) => long.fresh.pieces[0].span(),
+        }
     }
 }
 
 impl Long {
-    fn fresh(&self) -> &[Piece] {
-        &self.fresh[..self.len.into()]
-    }
-
     fn push(
         &mut self,
         stretch: &Stretch,
@@ -202,9 +240,9 @@ impl Long {
         kept: &Kept,
         full: bool,
     ) -> Grown {
-        let (len, more) = (usize::from(self.len), added.clone().count());
+        let (len, more) = (self.fresh.len(), added.clone().count());
         if len + more <= FRESH {
-            self.add(added);
+            added.for_each(|piece| self.fresh.add(piece));
             return Grown { by: more as isize, cut: false };
         }
         let before = (len + self.older.as_ref().map_or(0, |older| older.len()), self.cut());
@@ -218,17 +256,10 @@ impl Long {
         older.shorten(most.saturating_sub(FRESH));
         let after = (older.len(), older.cut);
         if more <= FRESH {
-            self.add(added);
+            added.for_each(|piece| self.fresh.add(piece));
         }
-        let len = after.0 + usize::from(self.len);
+        let len = after.0 + self.fresh.len();
         Grown { by: len as isize - before.0 as isize, cut: after.1 != before.1 }
-    }
-
-    fn add(&mut self, pieces: impl Iterator<Item = Piece>) {
-        for piece in pieces {
-            self.fresh[usize::from(self.len)] = piece;
-            self.len += 1;
-        }
     }
 
     fn cut(&self) -> i64 {
@@ -237,12 +268,12 @@ impl Long {
 
     /// What was new is older; `next` comes after it.
     fn age(&mut self, next: &Stretch, kept: &Kept) -> &mut Older {
-        let since = next.since - stretch::length(self.fresh());
+        let since = next.since - stretch::length(&*self.fresh);
         let older = self
             .older
             .get_or_insert_with(|| Box::new(Older::new(VecDeque::with_capacity(8 * FRESH), since, WHOLE)));
-        older.push(&self.fresh[..self.len.into()], since, next, kept);
-        self.len = 0;
+        older.push(&self.fresh, since, next, kept);
+        self.fresh = Fresh::default();
         older
     }
 
@@ -255,10 +286,10 @@ impl Long {
             }
             self.older = None;
         }
-        let gone = stretch::gone(self.fresh(), since, start);
+        let gone = stretch::gone(&self.fresh, since, start);
         if gone > 0 {
-            self.fresh.copy_within(gone..self.len.into(), 0);
-            self.len -= gone as u8;
+            self.fresh.pieces.rotate_left(gone);
+            self.fresh.len -= gone as u8;
         }
         forgotten + gone
     }

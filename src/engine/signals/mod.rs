@@ -1,6 +1,6 @@
 //! Values derived from readings: what the signals of the rule language are for each subject of one source.
 //!
-//! `known` follows the known readings of one track, `log` and `older` keep them in the form of `stretch`, `tally` adds them
+//! `known` follows the known readings of one track, `log`, `packed` and `older` keep them in the form of `stretch`, `tally` adds them
 //! up, `window` looks back over them, `absence` counts good replies without the name, `groups` adds members up,
 //! `backlog` takes up many polls at once, `checkpoint` turns all of it to bytes, `restored` back, `needs` says what is asked
 //! for. Neighbours: `judge` observes polls and fills the columns of programs; the store keeps the checkpoints. A part of its own because only here a missing reading becomes a held value or no value at all.
@@ -14,6 +14,7 @@ mod known;
 mod log;
 mod needs;
 mod older;
+mod packed;
 mod restored;
 mod stretch;
 mod tally;
@@ -28,6 +29,7 @@ pub use groups::Totals;
 pub use needs::{Needs, Track};
 
 use super::lang::{Line, Signal};
+use super::narrow::Narrow;
 use super::reading::{Kind, Reading};
 use super::time::Span;
 use absence::Absence;
@@ -45,7 +47,7 @@ const FETCHED: usize = 64;
 pub struct Signals {
     clock: Span,
     seq: u64,
-    now: Vec<Reading>,
+    now: Narrow<Reading>,
     held: Known,
     zero: Option<Known>,
     absence: Option<Absence>,
@@ -56,7 +58,7 @@ impl Signals {
         Self {
             clock: Span::ZERO,
             seq: 0,
-            now: Vec::new(),
+            now: Narrow::default(),
             held: Known::new(needs.of(Track::AbsentHeld).unwrap_or_default()),
             zero: needs.of(Track::AbsentZero).map(Known::new),
             absence: needs.absence().map(Absence::new),
@@ -73,23 +75,19 @@ impl Signals {
     /// The slots of which a poll says something else than the poll before, ascending, with what it says.
     pub fn turned(&self, readings: &[Reading]) -> Vec<(u32, Reading)> {
         let mut turned = Vec::new();
-        let mut first = 0;
-        // Most chunks have not changed, and a chunk without branches is compared many slots at a time.
-        for (new, old) in readings.chunks(CHUNK).zip(self.now.chunks(CHUNK)) {
-            if new.iter().zip(old).fold(false, |differ, (new, old)| differ | (new != old)) {
-                let both = (first..).zip(new.iter().zip(old));
-                turned.extend(both.filter(|(_, (new, old))| new != old).map(|(slot, (new, _))| (slot, *new)));
+        let mut take = |slot: u32, new: Reading| {
+            if new != self.reading(slot) {
+                turned.push((slot, new));
             }
-            first += CHUNK as u32;
+        };
+        // Most chunks have not changed.
+        for (first, new) in (0..).step_by(CHUNK).zip(readings.chunks(CHUNK)) {
+            if !self.now.is_same(first as usize, new) {
+                (first..).zip(new).for_each(|(slot, new)| take(slot, *new));
+            }
         }
-        let seen = self.now.len().min(readings.len());
-        let more = readings[seen..].iter().copied();
-        let gone = &self.now[seen..];
-        let is = |reading: &Reading| *reading != Reading::NOT_POLLED;
-        let slots = seen as u32..;
-        turned.extend(slots.clone().zip(more).filter(|(_, reading)| is(reading)));
-        turned
-            .extend(slots.zip(gone).filter(|(_, old)| is(old)).map(|(slot, _)| (slot, Reading::NOT_POLLED)));
+        let gone = readings.len()..self.now.len();
+        gone.for_each(|slot| take(slot as u32, Reading::NOT_POLLED));
         turned
     }
 
@@ -100,13 +98,13 @@ impl Signals {
         self.clock = clock.max(self.clock);
         self.seq = seq;
         let len = self.now.len().max(len);
-        self.now.resize(len, Reading::NOT_POLLED);
+        self.now.grow(len, Reading::NOT_POLLED);
         for (slot, reading) in turned {
-            self.now[*slot as usize] = *reading;
+            self.now.put(*slot as usize, *reading);
         }
         // After a pause that is a gap to somebody, what goes on begins anew for everybody.
         if self.is_pause(paused) {
-            let all: Vec<(u32, Reading)> = (0..).zip(self.now.iter().copied()).collect();
+            let all: Vec<(u32, Reading)> = (0..).zip(self.now.iter()).collect();
             self.feed(&all, len);
         } else {
             self.feed(turned, len);
@@ -218,7 +216,7 @@ impl Signals {
 
     /// The reading of the last poll observed.
     pub fn reading(&self, slot: u32) -> Reading {
-        self.now.get(slot as usize).copied().unwrap_or_default()
+        self.now.get(slot as usize).unwrap_or_default()
     }
 
     /// A slot of which windows had more to keep, since this was last asked, than there is room for.
@@ -256,7 +254,7 @@ impl Signals {
     }
 
     fn value_now(&self, slot: usize, track: Track) -> Option<u32> {
-        count_on(*self.now.get(slot)?, track)
+        count_on(self.now.get(slot)?, track)
     }
 }
 

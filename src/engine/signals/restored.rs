@@ -154,7 +154,7 @@ impl<'a> Reader<'a> {
         let len = readings.len();
         let wanted = |track| needs.of(track).unwrap_or_default();
         let known = |from: &mut Self, track| {
-            let last: Vec<u32> = shown(&readings, track).collect();
+            let last: Vec<u32> = shown(readings.iter().copied(), track).collect();
             from.known(now, &last, &wanted(track))
         };
         let held = known(self, Track::AbsentHeld)?;
@@ -169,7 +169,7 @@ impl<'a> Reader<'a> {
             Some(gaps) => Some(absence?.fitted(gaps)?),
             None => None,
         };
-        Some(Signals { clock, seq, now: readings, held, zero, absence })
+        Some(Signals { clock, seq, now: readings.into_iter().collect(), held, zero, absence })
     }
 
     /// `shown` is what the last poll says of each slot, `wanted` what it is read for.
@@ -196,11 +196,12 @@ impl<'a> Reader<'a> {
         let clock = |from: &mut Self| now.checked_sub(from.measured(unit)?);
         known.since = self.list(clock)?;
         known.runs = self.list(|from| from.list(clock))?;
-        let mut ends = known.since.iter().zip(&known.value).map(|(since, value)| (*since, *value));
+        let mut ends = known.since.iter().zip(known.value.iter()).map(|(since, value)| (*since, value));
         known.logs = self.list(|from| {
             let (since, value) = ends.next()?;
             from.log(now, unit, Stretch { since, until: now, value }, wanted)
         })?;
+        drop(ends);
         known.pieces = known.logs.iter().map(Log::len).sum();
         let windows = if horizon > Span::ZERO { len } else { 0 };
         let sizes = [known.since.len() == windows, known.logs.len() == windows];

@@ -68,7 +68,7 @@ pub(super) fn length<'a>(pieces: impl IntoIterator<Item = &'a Piece>) -> i64 {
 }
 
 /// The stretches of pieces that are given newest first, the newest of them ending at `end`.
-pub(super) fn back<'a>(pieces: impl Iterator<Item = &'a Piece>, end: i64) -> impl Iterator<Item = Stretch> {
+pub(super) fn back(pieces: impl Iterator<Item = Piece>, end: i64) -> impl Iterator<Item = Stretch> {
     let (mut pieces, mut since) = (pieces.peekable(), end);
     iter::from_fn(move || {
         while let Some(blind) = pieces.next_if(|piece| piece.value == NONE) {

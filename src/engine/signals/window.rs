@@ -76,7 +76,7 @@ fn walk(known: &Known, log: &Log, last: &Stretch, window: &Window) -> Seen {
     let Window { start, gap, above, .. } = *window;
     seen.take(last, last.until, start, above);
     let mut next = *last;
-    seen.take_all([log.fresh()], &mut next, window);
+    seen.take_all([&log.fresh()], &mut next, window);
     let Some(older) = log.older().filter(|_| next.since > start) else { return seen };
     let (mut at, tally) = (older.len(), older.tally(next.since, next.since - start));
     if let Some(part) = tally.and_then(|tally| tally.from(start, gap, &known.kept)) {
