@@ -280,7 +280,7 @@ pub(super) fn is_failure(error: &StoreError) -> bool {
 
 fn storage_key() -> AlertKey {
     let subject = Subject { kind: SubjectKind::Agent, name: "agent".to_owned() };
-    AlertKey { rule: Own::Storage.rule().name.to_owned(), source: None, subject }
+    AlertKey { rule: Own::Storage.rule().name.into(), source: None, subject }
 }
 
 /// That the store fails, rendered for each of `channels`: the same for one outage, however often and under whichever

@@ -54,7 +54,7 @@ impl OwnAlerts {
         channels: &[String],
         now: Time,
     ) -> Outcome {
-        let key = AlertKey { rule: own.rule().name.to_owned(), source: None, subject };
+        let key = AlertKey { rule: own.rule().name.into(), source: None, subject };
         let before = self.0.get(&key).cloned().unwrap_or_default();
         let moment = Moment { at: now, clock: Span::from_millis(now.millis()), seq: 0, hole: false };
         let (after, event) =

@@ -3,6 +3,8 @@
 //! Neighbours: `collect` and `tend` commit events and have them told here. A part of its own so that whoever has only
 //! the journal of the host can follow every episode, and so that both loops tell it alike.
 
+use arcstr::ArcStr;
+
 use crate::engine::event::Event;
 use crate::engine::outcome::Outcome;
 
@@ -11,11 +13,11 @@ const MOST: usize = 100;
 
 struct Line {
     kind: String,
-    rule: String,
-    source: Option<String>,
+    rule: ArcStr,
+    source: Option<ArcStr>,
     subject: String,
     severity: String,
-    episode: String,
+    episode: ArcStr,
 }
 
 /// What an outcome is going to have happened.
@@ -33,6 +35,7 @@ impl Story {
     /// To be called when the transaction has committed.
     pub(super) fn tell(self) {
         for Line { kind, rule, source, subject, severity, episode } in self.lines {
+            let (rule, source, episode) = (rule.as_str(), source.as_deref(), episode.as_str());
             tracing::info!(rule, source, subject, severity, episode, "{kind}");
         }
         if self.more > 0 {

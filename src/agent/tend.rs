@@ -295,7 +295,7 @@ impl Agent {
             key.rule == Own::Clock.rule().name && alert.state == State::Firing
         };
         if let Some((key, _)) = alerts.iter().find(|alert| wrong(alert)) {
-            tracing::warn!(source = key.source, "nothing is pruned while the clock is in doubt");
+            tracing::warn!(source = key.source.as_deref(), "nothing is pruned while the clock is in doubt");
             return Ok(false);
         }
         let kept = &self.live().config.agent.retention;

@@ -105,7 +105,7 @@ impl Coverage<'_> {
         let mut shares: BTreeMap<(u32, String), usize> = BTreeMap::new();
         for slot in self.slots().filter(|slot| uses_limit(&plan.rule) && plan.counts(*slot)) {
             if let Some(limit) = self.limit_under(&plan.rule, slot) {
-                *shares.entry((limit.value, limit.origin.into_owned())).or_default() += 1;
+                *shares.entry((limit.value, limit.origin.to_string())).or_default() += 1;
             }
         }
         shared(shares)

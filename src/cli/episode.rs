@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use arcstr::ArcStr;
 use chrono_tz::Tz;
 use serde::Serialize;
 
@@ -216,7 +217,7 @@ fn history(events: &[Event], zone: Tz) -> String {
     let cells = |event: &Event| {
         let value = event.value.unwrap_or_default();
         let said = [event.by.clone(), event.note.clone()];
-        let said: Vec<String> = said.into_iter().flatten().collect();
+        let said: Vec<ArcStr> = said.into_iter().flatten().collect();
         vec![
             when::local(zone, event.at),
             local::word(&event.kind),

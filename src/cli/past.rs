@@ -173,7 +173,7 @@ pub(super) struct ToldRound {
 
 pub(super) fn parts(parts: &[Part]) -> Vec<ToldPart> {
     let told = |part: &Part| ToldPart {
-        expression: part.text.clone(),
+        expression: part.text.to_string(),
         value: match part.worth {
             Worth::Number(value) => value.into(),
             Worth::Duration(_) | Worth::Truth(Truth::Unknown) => serde_json::Value::Null,

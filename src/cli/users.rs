@@ -130,7 +130,7 @@ fn of_source(
 
 fn under(coverage: &Coverage<'_>, rule: &Rule, slot: u32) -> Option<UnderRule> {
     let Limit { value, origin, .. } = coverage.limit_under(rule, slot)?;
-    Some(UnderRule { rule: rule.name.clone(), value, origin: origin.into_owned() })
+    Some(UnderRule { rule: rule.name.clone(), value, origin: origin.to_string() })
 }
 
 /// A reading in one word.

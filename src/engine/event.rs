@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use arcstr::{ArcStr, literal};
 use chrono::NaiveDate;
 use data_encoding::BASE32_NOPAD;
 use serde::{Deserialize, Serialize};
@@ -117,7 +118,7 @@ pub struct Value {
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Limit {
     pub value: u32,
-    pub origin: Cow<'static, str>,
+    pub origin: ArcStr,
     /// Where it is an exception's: who answers for it, and why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exception: Option<Box<Deviation>>,
@@ -135,7 +136,7 @@ pub struct Deviation {
 impl Limit {
     /// The rule's own.
     pub fn of_rule(value: u32) -> Self {
-        Self { value, origin: "rule".into(), exception: None }
+        Self { value, origin: literal!("rule"), exception: None }
     }
 }
 
@@ -213,7 +214,7 @@ pub struct OnlineClient {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct SignalValue {
     /// As a condition writes it: `time_over(2, 7d)`.
-    pub signal: String,
+    pub signal: ArcStr,
     /// `null` where it had no value, and for a duration.
     pub value: Option<Plain>,
     #[serde(rename = "value_ms")]
@@ -238,14 +239,14 @@ pub struct Event {
     pub id: String,
     pub kind: EventKind,
     /// `ep_…`
-    pub episode: String,
+    pub episode: ArcStr,
     pub at: Time,
     /// Own alerts: `agent/…`.
-    pub rule: String,
-    pub rule_version: String,
+    pub rule: ArcStr,
+    pub rule_version: ArcStr,
     pub severity: Severity,
     /// None for own alerts about a channel or the agent.
-    pub source: Option<String>,
+    pub source: Option<ArcStr>,
     pub subject: Subject,
     /// None for own alerts.
     pub value: Option<Value>,
@@ -268,22 +269,22 @@ pub struct Event {
     pub clients: Option<Vec<OnlineClient>>,
     /// The rule's condition as written; own alerts: none.
     #[serde(default)]
-    pub when: Option<String>,
+    pub when: Option<ArcStr>,
     /// Signals of the condition that decided (`clear_when` for *ended*, where the rule has one), those that did first;
     /// at most 20. Own alerts, events of rules that are gone, and breaches by `absent = "breach"`: none.
     #[serde(default)]
     pub signals: Vec<SignalValue>,
     /// What an own alert is about: the fault, in one line.
     #[serde(default)]
-    pub detail: Option<String>,
+    pub detail: Option<ArcStr>,
     /// Users an own alert lists (refused or absent names).
     #[serde(default)]
     pub users: Shared<String>,
     /// The operator behind *acked* and *closed*, what they noted and found.
     #[serde(default)]
-    pub by: Option<String>,
+    pub by: Option<ArcStr>,
     #[serde(default)]
-    pub note: Option<String>,
+    pub note: Option<ArcStr>,
     #[serde(default)]
     pub finding: Option<Finding>,
 }
@@ -442,12 +443,12 @@ mod tests {
         let event = Event {
             id: "evt_1".to_owned(),
             kind: EventKind::Ended,
-            episode: "ep_1".to_owned(),
+            episode: "ep_1".into(),
             at,
-            rule: "shared-account".to_owned(),
-            rule_version: "v".to_owned(),
+            rule: "shared-account".into(),
+            rule_version: "v".into(),
             severity: Severity::High,
-            source: Some("shanghai".to_owned()),
+            source: Some("shanghai".into()),
             subject: subject(SubjectKind::User, "a\r\nb\u{202e}"),
             value: Some(Value { now: None, first: Some(4), peak: Some(5) }),
             limit: Some(Limit::of_rule(2)),
@@ -460,7 +461,7 @@ mod tests {
             blind: Span::from_secs(7),
             request_ids: vec!["4F1A".into()].into(),
             clients: None,
-            when: Some("online > limit".to_owned()),
+            when: Some("online > limit".into()),
             signals: [
                 ("online", Some(Plain::Whole(5)), None),
                 ("mean(1h)", Some(Plain::Number(2.125)), None),
@@ -469,7 +470,7 @@ mod tests {
                 ("low(1h)", None, None),
             ]
             .map(|(signal, value, length)| SignalValue {
-                signal: signal.to_owned(),
+                signal: signal.into(),
                 value,
                 length,
                 decides: true,

@@ -12,9 +12,9 @@ use super::outcome::{Alert, Outcome, PollRow, State, WRITTEN_WITHIN};
 use super::own::{self, Own, SourceFacts};
 use super::own_alerts::{self, told};
 use super::past::Column;
-use super::plan::{Alerts, Plan};
+use super::plan::{Alerts, Plan, Words};
 use super::reading::{Poll, PollOutcome, Reading};
-use super::rule::{OnLeave, Rule};
+use super::rule::OnLeave;
 use super::telling::tell;
 use super::time::{Span, Time};
 use super::verdict::{self, Judged};
@@ -180,7 +180,7 @@ impl<'a> Pass<'a> {
                     Turn::GoesOn | Turn::Begins => plan.stale.moved(index),
                     Turn::Gone => plan.stale.written(index, false),
                 }
-                self.note(&plan.rule, one);
+                self.note(&plan.words, one);
             }
             Change::Whole if self.watch.recorded => {
                 plan.stale.written(index, !blank);
@@ -196,7 +196,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Notes a move under its rule, which is the last one that moved, or comes after it.
-    fn note(&mut self, rule: &Rule, one: Move) {
+    fn note(&mut self, rule: &Words, one: Move) {
         match self.moves.last_mut().filter(|last| last.rule == rule.name) {
             Some(last) => last.moves.push(one),
             None => {
@@ -229,7 +229,7 @@ impl<'a> Pass<'a> {
         let before = alert::outline(alert);
         let step = step(plan, alert, judged, &moment);
         if alert.rule_version.is_empty() && !alert::is_blank(alert) {
-            alert.rule_version.clone_from(&plan.rule.version);
+            alert.rule_version.clone_from(&plan.words.version);
         }
         if moment.hole {
             alert::note_blind(alert, gap, clock);

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arcstr::ArcStr;
 use serde::{Deserialize, Serialize};
 
 use super::alert::{MovedAt, RuleMoves, Turn};
@@ -34,8 +35,8 @@ pub enum State {
 /// Which alert: `source` is None for subjects that belong to no source (channel, agent).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct AlertKey {
-    pub rule: String,
-    pub source: Option<String>,
+    pub rule: ArcStr,
+    pub source: Option<ArcStr>,
     pub subject: Subject,
 }
 
@@ -53,7 +54,7 @@ pub struct Alert {
     /// Counts events, +1 each; persisted, never reset.
     pub step_no: u32,
     /// The rule's version that the state was reached under.
-    pub rule_version: String,
+    pub rule_version: ArcStr,
     /// The first breach of the stretch that is pending or fired.
     pub since: Option<Stamp>,
     /// Where the hold that is being counted began: since `since` when pending (restarted by a hole), since the
@@ -78,7 +79,7 @@ pub struct Alert {
 /// One stretch of an alert from firing to its end.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Episode {
-    pub id: String,
+    pub id: ArcStr,
     pub since: Time,
     pub fired_at: Time,
     pub ended_at: Option<Time>,
@@ -88,13 +89,13 @@ pub struct Episode {
     pub channels: Shared<String>,
     pub last_told: Time,
     pub reminders: u32,
-    pub acked_by: Option<String>,
+    pub acked_by: Option<ArcStr>,
     pub acked_at: Option<Time>,
     pub finding: Option<Finding>,
-    pub note: Option<String>,
+    pub note: Option<ArcStr>,
     /// What an own alert is about.
     #[serde(default)]
-    pub detail: Option<String>,
+    pub detail: Option<ArcStr>,
     #[serde(default)]
     pub users: Shared<String>,
 }
@@ -255,7 +256,7 @@ impl PollRow {
     /// Moves an alert that is remembered, if the poll moved it.
     fn move_on(&self, key: &AlertKey, alert: &mut Alert) {
         let of_rule = self.moves.iter().find(|one| one.rule == key.rule);
-        let Some(rule) = of_rule.filter(|_| key.source.as_ref() == Some(&self.poll.source)) else { return };
+        let Some(rule) = of_rule.filter(|_| key.source.as_deref() == Some(&self.poll.source)) else { return };
         let slot = self.new_names.names.slot(&key.subject.name);
         let Some(slot) = slot.filter(|_| key.subject.kind == SubjectKind::User) else { return };
         if let Ok(at) = rule.moves.binary_search_by_key(&slot, |one| one.slot) {
@@ -265,12 +266,12 @@ impl PollRow {
 
     /// Lays the poll's moves over all alerts that are remembered. Those that the same outcome writes whole come after.
     pub fn lay_moves(&self, alerts: &mut BTreeMap<AlertKey, Alert>) {
+        let source = ArcStr::from(&self.poll.source);
         for rule in &self.moves {
             for one in &rule.moves {
                 let name = self.new_names.names.name(one.slot).to_owned();
                 let subject = Subject { kind: SubjectKind::User, name };
-                let key =
-                    AlertKey { rule: rule.rule.clone(), source: Some(self.poll.source.clone()), subject };
+                let key = AlertKey { rule: rule.rule.clone(), source: Some(source.clone()), subject };
                 match one.turn {
                     Turn::Gone => drop(alerts.remove(&key)),
                     Turn::GoesOn | Turn::Begins => {

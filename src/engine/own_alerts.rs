@@ -3,6 +3,8 @@
 //! Neighbours: `own` has the rules and opinions, `judge` applies them to sources, the agent to channels and itself. A
 //! part of its own because all three must step, tell and list users in the same way.
 
+use arcstr::{ArcStr, literal};
+
 use super::alert::{self, Facts, Happening, Moment, Step, Verdict};
 use super::event::Event;
 use super::outcome::{Alert, AlertKey, State};
@@ -10,7 +12,7 @@ use super::own::{Opinion, Own, POLICY, names_added};
 use super::shared::Shared;
 
 /// The version of reserved rules: they change with the program only.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub static VERSION: ArcStr = literal!(env!("CARGO_PKG_VERSION"));
 
 /// Steps the alert of reserved rule `own` for the subject of `key`. `channels` are those that *fired* goes to.
 pub fn take(
@@ -38,7 +40,7 @@ pub fn take(
     let facts = Facts {
         install,
         key,
-        rule_version: VERSION,
+        rule_version: &VERSION,
         severity: own.rule().severity,
         when: None,
         limit: None,
@@ -72,7 +74,7 @@ mod tests {
 
     fn key() -> AlertKey {
         let subject = Subject { kind: SubjectKind::Channel, name: "hook".to_owned() };
-        AlertKey { rule: Own::Channel.rule().name.to_owned(), source: None, subject }
+        AlertKey { rule: Own::Channel.rule().name.into(), source: None, subject }
     }
 
     /// The alert of a channel after one more look at it, and what is told to whom.
@@ -106,16 +108,17 @@ mod tests {
         let episode = firing.episode.as_ref().unwrap().id.clone();
         let at = START + Span::from_mins(1);
         let row = |id, act| ActRow { id, by: "olga".to_owned(), at, act };
-        let ack = row(7, Act::Ack { episode: episode.clone(), note: None });
+        let ack = row(7, Act::Ack { episode: episode.to_string(), note: None });
         let (acked, outcome) = act_on("install", &ack, key(), &firing, at);
         assert_eq!(acked.episode.as_ref().unwrap().acked_by.as_deref(), Some("olga"));
         assert_eq!(outcome.alerts, [(key(), acked.clone().into())]);
         assert_eq!(outcome.told, [Shared::from(vec!["mail".to_owned()])]);
         let [event] = &outcome.events[..] else { panic!("{:?}", outcome.events) };
         assert_eq!((event.kind, &*event.episode, event.at), (EventKind::Acked, &*episode, at));
-        assert_eq!((&*event.rule_version, event.by.as_deref()), (VERSION, Some("olga")));
+        assert_eq!((&*event.rule_version, event.by.as_deref()), (VERSION.as_str(), Some("olga")));
         assert_eq!((outcome.acts[0].id, outcome.acts[0].done), (7, true));
-        let close = row(8, Act::Close { episode, rearm: false, finding: None, note: None });
+        let close =
+            row(8, Act::Close { episode: episode.to_string(), rearm: false, finding: None, note: None });
         let (closed, outcome) = act_on("install", &close, key(), &acked, at);
         let kinds: Vec<EventKind> = outcome.events.iter().map(|event| event.kind).collect();
         assert_eq!((closed.state, kinds), (State::Closed, vec![EventKind::Closed, EventKind::Ended]));

@@ -205,7 +205,8 @@ fn settle(watch: &mut Watch, between: &Between, at: Time) -> Outcome {
         }
         Between::Close(rearm) => {
             let alerts = watch.alerts().into_iter();
-            let mut open = alerts.filter_map(|(_, alert)| alert.episode.map(|episode| episode.id));
+            let mut open =
+                alerts.filter_map(|(_, alert)| alert.episode.map(|episode| episode.id.to_string()));
             if let Some(episode) = open.next() {
                 let act_row = Act::Close { episode, rearm: *rearm, finding: None, note: None };
                 let row = ActRow { id: 1, by: "op".to_owned(), at, act: act_row };

@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arcstr::ArcStr;
+
 use super::alert;
 use super::bits::Bits;
 use super::due::Due;
@@ -29,6 +31,7 @@ pub(super) type Alerts = BTreeMap<u32, Arc<Alert>>;
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub rule: Arc<Rule>,
+    pub(super) words: Words,
     /// How long a value holds for this rule while readings are missing.
     pub(super) max_gap: Span,
     pub(super) subjects: Subjects,
@@ -44,6 +47,24 @@ pub struct Plan {
     pub(super) stale: Stale,
     /// By subject index: the slot of a user, or the number of a group.
     pub(super) alerts: Alerts,
+}
+
+/// Of the rule, for keys, alerts and events to share.
+#[derive(Clone, Debug)]
+pub(super) struct Words {
+    pub(super) name: ArcStr,
+    pub(super) version: ArcStr,
+    /// The condition as written.
+    pub(super) when: ArcStr,
+}
+
+impl Words {
+    /// Has an alert that was read from somewhere share them too.
+    pub(super) fn share(&self, alert: &mut Alert) {
+        if alert.rule_version == self.version {
+            alert.rule_version.clone_from(&self.version);
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -84,11 +105,17 @@ impl Plan {
                 Subjects::Groups(Groups { kind: SubjectKind::Group, names, members, totals })
             }
         };
+        let words = Words {
+            name: rule.name.as_str().into(),
+            version: rule.version.as_str().into(),
+            when: rule.when_text.as_str().into(),
+        };
         let signals = rule.signals();
         let (peers, due) = (Peers::new(&signals), Due::new());
         let usual = Usual::default();
         let (open, stale, alerts) = (Bits::default(), Stale::default(), BTreeMap::new());
-        Self { rule: Arc::clone(rule), max_gap, subjects, peers, usual, signals, due, open, stale, alerts }
+        let rule = Arc::clone(rule);
+        Self { rule, words, max_gap, subjects, peers, usual, signals, due, open, stale, alerts }
     }
 
     /// The plan of the same rule over other members than `old` had: its alerts go on, and so do its groups, in their

@@ -42,9 +42,9 @@ pub(super) fn tell(
         &Facts {
             install: &watch.setup.install,
             key: &watch.key(plan, index),
-            rule_version: &rule.version,
+            rule_version: &plan.words.version,
             severity: rule.severity,
-            when: Some(&rule.when_text),
+            when: Some(&plan.words.when),
             limit: limit.as_ref(),
             channels: &plan.channels(),
             clients: None,

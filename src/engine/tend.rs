@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use arcstr::ArcStr;
+
 use super::alert::{self, Facts, Happening, Step};
 use super::conclude::conclude;
 use super::event::Event;
@@ -46,7 +48,7 @@ pub fn reconcile(watch: &mut Watch, now: Time) -> Outcome {
     let mut outcome = Outcome { now, ..Outcome::default() };
     for (key, before) in std::mem::take(&mut watch.orphans) {
         let rule_is_there = watch.plans.iter().any(|plan| plan.rule.name == key.rule)
-            || watch.setup.elsewhere.contains(&key.rule);
+            || watch.setup.elsewhere.iter().any(|rule| key.rule == *rule);
         let (after, step) =
             if rule_is_there { alert::left_scope(&before) } else { alert::rule_removed(&before) };
         settle(&watch.setup.install, key, &before, after, step, now, &mut outcome);
@@ -87,7 +89,7 @@ fn in_line(plan: &Plan, index: u32, before: &Alert) -> (Alert, Option<Happening>
         let (after, step) = alert::left_scope(before);
         return (after, step.map(Happening::from));
     }
-    let (after, tells) = alert::rule_changed(before, &plan.rule.version);
+    let (after, tells) = alert::rule_changed(before, &plan.words.version);
     match alert::surfaces(before, &plan.channels()) {
         true => (after, Some(Happening::Surfaced)),
         false => (after, tells.then_some(Happening::Changed)),
@@ -181,7 +183,7 @@ pub fn act_on(install: &str, row: &ActRow, key: AlertKey, before: &Alert, now: T
     let told = told(before, Shared::EMPTY);
     let build = |after: &mut Alert, happening| {
         let mut event = bare_event(install, &key, before, after, happening, now);
-        own_alerts::VERSION.clone_into(&mut event.rule_version);
+        event.rule_version.clone_from(&own_alerts::VERSION);
         event
     };
     apply(row, key.clone(), before, told, now, build)
@@ -249,7 +251,8 @@ fn concluded(act: &Act, before: &Alert, outcome: &mut Outcome) -> (Alert, Result
         return (after, Err("the episode has ended already".to_owned()));
     };
     let message = conclude(act, episode.finding, episode.note.as_deref()).map(|(conclusion, message)| {
-        (episode.finding, episode.note) = (Some(conclusion.finding), conclusion.note.clone());
+        (episode.finding, episode.note) =
+            (Some(conclusion.finding), conclusion.note.as_deref().map(ArcStr::from));
         outcome.conclusions.push(conclusion);
         message
     });

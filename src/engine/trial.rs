@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use arcstr::ArcStr;
+
 use super::event::{Event, EventKind, Subject, SubjectKind};
 use super::judge::judge;
 use super::look::Look;
@@ -172,7 +174,7 @@ struct Played {
     /// In order, without gaps in their numbers.
     polls: Vec<Poll>,
     /// By episode.
-    raised: BTreeMap<String, Raised>,
+    raised: BTreeMap<ArcStr, Raised>,
 }
 
 impl Played {
@@ -180,7 +182,7 @@ impl Played {
         self.polls.push(poll);
         for event in events.iter().filter(|event| event.subject.kind == SubjectKind::User) {
             let raised = self.raised.entry(event.episode.clone()).or_insert_with(|| Raised {
-                rule: event.rule.clone(),
+                rule: event.rule.to_string(),
                 user: event.subject.name.clone(),
                 since: event.since,
                 fired_at: event.at,

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use arcstr::ArcStr;
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 
@@ -69,6 +70,8 @@ pub(super) const NO_LIMIT: u32 = u32::MAX;
 #[derive(Clone, Debug)]
 pub struct Watch {
     pub setup: Arc<Setup>,
+    /// That of `setup`, for keys and events to share.
+    source: ArcStr,
     /// Those of the rules file are not copied while they are all there is.
     pub names: Arc<Names>,
     /// How many of `names` the store knows; the rest are new with the next poll.
@@ -133,6 +136,7 @@ impl Watch {
         plans.iter().for_each(|plan| plan.add_needs(&mut needs));
         let signals = Signals::new(&needs);
         let mut watch = Self {
+            source: setup.source.as_str().into(),
             names,
             saved_names,
             member,
@@ -160,15 +164,18 @@ impl Watch {
         watch
     }
 
-    fn take_alert(&mut self, key: AlertKey, alert: Alert) {
+    fn take_alert(&mut self, key: AlertKey, mut alert: Alert) {
         if own::Own::of_name(&key.rule).is_some() {
-            self.own.insert(key.rule, alert);
+            self.own.insert(key.rule.to_string(), alert);
             return;
         }
         let names = &self.names;
         let plan = self.plans.iter_mut().find(|plan| plan.rule.name == key.rule);
         match plan.and_then(|plan| plan.index_of(&key.subject, names).map(|index| (plan, index))) {
-            Some((plan, index)) => plan.put(index, Arc::new(alert)),
+            Some((plan, index)) => {
+                plan.words.share(&mut alert);
+                plan.put(index, Arc::new(alert));
+            }
             None => self.orphans.push((key, alert)),
         }
     }
@@ -341,12 +348,12 @@ impl Watch {
 
     pub(super) fn key(&self, plan: &Plan, index: u32) -> AlertKey {
         let subject = if plan.per_user() { self.user(index) } else { plan.subject(index) };
-        AlertKey { rule: plan.rule.name.clone(), source: Some(self.setup.source.clone()), subject }
+        AlertKey { rule: plan.words.name.clone(), source: Some(self.source.clone()), subject }
     }
 
     pub(super) fn own_key(&self, rule: &str) -> AlertKey {
         let subject = Subject { kind: SubjectKind::Source, name: self.setup.source.clone() };
-        AlertKey { rule: rule.to_owned(), source: Some(self.setup.source.clone()), subject }
+        AlertKey { rule: rule.into(), source: Some(self.source.clone()), subject }
     }
 }
 

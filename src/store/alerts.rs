@@ -17,10 +17,10 @@ pub(super) fn put(c: &Connection, key: &AlertKey, alert: &Alert) -> Result<(), S
     let (source, kind) = (key.source.as_deref().unwrap_or(""), word(&key.subject.kind)?);
     if alert.state == State::Ok && alert.step_no == 0 && alert.marks == 0 {
         let delete = "DELETE FROM alert WHERE rule = ?1 AND source = ?2 AND kind = ?3 AND subject = ?4";
-        c.prepare_cached(delete)?.execute(params![key.rule, source, kind, key.subject.name])?;
+        c.prepare_cached(delete)?.execute(params![key.rule.as_str(), source, kind, key.subject.name])?;
         return moves::forget(c, key);
     }
-    let episode = alert.episode.as_ref().map(|e| &e.id);
+    let (rule, episode) = (key.rule.as_str(), alert.episode.as_ref().map(|e| e.id.as_str()));
     // A poll's own number is there before its alerts.
     let mut upsert = c.prepare_cached(
         "INSERT INTO alert (rule, source, kind, subject, state, episode, alert, seq) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7,
@@ -29,7 +29,7 @@ pub(super) fn put(c: &Connection, key: &AlertKey, alert: &Alert) -> Result<(), S
             SET state = excluded.state, episode = excluded.episode, alert = excluded.alert, seq = excluded.seq",
     )?;
     let json = serde_json::to_string(alert)?;
-    upsert.execute(params![key.rule, source, kind, key.subject.name, word(&alert.state)?, episode, json])?;
+    upsert.execute(params![rule, source, kind, key.subject.name, word(&alert.state)?, episode, json])?;
     Ok(())
 }
 
@@ -66,10 +66,10 @@ pub(super) fn load(c: &Connection, which: Which<'_>) -> Result<Vec<(AlertKey, Al
     let mut rows = query.query(rusqlite::params_from_iter(value))?;
     let mut alerts: Vec<Written> = Vec::new();
     while let Some(row) = rows.next()? {
-        let (source, kind): (String, String) = (row.get(1)?, row.get(2)?);
+        let (rule, source, kind): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
         let subject = Subject { kind: serde_json::from_value(kind.into())?, name: row.get(3)? };
-        let source = if source.is_empty() { None } else { Some(source) };
-        let key = AlertKey { rule: row.get(0)?, source, subject };
+        let source = if source.is_empty() { None } else { Some(source.into()) };
+        let key = AlertKey { rule: rule.into(), source, subject };
         let alert = serde_json::from_str(row.get_ref(4)?.as_str().map_err(rusqlite::Error::from)?).map_err(
             |error| {
                 StoreError::unreadable(

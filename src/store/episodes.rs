@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use arcstr::ArcStr;
 use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, Row, params};
 use serde::Serialize;
@@ -91,9 +92,9 @@ pub(super) fn note_event(c: &Connection, event: &Event) -> Result<(), StoreError
             note = coalesce(excluded.note, note), detail = coalesce(excluded.detail, detail), blind = excluded.blind",
     )?;
     upsert.execute(params![
-        event.episode,
-        event.rule,
-        event.rule_version,
+        event.episode.as_str(),
+        event.rule.as_str(),
+        event.rule_version.as_str(),
         event.source.as_deref().unwrap_or(""),
         word(&event.subject.kind)?,
         event.subject.name,
@@ -106,13 +107,17 @@ pub(super) fn note_event(c: &Connection, event: &Event) -> Result<(), StoreError
         value,
         json(&event.limit)?,
         event.finding.as_ref().map(word).transpose()?,
-        event.note,
-        event.detail,
+        event.note.as_deref(),
+        event.detail.as_deref(),
         event.blind.millis(),
     ])?;
     if event.kind == EventKind::Acked {
         let update = "UPDATE episode SET acked_by = ?2, acked_at = ?3 WHERE id = ?1";
-        c.prepare_cached(update)?.execute(params![event.episode, event.by, event.at.millis()])?;
+        c.prepare_cached(update)?.execute(params![
+            event.episode.as_str(),
+            event.by.as_deref(),
+            event.at.millis()
+        ])?;
     }
     Ok(())
 }
@@ -129,16 +134,16 @@ pub(super) fn note_alert(c: &Connection, alert: &Alert) -> Result<(), StoreError
          WHERE id = ?1 AND (ended_at IS NULL OR ?3 IS NOT NULL)",
     )?;
     update.execute(params![
-        episode.id,
+        episode.id.as_str(),
         word(&alert.state)?,
         episode.ended_at.map(Time::millis),
         alert.value.as_ref().map(serde_json::to_string).transpose()?,
         episode.limit.as_ref().map(serde_json::to_string).transpose()?,
-        episode.acked_by,
+        episode.acked_by.as_deref(),
         episode.acked_at.map(Time::millis),
         episode.finding.as_ref().map(word).transpose()?,
-        episode.note,
-        episode.detail,
+        episode.note.as_deref(),
+        episode.detail.as_deref(),
         alert.blind.millis(),
         word(&episode.severity)?,
     ])?;
@@ -159,7 +164,7 @@ pub(super) fn differs(row: &EpisodeRow, event: &Event) -> Option<&'static str> {
     let same: &[(&str, bool)] = match event.kind {
         EventKind::Fired => &[
             ("rule", row.rule == event.rule),
-            ("source", row.source == event.source),
+            ("source", row.source.as_deref() == event.source.as_deref()),
             ("subject", row.subject == event.subject),
             ("first breach", row.since == Some(event.since)),
             ("time of firing", row.fired_at == Some(event.fired_at.unwrap_or(event.at))),
@@ -260,9 +265,9 @@ fn go_on(c: &Connection, rows: &mut [EpisodeRow]) -> Result<(), StoreError> {
     };
     let alerts =
         alerts.into_iter().filter_map(|(_, alert)| Some((alert.episode?.id, (alert.value, alert.blind))));
-    let mut alerts: HashMap<String, (Option<Value>, Span)> = alerts.collect();
+    let mut alerts: HashMap<ArcStr, (Option<Value>, Span)> = alerts.collect();
     for row in &mut open {
-        if let Some((value, blind)) = row.episode.as_ref().and_then(|id| alerts.remove(id)) {
+        if let Some((value, blind)) = row.episode.as_ref().and_then(|id| alerts.remove(id.as_str())) {
             (row.value, row.blind) = (value.or(row.value), blind);
         }
     }
@@ -307,7 +312,7 @@ fn pending(c: &Connection, filter: &EpisodeFilter) -> Result<Vec<EpisodeRow>, St
         let user = |u: &String| key.subject.kind == SubjectKind::User && key.subject.name == *u;
         alert.state == State::Pending
             && filter.rule.as_ref().is_none_or(|r| *r == key.rule)
-            && filter.source.as_ref().is_none_or(|s| Some(s) == key.source.as_ref())
+            && filter.source.as_ref().is_none_or(|s| Some(s.as_str()) == key.source.as_deref())
             && filter.user.as_ref().is_none_or(user)
     };
     Ok(loaded
@@ -320,9 +325,9 @@ fn pending(c: &Connection, filter: &EpisodeFilter) -> Result<Vec<EpisodeRow>, St
 fn pending_row(key: AlertKey, alert: Alert) -> EpisodeRow {
     EpisodeRow {
         episode: None,
-        source: key.source,
-        rule: key.rule,
-        rule_version: alert.rule_version,
+        source: key.source.map(|source| source.to_string()),
+        rule: key.rule.to_string(),
+        rule_version: alert.rule_version.to_string(),
         severity: None,
         subject: key.subject,
         state: alert.state,

@@ -29,11 +29,11 @@ pub(super) fn append(c: &Connection, event: &Event) -> Result<bool, StoreError> 
     let (last, prev) = chain::head(c, "event")?;
     let (no, kind, json) = (last + 1, word(&event.kind)?, serde_json::to_string(event)?);
     let at = event.at.millis().to_string();
-    let texts = [&event.id, &event.episode, &kind, &at, &json];
-    let hash = chain::hash(&prev, &texts.map(String::as_bytes));
+    let texts = [&event.id, event.episode.as_str(), &kind, &at, &json];
+    let hash = chain::hash(&prev, &texts.map(str::as_bytes));
     let insert = "INSERT INTO event (no, id, episode, kind, at, event, prev_hash, hash)
                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-    let values = params![no, event.id, event.episode, kind, event.at.millis(), json, prev, hash];
+    let values = params![no, event.id, event.episode.as_str(), kind, event.at.millis(), json, prev, hash];
     c.prepare_cached(insert)?.execute(values)?;
     chain::advance(c, "event", no, &hash)?;
     Ok(true)

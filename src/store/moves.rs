@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use arcstr::ArcStr;
 use rusqlite::{Connection, params};
 
 use super::codec::{self, Cursor, Malformed};
@@ -54,7 +55,7 @@ pub(super) fn forget(c: &Connection, key: &AlertKey) -> Result<(), StoreError> {
     let Some(row) = source::find(c, source)? else { return Ok(()) };
     let Some(slot) = source::slot(c, row.id, &key.subject.name)? else { return Ok(()) };
     let mut gone = Vec::new();
-    let (rule, version) = (key.rule.clone(), String::new());
+    let (rule, version) = (key.rule.clone(), ArcStr::default());
     pack(&mut gone, &RuleMoves { rule, version, moves: vec![Move::gone(slot)] });
     let mut alone = head(Span::ZERO);
     alone.extend_from_slice(&gone);
@@ -241,7 +242,7 @@ struct Laid {
     whole: bool,
     source: Option<(String, i64)>,
     /// By rule and slot of the source, the places of their rows.
-    places: BTreeMap<String, BTreeMap<u32, usize>>,
+    places: BTreeMap<ArcStr, BTreeMap<u32, usize>>,
 }
 
 impl Laid {
@@ -251,7 +252,7 @@ impl Laid {
         }
         self.places.clear();
         for (at, Written { key, .. }) in self.rows.iter().enumerate() {
-            let here = key.source.as_deref() == Some(&name) && key.subject.kind == SubjectKind::User;
+            let here = key.source.as_deref() == Some(name.as_str()) && key.subject.kind == SubjectKind::User;
             if here && let Some(slot) = source::slot(c, id, &key.subject.name)? {
                 self.places.entry(key.rule.clone()).or_default().insert(slot, at);
             }
@@ -267,10 +268,10 @@ impl Laid {
             None if self.whole && one.turn == Turn::Begins => {
                 let Some((source, id)) = &self.source else { return Ok(()) };
                 let subject = Subject { kind: SubjectKind::User, name: source::name(c, *id, one.slot)? };
-                let key = AlertKey { rule: rule.to_owned(), source: Some(source.clone()), subject };
+                let key = AlertKey { rule: rule.into(), source: Some(source.as_str().into()), subject };
                 let mut alert = Alert::default();
                 one.apply(&mut alert, poll);
-                self.places.entry(rule.to_owned()).or_default().insert(one.slot, self.rows.len());
+                self.places.entry(rule.into()).or_default().insert(one.slot, self.rows.len());
                 self.rows.push(Written { key, alert, seq: 0 });
             }
             Some(_) | None => {}
@@ -323,7 +324,7 @@ mod tests {
             for (rule, moves) in rules {
                 let moves: Vec<Move> = moves.iter().map(with_slot).collect();
                 all.extend(moves.iter().map(|one| (clock, rule.clone(), version.clone(), *one)));
-                pack(&mut packed, &RuleMoves { rule, version: version.clone(), moves });
+                pack(&mut packed, &RuleMoves { rule: rule.into(), version: version.as_str().into(), moves });
             }
             let read = each(&packed, |clock, rule, version, one| -> Result<(), Malformed> {
                 back.push((clock, rule.to_owned(), version.to_owned(), *one));
@@ -344,7 +345,7 @@ mod tests {
         let one = Move { turn: Turn::GoesOn, now, reading, ..Move::gone(0) };
         let moves = (0..100).map(|n| Move { slot: n * 4, ..one }).collect();
         let mut packed = Vec::new();
-        pack(&mut packed, &RuleMoves { rule: "r".to_owned(), version: "v".to_owned(), moves });
+        pack(&mut packed, &RuleMoves { rule: "r".into(), version: "v".into(), moves });
         assert_eq!(packed.len(), 205);
     }
 }

@@ -14,7 +14,7 @@ fn open(directory: &tempfile::TempDir) -> Store {
 /// An outcome of so many alert rows, each about 200 bytes.
 fn outcome(rows: u32) -> Outcome {
     let key = |n| AlertKey {
-        rule: "rule".to_owned(),
+        rule: "rule".into(),
         source: None,
         subject: Subject { kind: SubjectKind::User, name: format!("user-{n}") },
     };

@@ -440,12 +440,12 @@ fn event(kind: EventKind, user: &str, episode: &str, minute: i64) -> Event {
     Event {
         id: format!("evt_{}{}", format!("{kind:?}").to_lowercase(), episode.trim_start_matches("ep_")),
         kind,
-        episode: episode.to_owned(),
+        episode: episode.into(),
         at: at(minute),
-        rule: "shared-account".to_owned(),
-        rule_version: "a17f50d4edbe".to_owned(),
+        rule: "shared-account".into(),
+        rule_version: "a17f50d4edbe".into(),
         severity: Severity::High,
-        source: Some("shanghai".to_owned()),
+        source: Some("shanghai".into()),
         subject: subject(user),
         value: Some(Value { now: Some(5), first: Some(4), peak: Some(5) }),
         limit: Some(Limit::of_rule(2)),
@@ -458,7 +458,7 @@ fn event(kind: EventKind, user: &str, episode: &str, minute: i64) -> Event {
         blind: Span::from_mins(2),
         request_ids: vec!["9B7A-1".into()].into(),
         clients: None,
-        when: Some("online > limit".to_owned()),
+        when: Some("online > limit".into()),
         signals: Vec::new(),
         detail: None,
         users: Vec::new().into(),
@@ -473,14 +473,11 @@ fn subject(name: &str) -> Subject {
 }
 
 fn alert(user: &str, state: State, episode: Option<&str>) -> (AlertKey, Arc<Alert>) {
-    let key = AlertKey {
-        rule: "shared-account".to_owned(),
-        source: Some("shanghai".to_owned()),
-        subject: subject(user),
-    };
+    let key =
+        AlertKey { rule: "shared-account".into(), source: Some("shanghai".into()), subject: subject(user) };
     let episode = episode.map(|id| {
         Box::new(Episode {
-            id: id.to_owned(),
+            id: id.into(),
             since: at(0),
             fired_at: at(1),
             ended_at: None,
@@ -499,7 +496,7 @@ fn alert(user: &str, state: State, episode: Option<&str>) -> (AlertKey, Arc<Aler
     });
     let value = Some(Value { now: Some(5), first: Some(4), peak: Some(5) });
     let since = Some(Stamp { at: at(0), clock: Span::ZERO });
-    let (rule_version, blind) = ("a17f50d4edbe".to_owned(), Span::from_mins(2));
+    let (rule_version, blind) = ("a17f50d4edbe".into(), Span::from_mins(2));
     let alert = Alert { state, step_no: 1, rule_version, since, episode, value, blind, ..Alert::default() };
     (key, Arc::new(alert))
 }

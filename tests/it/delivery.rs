@@ -329,7 +329,7 @@ async fn with_every_channel_down_all_is_kept_and_shown() {
         for event in shared {
             let kind = format!("{:?}", event.kind).to_lowercase();
             assert!(
-                kinds.contains(&(event.episode.clone(), kind.clone())),
+                kinds.contains(&(event.episode.to_string(), kind.clone())),
                 "{channel}: {kind} {}",
                 event.episode
             );

@@ -39,12 +39,12 @@ fn event(kind: EventKind, user: &str) -> Event {
     Event {
         id: "evt_twtkjmykuyuh24hkhkmu3r6u4x".to_owned(),
         kind,
-        episode: format!("ep_{:x<26}", user.replace('-', "")),
+        episode: format!("ep_{:x<26}", user.replace('-', "")).into(),
         at: if kind == EventKind::Fired { at(600) } else { end },
-        rule: "shared-account".to_owned(),
-        rule_version: "06b51486f89e".to_owned(),
+        rule: "shared-account".into(),
+        rule_version: "06b51486f89e".into(),
         severity: Severity::High,
-        source: Some("shanghai".to_owned()),
+        source: Some("shanghai".into()),
         subject: Subject { kind: SubjectKind::User, name: user.to_owned() },
         value: Some(Value { now: Some(if ended { 1 } else { 6 }), first: Some(4), peak: Some(7) }),
         limit: Some(Limit { value: 2, origin: "group:contractors".into(), exception: None }),
@@ -57,7 +57,7 @@ fn event(kind: EventKind, user: &str) -> Event {
         blind: Span::from_secs(150),
         request_ids: (1..=3).map(|n| format!("AF8D431E-D74B-4B07-84B4-00000000000{n}").into()).collect(),
         clients: None,
-        when: Some("online > limit".to_owned()),
+        when: Some("online > limit".into()),
         signals: Vec::new(),
         detail: None,
         users: Vec::new().into(),
@@ -99,8 +99,8 @@ fn users_events() -> Vec<(String, Notice)> {
             }
             EventKind::Escalated => event.severity = Severity::Critical,
             EventKind::Acked | EventKind::Closed => {
-                event.by = Some("kim".to_owned());
-                event.note = Some("two laptops and a phone, asked her".to_owned());
+                event.by = Some("kim".into());
+                event.note = Some("two laptops and a phone, asked her".into());
                 event.finding = (kind == EventKind::Closed).then_some(Finding::MultiDevice);
             }
             EventKind::Reminded => event.value = Some(Value { now: None, ..event.value.unwrap() }),
@@ -115,20 +115,20 @@ fn users_events() -> Vec<(String, Notice)> {
 
 fn other_events() -> Vec<(String, Notice)> {
     let mut offline = event(EventKind::Fired, "gateway-01");
-    offline.rule = "gateway-offline".to_owned();
-    (offline.limit, offline.when) = (None, Some("online == 0".to_owned()));
+    offline.rule = "gateway-offline".into();
+    (offline.limit, offline.when) = (None, Some("online == 0".into()));
     offline.value = Some(Value { now: Some(0), first: Some(0), peak: Some(0) });
     let mut total = event(EventKind::Fired, "contractors");
-    total.rule = "seats-nearly-used-up".to_owned();
+    total.rule = "seats-nearly-used-up".into();
     total.subject.kind = SubjectKind::Group;
-    (total.limit, total.when) = (None, Some("total > 180".to_owned()));
+    (total.limit, total.when) = (None, Some("total > 180".into()));
     total.value = Some(Value { now: Some(187), first: Some(181), peak: Some(190) });
     let few = ["alice", "bob", "carol"].map(|user| event(EventKind::Fired, user)).to_vec();
     let many = (1..=30).map(|n| event(EventKind::Fired, &format!("user-{n:04}"))).collect();
     let mixed = (1..=30).map(|n| {
         let kind = if n % 4 == 0 { EventKind::Ended } else { EventKind::Fired };
         let mut event = event(kind, &format!("user-{n:04}"));
-        event.rule = ["shared-account", "night-shift", "seats-of-contractors"][n % 3].to_owned();
+        event.rule = ["shared-account", "night-shift", "seats-of-contractors"][n % 3].into();
         event.severity = if n == 17 { Severity::Critical } else { Severity::Medium };
         event
     });
@@ -177,17 +177,17 @@ fn own_events(language: Language) -> Vec<(String, Notice)> {
                 SubjectKind::User | SubjectKind::Group | SubjectKind::Source => "shanghai",
             };
             let event = Event {
-                rule: rule.name.to_owned(),
+                rule: rule.name.into(),
                 severity: rule.severity,
                 subject: Subject { kind: rule.subject, name: name.to_owned() },
-                source: (rule.subject == SubjectKind::Source).then(|| name.to_owned()),
+                source: (rule.subject == SubjectKind::Source).then(|| name.into()),
                 value: None,
                 limit: None,
                 readings: Default::default(),
                 request_ids: Default::default(),
                 when: None,
                 signals: Vec::new(),
-                detail: opinion.detail.clone(),
+                detail: opinion.detail.as_deref().map(Into::into),
                 users: opinion.users.clone(),
                 ..event(kind, "own")
             };
@@ -325,7 +325,7 @@ fn check_thread(notice: &Notice, expect: &[&str]) {
 
 #[test]
 fn mails_gather_by_episode_or_rule() {
-    let short = |kind, user: &str| Event { episode: format!("ep_{user}"), ..event(kind, user) };
+    let short = |kind, user: &str| Event { episode: format!("ep_{user}").into(), ..event(kind, user) };
     for kind in [EventKind::Fired, EventKind::Reminded, EventKind::Ended] {
         check_thread(&alert(short(kind, "alice")), &["<ep_alice@example.com>"]);
     }
@@ -336,10 +336,10 @@ fn mails_gather_by_episode_or_rule() {
     let thread = ["<ep_alice@example.com>", "<ep_bob@example.com>", rule];
     check_thread(&notice(NoticeKind::Digest, two.clone()), &thread);
     let mut mixed = two;
-    mixed[1].rule = "night-shift".to_owned();
+    mixed[1].rule = "night-shift".into();
     check_thread(&notice(NoticeKind::Digest, mixed), &[]);
     let mut hostile = short(EventKind::Fired, "alice");
-    hostile.episode = "ep_a>\r\nBcc: x".to_owned();
+    hostile.episode = "ep_a>\r\nBcc: x".into();
     check_thread(&alert(hostile), &["<ep_a---Bcc--x@example.com>"]);
     check_thread(&Notice::test("soc-mail", "1"), &[]);
 }

@@ -212,7 +212,7 @@ fn what_ends_between_polls_tells_of_the_hole_that_goes_on() {
     let mut watch =
         Watch::new(setup(vec![rule("shared", "online > limit")], &["alice", "zed"]), Remembered::default());
     let fired = play(&mut watch, "3 _x3", None).remove(0);
-    let close = Act::Close { episode: fired.episode.clone(), rearm: true, finding: None, note: None };
+    let close = Act::Close { episode: fired.episode.to_string(), rearm: true, finding: None, note: None };
     let at = START + Span::from_mins(5);
     let row = ActRow { id: 1, by: "olga".to_owned(), at, act: close };
     let blind: Vec<Span> =

@@ -52,12 +52,12 @@ fn event(user: &str, kind: EventKind) -> Event {
     Event {
         id: format!("evt_{user}"),
         kind,
-        episode: format!("ep_{user}"),
+        episode: format!("ep_{user}").into(),
         at: now(),
-        rule: "shared-account".to_owned(),
-        rule_version: "v1".to_owned(),
+        rule: "shared-account".into(),
+        rule_version: "v1".into(),
         severity: Severity::High,
-        source: Some("shanghai".to_owned()),
+        source: Some("shanghai".into()),
         subject: Subject { kind: SubjectKind::User, name: user.to_owned() },
         value: Some(Value { now: Some(5), first: Some(4), peak: Some(5) }),
         limit: Some(Limit::of_rule(2)),
@@ -70,7 +70,7 @@ fn event(user: &str, kind: EventKind) -> Event {
         blind: Span::ZERO,
         request_ids: vec!["9B7A-1".into(), "9B7A-2".into()].into(),
         clients: None,
-        when: Some("online > limit".to_owned()),
+        when: Some("online > limit".into()),
         signals: Vec::new(),
         detail: None,
         users: Vec::new().into(),
@@ -130,8 +130,8 @@ fn mixed_events_are_a_digest_and_share_nothing() {
     let (fired, mut ended) = (event("alice", EventKind::Fired), event("bob", EventKind::Ended));
     let mixed = body(&notice(NoticeKind::Alert(EventKind::Fired), vec![fired.clone(), ended.clone()]));
     assert_eq!((&mixed["type"], &mixed["data"]["rule"]), (&"alert.digest".into(), &"shared-account".into()));
-    ended.rule = "gateway-offline".to_owned();
-    ended.rule_version = "v2".to_owned();
+    ended.rule = "gateway-offline".into();
+    ended.rule_version = "v2".into();
     ended.source = None;
     ended.severity = Severity::Critical;
     let mixed = body(&notice(NoticeKind::Digest, vec![fired, ended]));
@@ -148,7 +148,7 @@ fn a_body_stays_below_20_kb_and_counts_what_it_leaves_out() {
     for (count, name) in [(1, "a".to_owned()), (25, "b".repeat(60)), (10_000, "\u{1}中".repeat(64))] {
         let mut each = event(&name, EventKind::Fired);
         each.clients = Some(vec![client.clone(); 400]);
-        each.detail = Some("d".repeat(30_000));
+        each.detail = Some("d".repeat(30_000).into());
         let body = body(&notice(NoticeKind::Alert(EventKind::Fired), vec![each; count]));
         let shown = body["data"]["events"].as_array().unwrap();
         assert!(!shown.is_empty() && shown.len() <= 20);
@@ -164,9 +164,9 @@ fn an_own_alert_has_neither_value_nor_limit() {
         [(SubjectKind::Source, "shanghai"), (SubjectKind::Channel, "soc-mail"), (SubjectKind::Agent, "agent")]
     {
         let mut own = event(name, EventKind::Ended);
-        own.rule = "agent/source-silent".to_owned();
+        own.rule = "agent/source-silent".into();
         own.subject.kind = kind;
-        own.source = (kind == SubjectKind::Source).then(|| name.to_owned());
+        own.source = (kind == SubjectKind::Source).then(|| name.into());
         (own.value, own.limit, own.when, own.readings) = (None, None, None, Default::default());
         own.request_ids.clear();
         (own.ended_at, own.reason) = (Some(now()), Some(EndReason::Cleared));

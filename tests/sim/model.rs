@@ -117,7 +117,8 @@ impl Model {
         let Some(rows) = self.outbox.get_mut(channel) else { return };
         let (unheard, balance) = (&self.unheard, &mut self.balance);
         let hush = |event: &Arc<Event>| {
-            event.kind == EventKind::Ended && unheard.contains(&(channel.to_owned(), event.episode.clone()))
+            event.kind == EventKind::Ended
+                && unheard.contains(&(channel.to_owned(), event.episode.to_string()))
         };
         rows.retain(|row| {
             let silent = !row.told && row.notice.events.iter().all(hush);
@@ -195,7 +196,7 @@ impl Model {
     pub(crate) fn unheard_of(&self, channel: &str, row: &Row) -> Vec<String> {
         let hush = |event: &&Arc<Event>| {
             event.kind == EventKind::Ended
-                && self.unheard.contains(&(channel.to_owned(), event.episode.clone()))
+                && self.unheard.contains(&(channel.to_owned(), event.episode.to_string()))
         };
         let ids: Vec<String> = row.events.iter().filter(hush).map(|event| event.id.clone()).collect();
         if let Some(twin) = &self.twin {
@@ -300,12 +301,12 @@ impl Model {
 
     fn settle(&mut self, channel: &str, notice: &Notice, heard: bool) {
         for event in notice.events.iter().filter(|event| event.kind == EventKind::Fired) {
-            let key = (channel.to_owned(), event.episode.clone());
+            let key = (channel.to_owned(), event.episode.to_string());
             let new = if heard { &mut self.heard } else { &mut self.unheard }.insert(key);
             assert!(new, "told twice that it began: {event:?}");
         }
         for event in notice.events.iter().filter(|event| event.kind == EventKind::Ended) {
-            let key = (channel.to_owned(), event.episode.clone());
+            let key = (channel.to_owned(), event.episode.to_string());
             // Told to whom its beginning was told; given up with it or for itself.
             assert!(self.heard.remove(&key) || !heard, "{channel} was told the end alone: {event:?}");
         }

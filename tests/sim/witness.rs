@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use arcstr::ArcStr;
 use rusqlite::config::DbConfig;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
@@ -20,7 +21,7 @@ use crate::{INSTALL, log::Log, log::note};
 
 const STORAGE: &str = "agent/storage";
 
-type Key = (String, String, Subject);
+type Key = (ArcStr, String, Subject);
 
 pub(crate) struct Witness {
     database: Connection,
@@ -169,15 +170,15 @@ impl Witness {
                 self.episodes.insert(episode, (channels, event.id.clone(), None));
             }
             EventKind::Ended => {
-                assert_eq!(self.open.remove(&key), Some(event.episode.clone()), "{event:?}");
-                self.episodes.get_mut(&event.episode).unwrap().2 = Some(event.id.clone());
+                assert_eq!(self.open.remove(&key), Some(event.episode.to_string()), "{event:?}");
+                self.episodes.get_mut(event.episode.as_str()).unwrap().2 = Some(event.id.clone());
             }
             EventKind::Reminded
             | EventKind::Escalated
             | EventKind::Changed
             | EventKind::Acked
             | EventKind::Closed => {
-                assert_eq!(self.open.get(&key), Some(&event.episode), "{event:?}");
+                assert_eq!(self.open.get(&key).map(String::as_str), Some(&*event.episode), "{event:?}");
             }
         }
     }
@@ -187,9 +188,12 @@ impl Witness {
         let of =
             "SELECT DISTINCT n.channel FROM notification_event e JOIN notification n ON n.no = e.notification
             WHERE e.episode = ?1 AND e.event = ?2 ORDER BY 1";
-        let told: Vec<String> =
-            self.rows::<1>(of, &[&event.episode, &event.id]).into_iter().map(|[channel]| channel).collect();
-        let mut expect = self.episodes[&event.episode].0.clone();
+        let told: Vec<String> = self
+            .rows::<1>(of, &[&event.episode.as_str(), &event.id])
+            .into_iter()
+            .map(|[channel]| channel)
+            .collect();
+        let mut expect = self.episodes[event.episode.as_str()].0.clone();
         expect.sort();
         // Its beginning was told from memory, to whom it could be.
         if event.rule == STORAGE {
@@ -209,7 +213,7 @@ impl Witness {
         stored.sort();
         let open = self.open.iter().map(|((rule, source, subject), episode)| {
             let kind = serde_json::to_value(subject.kind).unwrap();
-            [rule, source, kind.as_str().unwrap(), &subject.name, episode].map(str::to_owned)
+            [rule.as_str(), source, kind.as_str().unwrap(), &subject.name, episode].map(str::to_owned)
         });
         let mut open: Vec<_> = open.collect();
         open.sort();

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arcstr::ArcStr;
 use chrono::Offset;
 use seatwatch::agent::setup;
 use seatwatch::engine::backoff::{self, Answer, Next};
@@ -33,7 +34,7 @@ const CHANNELS: [&str; 2] = ["soc", "boss"];
 const MINUTE: i64 = 60_000;
 const SHADOWED: u32 = 90;
 
-type Key = (String, Subject);
+type Key = (ArcStr, Subject);
 
 pub(crate) struct Years<'a> {
     chance: Chance,
@@ -55,7 +56,7 @@ pub(crate) struct Years<'a> {
     /// A channel that failed is left alone until then.
     paused: BTreeMap<&'static str, Time>,
     steps: BTreeMap<Key, u32>,
-    open: BTreeMap<Key, String>,
+    open: BTreeMap<Key, ArcStr>,
     last_poll: Option<Time>,
     /// The clock was not touched since the last poll.
     even: bool,
@@ -409,7 +410,7 @@ impl Years<'_> {
     /// An operator acknowledges or closes.
     fn operate(&mut self) {
         let n = usize::try_from(self.chance.below(self.open.len() as u64)).unwrap();
-        let Some(episode) = self.open.values().nth(n).cloned() else { return };
+        let Some(episode) = self.open.values().nth(n).map(ArcStr::to_string) else { return };
         let (rearm, finding, note) = (self.chance.one_in(2), None, None);
         let wish = match self.chance.one_in(2) {
             true => Act::Ack { episode, note },

@@ -86,7 +86,7 @@ const SHRINK: [fn(&mut Event); 5] = [
     },
     |event| {
         for text in [&mut event.when, &mut event.detail, &mut event.note, &mut event.by] {
-            *text = text.take().map(|t| shorten(&t, SHORT_TEXT));
+            *text = text.take().map(|t| shorten(&t, SHORT_TEXT).into());
         }
         if let Some(exception) = event.limit.as_mut().and_then(|limit| limit.exception.as_mut()) {
             exception.reason = shorten(&exception.reason, SHORT_TEXT);

@@ -3,6 +3,8 @@
 //! Neighbours: `judge` and `tend` call these; events are built by `record`. A part of its own because none of it
 //! is in the table of states, and each of these must end an episode in its own way or not at all.
 
+use arcstr::ArcStr;
+
 use super::{Step, end, forget_stretch, reset};
 use crate::engine::event::EndReason;
 use crate::engine::outcome::{Alert, Episode, State};
@@ -46,13 +48,13 @@ pub fn window_left(alert: &mut Alert, on_leave: OnLeave) -> Option<Step> {
 
 /// The rule reads differently than when this state was reached. An open episode is kept (true: tell of it by a
 /// *changed* event), and what it has recovered so far starts over; a pending alert starts over.
-pub fn rule_changed(alert: &Alert, version: &str) -> (Alert, bool) {
+pub fn rule_changed(alert: &Alert, version: &ArcStr) -> (Alert, bool) {
     let mut next = alert.clone();
-    if next.rule_version == version {
+    if next.rule_version == *version {
         return (next, false);
     }
     let known = !next.rule_version.is_empty();
-    version.clone_into(&mut next.rule_version);
+    next.rule_version.clone_from(version);
     (next.marks, next.marks_seq, next.clear_marks) = (0, 0, 0);
     match next.state {
         State::Ok | State::Pending => {

@@ -3,6 +3,8 @@
 //! Neighbours: `judge` makes moves between two outlines of an alert, the store lays them over the rows it wrote before. A
 //! part of its own because alerts under way may be thousands, and each of them moves at each poll.
 
+use arcstr::ArcStr;
+
 use super::Moment;
 use super::outline::{Outline, outline};
 use super::record::push_trail;
@@ -41,8 +43,8 @@ pub enum Turn {
 /// The moves of a rule's alerts at one poll, ascending by slot.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RuleMoves {
-    pub rule: String,
-    pub version: String,
+    pub rule: ArcStr,
+    pub version: ArcStr,
     pub moves: Vec<Move>,
 }
 
@@ -130,7 +132,7 @@ fn begun(stamp: Stamp, first: Option<u32>, version: &str) -> Alert {
         since: Some(stamp),
         held_since: Some(stamp),
         value: Some(Value { now: None, first, peak: None }),
-        rule_version: version.to_owned(),
+        rule_version: version.into(),
         ..Alert::default()
     }
 }

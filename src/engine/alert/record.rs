@@ -3,6 +3,8 @@
 //! Neighbours: `judge` and `tend` call it after a step; `event` has the shape. A part of its own because it is the
 //! one place where `step_no` grows, so that an event computed again gets the id it had.
 
+use arcstr::ArcStr;
+
 use super::{Step, forget_stretch};
 use crate::engine::event::{
     EndReason, Event, EventKind, EventReading, Finding, Limit, OnlineClient, Severity, Value, episode_id,
@@ -52,10 +54,10 @@ pub struct Facts<'a> {
     /// The installation's id, from the store.
     pub install: &'a str,
     pub key: &'a AlertKey,
-    pub rule_version: &'a str,
+    pub rule_version: &'a ArcStr,
     pub severity: Severity,
     /// The condition as written; own alerts: none.
-    pub when: Option<&'a str>,
+    pub when: Option<&'a ArcStr>,
     /// None where the rule names no limit.
     pub limit: Option<&'a Limit>,
     /// Channels that *fired* goes to; kept in the episode, so that *ended* goes to the same.
@@ -73,7 +75,7 @@ pub struct Facts<'a> {
 /// alert without one gets an event with the id the episode would have had.
 pub fn build_event(alert: &mut Alert, happening: Happening, at: Time, facts: &Facts<'_>) -> Event {
     alert.step_no = alert.step_no.saturating_add(1);
-    facts.rule_version.clone_into(&mut alert.rule_version);
+    alert.rule_version.clone_from(facts.rule_version);
     let mut episode = match (&happening, alert.episode.take()) {
         (Happening::Fired, _) | (_, None) => open(alert, at, facts),
         (_, Some(episode)) => episode,
@@ -94,7 +96,7 @@ pub fn build_event(alert: &mut Alert, happening: Happening, at: Time, facts: &Fa
 fn open(alert: &Alert, at: Time, facts: &Facts<'_>) -> Box<Episode> {
     let key = facts.key;
     Box::new(Episode {
-        id: episode_id(facts.install, &key.rule, key.source.as_deref(), &key.subject, alert.step_no),
+        id: episode_id(facts.install, &key.rule, key.source.as_deref(), &key.subject, alert.step_no).into(),
         since: alert.since.map_or(at, |since| since.at),
         fired_at: at,
         ended_at: None,
@@ -107,7 +109,7 @@ fn open(alert: &Alert, at: Time, facts: &Facts<'_>) -> Box<Episode> {
         acked_at: None,
         finding: None,
         note: None,
-        detail: facts.detail.map(str::to_owned),
+        detail: facts.detail.map(ArcStr::from),
         users: facts.users.clone(),
     })
 }
@@ -143,22 +145,22 @@ fn note(
         Happening::Changed => {
             episode.severity = facts.severity;
             episode.limit = facts.limit.cloned();
-            episode.detail = facts.detail.map(str::to_owned);
+            episode.detail = facts.detail.map(ArcStr::from);
             episode.users = facts.users.clone();
             episode.last_told = at;
             (EventKind::Changed, None)
         }
         Happening::Acked { by, note } => {
-            episode.acked_by = Some(by);
+            episode.acked_by = Some(by.into());
             episode.acked_at = Some(at);
-            episode.note = note.or(episode.note.take());
+            episode.note = note.map(ArcStr::from).or(episode.note.take());
             (EventKind::Acked, None)
         }
         Happening::Closed { by, finding, note } => {
-            episode.acked_by = Some(by);
+            episode.acked_by = Some(by.into());
             episode.acked_at.get_or_insert(at);
             episode.finding = finding.or(episode.finding);
-            episode.note = note.or(episode.note.take());
+            episode.note = note.map(ArcStr::from).or(episode.note.take());
             (EventKind::Closed, None)
         }
         Happening::Ended(reason) => {
@@ -186,7 +188,7 @@ fn fill(
         episode: episode.id.clone(),
         at,
         rule: key.rule.clone(),
-        rule_version: facts.rule_version.to_owned(),
+        rule_version: facts.rule_version.clone(),
         severity: if ended { episode.severity } else { facts.severity },
         source: key.source.clone(),
         subject: key.subject.clone(),
@@ -201,9 +203,9 @@ fn fill(
         blind: alert.blind,
         request_ids: alert.trail_requests.clone(),
         clients: facts.clients.map(<[OnlineClient]>::to_vec),
-        when: facts.when.map(str::to_owned),
+        when: facts.when.cloned(),
         signals: Vec::new(),
-        detail: facts.detail.map(str::to_owned).or_else(|| episode.detail.clone()),
+        detail: facts.detail.map(ArcStr::from).or_else(|| episode.detail.clone()),
         users: if facts.users.is_empty() { episode.users.clone() } else { facts.users.clone() },
         by: operator.then(|| episode.acked_by.clone()).flatten(),
         note: operator.then(|| episode.note.clone()).flatten(),

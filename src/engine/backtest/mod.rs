@@ -16,6 +16,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arcstr::ArcStr;
 use serde::Serialize;
 
 use self::follow::Followed;
@@ -95,7 +96,7 @@ pub struct Playback {
     poll: Poll,
     /// Episodes that fired earlier are left out: the polls before only fill windows and holds.
     from: Time,
-    open: BTreeMap<(String, Subject), Episode>,
+    open: BTreeMap<(ArcStr, Subject), Episode>,
     done: Vec<Episode>,
     /// The last poll that told something.
     seen: Time,
@@ -269,8 +270,8 @@ impl Playback {
         match event.kind {
             EventKind::Fired => {
                 let episode = Episode {
-                    rule: event.rule,
-                    source: event.source.unwrap_or_default(),
+                    rule: event.rule.to_string(),
+                    source: event.source.unwrap_or_default().to_string(),
                     subject: event.subject,
                     since: event.since,
                     fired_at: event.at,

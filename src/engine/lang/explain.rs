@@ -3,6 +3,8 @@
 //! Neighbours: `evaluate` computed the values, `print` writes the expressions; `look` asks. A part of its own because a
 //! person asks about one subject at a time, and whoever judges many must not pay for that.
 
+use arcstr::ArcStr;
+
 use super::evaluate::{Truth, truth};
 use super::parse::{Binary, Kind, Node};
 use super::print;
@@ -13,7 +15,7 @@ use crate::engine::time::Span;
 #[derive(Clone, PartialEq, Debug)]
 pub struct Part {
     /// In the one way to write it.
-    pub text: String,
+    pub text: ArcStr,
     pub worth: Worth,
     /// A comparison that makes the whole condition what it is.
     pub decides: bool,
@@ -44,6 +46,8 @@ pub(super) struct Parts {
     nodes: Vec<Node>,
     /// One for each node that names one.
     signals: Vec<Signal>,
+    /// As a condition writes each of them.
+    texts: Vec<ArcStr>,
     /// For each node how many operations compute it and all before it.
     ends: Vec<usize>,
     types: Vec<Type>,
@@ -51,7 +55,8 @@ pub(super) struct Parts {
 
 impl Parts {
     pub(super) fn new(nodes: Vec<Node>, signals: Vec<Signal>, ends: Vec<usize>, types: Vec<Type>) -> Self {
-        Self { nodes, signals, ends, types }
+        let texts = signals.iter().map(|signal| signal.to_string().into()).collect();
+        Self { nodes, signals, texts, ends, types }
     }
 
     /// `values` has what stood on top of the stack after each operation.
@@ -67,7 +72,7 @@ impl Parts {
             let (worth, decides) = (Worth::new(self.types[at], values[at]), deciding.contains(&at));
             match parts.iter_mut().find(|part| part.text == text) {
                 Some(part) => part.decides |= decides,
-                None => parts.push(Part { text, worth, decides }),
+                None => parts.push(Part { text: text.into(), worth, decides }),
             }
         }
         parts
@@ -84,11 +89,14 @@ impl Parts {
         }
         let named = (0..self.nodes.len()).filter(|at| matches!(self.nodes[*at].kind, Kind::Name { .. }));
         let mut parts: Vec<Part> = Vec::new();
-        for (at, signal) in named.zip(&self.signals) {
-            let (text, decides) = (signal.to_string(), within[at]);
-            match parts.iter_mut().find(|part| part.text == text) {
+        for (at, text) in named.zip(&self.texts) {
+            let decides = within[at];
+            match parts.iter_mut().find(|part| part.text == *text) {
                 Some(part) => part.decides |= decides,
-                None => parts.push(Part { text, worth: Worth::new(self.types[at], values[at]), decides }),
+                None => {
+                    let worth = Worth::new(self.types[at], values[at]);
+                    parts.push(Part { text: text.clone(), worth, decides });
+                }
             }
         }
         parts

@@ -55,7 +55,7 @@ impl Notice {
 
     /// The episodes it speaks of, each once, in order.
     pub fn episodes(&self) -> Vec<String> {
-        distinct(self.events.iter().map(|event| &event.episode))
+        distinct(self.events.iter().map(|event| event.episode.as_str()))
     }
 }
 
@@ -64,7 +64,7 @@ impl Notice {
 pub fn plan(events: &[Arc<Event>], channels: &dyn Fn(&Event) -> Vec<String>) -> Vec<Notice> {
     let mut per_channel: Vec<(String, Vec<Arc<Event>>)> = Vec::new();
     for event in events {
-        for channel in distinct(channels(event).iter()) {
+        for channel in distinct(channels(event).iter().map(String::as_str)) {
             match per_channel.iter_mut().find(|(name, _)| *name == channel) {
                 Some((_, list)) => list.push(Arc::clone(event)),
                 None => per_channel.push((channel, vec![Arc::clone(event)])),
@@ -249,9 +249,9 @@ fn kind_of(events: &[Arc<Event>]) -> NoticeKind {
     }
 }
 
-fn distinct<'a>(items: impl Iterator<Item = &'a String>) -> Vec<String> {
+fn distinct<'a>(items: impl Iterator<Item = &'a str>) -> Vec<String> {
     let mut seen = BTreeSet::new();
-    items.filter(|item| seen.insert(item.as_str())).cloned().collect()
+    items.filter(|item| seen.insert(*item)).map(str::to_owned).collect()
 }
 
 #[cfg(test)]

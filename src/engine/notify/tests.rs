@@ -18,10 +18,10 @@ fn event(text: &str) -> Event {
     Event {
         id: text.to_owned(),
         kind,
-        episode: parts[2].to_owned(),
+        episode: parts[2].into(),
         at: Time::default(),
-        rule: parts[0].to_owned(),
-        rule_version: String::new(),
+        rule: parts[0].into(),
+        rule_version: "".into(),
         severity: Severity::High,
         source: None,
         subject: Subject { kind: SubjectKind::User, name: "alice".to_owned() },
@@ -116,7 +116,13 @@ fn row(text: &str) -> Row {
     let (attempted, due) = (text.starts_with('!'), !text.starts_with('~'));
     let text = text.trim_start_matches(['!', '~']);
     let events = shared(text.split(',').filter(|t| *t != "test").map(event));
-    Row { id: text.to_owned(), episodes: distinct(events.iter().map(|e| &e.episode)), events, attempted, due }
+    Row {
+        id: text.to_owned(),
+        episodes: distinct(events.iter().map(|e| e.episode.as_str())),
+        events,
+        attempted,
+        due,
+    }
 }
 
 fn rows(text: &str) -> Vec<Row> {

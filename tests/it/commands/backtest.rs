@@ -98,7 +98,7 @@ fn past() -> World {
                 "carol" if n < 60 => Finding::SharedByPolicy,
                 _ => continue,
             };
-            let episode = event.episode.clone();
+            let episode = event.episode.to_string();
             let close = Act::Close { episode, rearm: false, finding: Some(finding), note: None };
             let row = ActRow { id: 1, by: "ops".to_owned(), at, act: close };
             let outcome = act(&mut watch, &row, at).unwrap();

@@ -56,7 +56,12 @@ fn record(
         watch.names_saved();
         let Some((_, finding)) = judged.filter(|(hour, _)| *hour == n) else { continue };
         for episode in watch.alerts().into_iter().filter_map(|(_, alert)| alert.episode) {
-            let close = Act::Close { episode: episode.id, rearm: false, finding: Some(finding), note: None };
+            let close = Act::Close {
+                episode: episode.id.to_string(),
+                rearm: false,
+                finding: Some(finding),
+                note: None,
+            };
             let row = ActRow { id: 1, by: "ops".to_owned(), at, act: close };
             store.commit(act(&mut watch, &row, at).unwrap()).wait().unwrap();
         }

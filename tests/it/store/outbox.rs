@@ -334,8 +334,8 @@ fn episodes_outlive_their_alerts() {
     let store = world.open();
     let (fired, ended) = (event("alice", 1, 1, EventKind::Fired), event("alice", 2, 1, EventKind::Ended));
     let key = AlertKey {
-        rule: "shared-account".to_owned(),
-        source: Some("shanghai".to_owned()),
+        rule: "shared-account".into(),
+        source: Some("shanghai".into()),
         subject: fired.subject.clone(),
     };
     let episode = Episode {
@@ -348,7 +348,7 @@ fn episodes_outlive_their_alerts() {
         channels: vec![].into(),
         last_told: at(1),
         reminders: 0,
-        acked_by: Some("ops".to_owned()),
+        acked_by: Some("ops".into()),
         acked_at: Some(at(1)),
         finding: None,
         note: None,
@@ -380,7 +380,7 @@ fn episodes_outlive_their_alerts() {
         (State::Ok, Some(at(2)), Some("ops"))
     );
     assert_eq!(reader.episode_events(&fired.episode).unwrap(), [fired.clone(), ended]);
-    assert_eq!(reader.episode(&fired.episode[..8]).unwrap().episode, Some(fired.episode));
+    assert_eq!(reader.episode(&fired.episode[..8]).unwrap().episode, Some(fired.episode.to_string()));
     assert!(matches!(reader.episode("ep_0"), Err(StoreError::NotFound { .. })));
 
     store.commit(Outcome { alerts: vec![(key, Arc::default())], ..Outcome::default() }).wait().unwrap();

@@ -177,7 +177,7 @@ fn again(timeline: &Timeline, told: &Told, as_told: bool) -> Vec<String> {
 
 fn raised((fired, ended): (&Event, Option<&Event>)) -> Raised {
     Raised {
-        rule: fired.rule.clone(),
+        rule: fired.rule.to_string(),
         user: fired.subject.name.clone(),
         since: fired.since,
         fired_at: fired.at,

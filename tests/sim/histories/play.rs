@@ -316,7 +316,7 @@ impl Told {
         let mut episodes: BTreeMap<&str, Raised> = BTreeMap::new();
         for event in &self.events {
             let raised = episodes.entry(&event.episode).or_insert_with(|| Raised {
-                rule: event.rule.clone(),
+                rule: event.rule.to_string(),
                 user: event.subject.name.clone(),
                 since: event.since,
                 fired_at: event.at,
@@ -409,7 +409,12 @@ impl Told {
                     alert.episode.filter(|_| is && alert.state != seatwatch::engine::outcome::State::Closed)
                 });
                 if let Some(episode) = open {
-                    let act_of = Act::Close { episode: episode.id, rearm: *rearm, finding: None, note: None };
+                    let act_of = Act::Close {
+                        episode: episode.id.to_string(),
+                        rearm: *rearm,
+                        finding: None,
+                        note: None,
+                    };
                     let now = at + Span::from_secs(10);
                     let row = ActRow { id: 1, by: "olga".to_owned(), at: now, act: act_of };
                     let mut outcome = act(&mut self.watch, &row, now).unwrap();
@@ -483,7 +488,7 @@ impl Told {
         let mut steps: BTreeMap<(String, String), u32> = BTreeMap::new();
         let mut words = Vec::new();
         for event in self.events.iter().filter(|event| !event.rule.starts_with("agent/")) {
-            let step = steps.entry((event.rule.clone(), event.subject.name.clone())).or_default();
+            let step = steps.entry((event.rule.to_string(), event.subject.name.clone())).or_default();
             *step += 1;
             let id = event_id("install", &event.rule, Some(SOURCE), &event.subject, *step, event.kind);
             assert_eq!(event.id, id, "step {step} of {event:?}");
@@ -512,7 +517,7 @@ fn of_event(event: &Event, step_no: u32) -> slow::Event {
     slow::Event {
         kind,
         at: event.at.millis(),
-        rule: event.rule.clone(),
+        rule: event.rule.to_string(),
         subject: event.subject.name.clone(),
         step_no,
         value: event.value.map_or([None; 3], |v| [v.now, v.first, v.peak]),

@@ -4,6 +4,8 @@ mod slow;
 
 use std::fmt::Write as _;
 
+use arcstr::{ArcStr, literal};
+
 use super::*;
 use crate::engine::event::{EventKind, EventReading, Severity, Subject, SubjectKind};
 use crate::engine::outcome::AlertKey;
@@ -12,6 +14,8 @@ use crate::engine::rule::OnLeave;
 use crate::engine::shared::Shared;
 
 const START: i64 = 1_795_000_000_000;
+static VERSION: ArcStr = literal!("v1");
+static WHEN: ArcStr = literal!("online > limit");
 const VERDICTS: [Verdict; 4] = [Verdict::Breach, Verdict::Clear, Verdict::Between, Verdict::Unknown];
 
 fn moment(seq: u64, hole: bool) -> Moment {
@@ -33,16 +37,16 @@ fn polls(n: u8, of: u8) -> Hold {
 
 fn key() -> AlertKey {
     let subject = Subject { kind: SubjectKind::User, name: "alice".to_owned() };
-    AlertKey { rule: "shared".to_owned(), source: Some("shanghai".to_owned()), subject }
+    AlertKey { rule: "shared".into(), source: Some("shanghai".into()), subject }
 }
 
 fn facts(key: &AlertKey) -> Facts<'_> {
     Facts {
         install: "install",
         key,
-        rule_version: "v1",
+        rule_version: &VERSION,
         severity: Severity::High,
-        when: Some("online > limit"),
+        when: Some(&WHEN),
         limit: None,
         channels: Shared::EMPTY,
         clients: None,
@@ -280,9 +284,9 @@ fn a_changed_rule_keeps_what_fires_and_starts_over_what_is_pending() {
         (State::Closed, State::Closed, false),
     ] {
         let mut alert = in_state(state);
-        "v1".clone_into(&mut alert.rule_version);
-        assert_eq!(rule_changed(&alert, "v1"), (alert.clone(), false));
-        let (next, changed) = rule_changed(&alert, "v2");
+        alert.rule_version = literal!("v1");
+        assert_eq!(rule_changed(&alert, &literal!("v1")), (alert.clone(), false));
+        let (next, changed) = rule_changed(&alert, &literal!("v2"));
         assert_eq!((next.state, changed, next.rule_version.as_str()), (expect, told, "v2"), "{state:?}");
         assert_eq!(next.episode, alert.episode);
     }

@@ -148,7 +148,7 @@ fn pass(alert: &mut Alert, passing: &Passing, now: &Moment, rule: &Policy) {
         }
     };
     if alert.rule_version.is_empty() && !is_blank(alert) {
-        "v1".clone_into(&mut alert.rule_version);
+        alert.rule_version = "v1".into();
     }
     if now.hole {
         note_blind(alert, Span::from_mins(4), now.clock);

@@ -8,10 +8,10 @@ use super::*;
 #[test]
 fn a_rule_that_looks_back() {
     let mut event = event(EventKind::Fired, "alice", "one");
-    event.rule = "shared-for-weeks".to_owned();
+    event.rule = "shared-for-weeks".into();
     (event.limit, event.at, event.since) = (None, at(10), at(10));
     event.value = Some(Value { now: Some(1), first: Some(1), peak: Some(1) });
-    event.when = Some("time_over(2, 7d) > 10h and online > 0".to_owned());
+    event.when = Some("time_over(2, 7d) > 10h and online > 0".into());
     event.signals = vec![
         signal("time_over(2, 7d)", None, Some(Span::from_mins(602)), true),
         signal("online", Some(Plain::Whole(1)), None, false),
@@ -27,7 +27,7 @@ fn a_rule_that_looks_back() {
 fn a_rule_about_now_and_others() {
     let mut event = event(EventKind::Fired, "alice", "one");
     event.limit = None;
-    event.when = Some("online > peers(0.95) + 1 and not known".to_owned());
+    event.when = Some("online > peers(0.95) + 1 and not known".into());
     event.signals = vec![
         signal("online", Some(Plain::Whole(5)), None, true),
         signal("peers(0.95)", Some(Plain::Number(2.5)), None, true),
@@ -41,10 +41,10 @@ fn a_rule_about_now_and_others() {
 #[test]
 fn a_name_that_is_not_in_the_replies() {
     let mut event = event(EventKind::Fired, "gateway-1", "one");
-    event.rule = "gateway-offline".to_owned();
+    event.rule = "gateway-offline".into();
     event.limit = None;
     event.value = Some(Value { now: None, first: None, peak: None });
-    event.when = Some("online == 0".to_owned());
+    event.when = Some("online == 0".into());
     event.readings.truncate(3);
     event.readings[0].reading = Reading::ABSENT;
     event.signals = vec![signal("online", Some(Plain::Whole(0)), None, true)];

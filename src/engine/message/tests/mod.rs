@@ -30,12 +30,12 @@ fn event(kind: EventKind, user: &str, episode: &str) -> Event {
     Event {
         id: format!("evt_{episode}_{kind:?}").to_lowercase(),
         kind,
-        episode: format!("ep_{episode}"),
+        episode: format!("ep_{episode}").into(),
         at: if kind == EventKind::Fired { at(10) } else { at(75) },
-        rule: "shared-account".to_owned(),
-        rule_version: "5f2a".to_owned(),
+        rule: "shared-account".into(),
+        rule_version: "5f2a".into(),
         severity: Severity::High,
-        source: Some("shanghai".to_owned()),
+        source: Some("shanghai".into()),
         subject: Subject { kind: SubjectKind::User, name: user.to_owned() },
         value: Some(Value { now: Some(if ended { 1 } else { 5 }), first: Some(4), peak: Some(7) }),
         limit: Some(Limit { value: 2, origin: "group:contractors".into(), exception: None }),
@@ -54,7 +54,7 @@ fn event(kind: EventKind, user: &str, episode: &str) -> Event {
         blind: Span::from_secs(150),
         request_ids: vec!["4F1A".into(), "5B2C".into()].into(),
         clients: None,
-        when: Some("online > limit".to_owned()),
+        when: Some("online > limit".into()),
         signals: Vec::new(),
         detail: None,
         users: Vec::new().into(),
@@ -108,8 +108,8 @@ fn every_kind_of_event() {
             event.clients = Some(clients.clone());
         }
         if matches!(kind, EventKind::Acked | EventKind::Closed) {
-            event.by = Some("kim".to_owned());
-            event.note = Some("two laptops".to_owned());
+            event.by = Some("kim".into());
+            event.note = Some("two laptops".into());
             event.finding = (kind == EventKind::Closed).then_some(Finding::MultiDevice);
         }
         if kind == EventKind::Reminded {
@@ -260,12 +260,12 @@ fn a_group_without_a_limit() {
     let mut group = event(EventKind::Fired, "contractors", "one");
     group.subject.kind = SubjectKind::Group;
     group.limit = None;
-    group.when = Some("total > 180".to_owned());
+    group.when = Some("total > 180".into());
     check("group", &notice(NoticeKind::Alert(EventKind::Fired), vec![group]));
 }
 
 fn signal(name: &str, value: Option<Plain>, length: Option<Span>, decides: bool) -> SignalValue {
-    SignalValue { signal: name.to_owned(), value, length, decides }
+    SignalValue { signal: name.into(), value, length, decides }
 }
 
 #[test]
@@ -275,14 +275,14 @@ fn hostile_names_are_harmless() {
     {
         let mut event = event(EventKind::Closed, name, name);
         for text in [&mut event.rule, &mut event.rule_version] {
-            (*name).clone_into(text);
+            *text = (*name).into();
         }
-        event.source = Some((*name).to_owned());
+        event.source = Some((*name).into());
         event.limit = Some(Limit { value: 2, origin: format!("group:{name}").into(), exception: None });
         event.request_ids = vec![(*name).into()].into();
         event.clients = Some(vec![OnlineClient { address: (*name).to_owned(), online_since: None }]);
-        (event.by, event.note) = (Some((*name).to_owned()), Some((*name).to_owned()));
-        (event.when, event.detail) = (Some((*name).to_owned()), Some((*name).to_owned()));
+        (event.by, event.note) = (Some((*name).into()), Some((*name).into()));
+        (event.when, event.detail) = (Some((*name).into()), Some((*name).into()));
         event.signals = vec![signal(name, Some(Plain::Whole(1)), None, true)];
         event.users = vec![(*name).to_owned()].into();
         let message = both_languages(&notice(NoticeKind::Alert(EventKind::Closed), vec![event]));
@@ -310,7 +310,7 @@ fn digests_count_by_rule_and_show_the_gravest() {
     let mut events = Vec::new();
     for n in 1..=9 {
         let mut fired = event(EventKind::Fired, &format!("user-{n}"), &n.to_string());
-        fired.rule = format!("rule-{}", n % 3);
+        fired.rule = format!("rule-{}", n % 3).into();
         fired.severity = if n == 7 { Severity::Critical } else { Severity::Low };
         if n < 4 {
             let mut ended = fired.clone();

@@ -15,17 +15,17 @@ fn own_event(own: Own, detail: Option<String>, users: Shared<String>) -> Event {
         SubjectKind::User | SubjectKind::Group | SubjectKind::Source => "shanghai",
     };
     Event {
-        rule: rule.name.to_owned(),
+        rule: rule.name.into(),
         severity: rule.severity,
         subject: Subject { kind: rule.subject, name: name.to_owned() },
-        source: (rule.subject == SubjectKind::Source).then(|| name.to_owned()),
+        source: (rule.subject == SubjectKind::Source).then(|| name.into()),
         value: None,
         limit: None,
         readings: Default::default(),
         request_ids: Default::default(),
         when: None,
         signals: Vec::new(),
-        detail,
+        detail: detail.map(Into::into),
         users,
         ..event(EventKind::Fired, name, "own")
     }
