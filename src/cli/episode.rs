@@ -233,7 +233,7 @@ fn history(events: &[Event], zone: Tz) -> String {
 
 /// All readings that decided, each once, with the vendor's ids for the replies they came from.
 pub(super) fn readings(events: &[Event], zone: Tz) -> String {
-    let all = events.iter().flat_map(|event| &event.readings);
+    let all = events.iter().flat_map(|event| event.readings.list());
     let by_time: std::collections::BTreeMap<Time, _> = all.map(|reading| (reading.at, reading)).collect();
     let mut text = String::new();
     if !by_time.is_empty() {

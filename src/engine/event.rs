@@ -16,6 +16,7 @@ use super::reading::Reading;
 use super::request_id::RequestId;
 use super::shared::Shared;
 use super::time::{Span, Time};
+use super::trail::Trail;
 
 /// How bad; ordered.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
@@ -260,7 +261,7 @@ pub struct Event {
     /// Counts reminders from 1; 0 for other events.
     pub reminder: u32,
     /// At most 20 that decided, oldest first.
-    pub readings: Shared<EventReading>,
+    pub readings: Trail,
     /// Time in holes since `since`.
     #[serde(rename = "blind_ms")]
     pub blind: Span,

@@ -8,7 +8,6 @@ use super::event::{EndReason, Event, EventKind, EventReading, Plain, SignalValue
 use super::lang::{Part, Truth, Worth};
 use super::plan::{Plan, Subjects, track};
 use super::reading::Reading;
-use super::shared::Shared;
 use super::signals::Track;
 use super::time::Span;
 use super::verdict;
@@ -46,7 +45,7 @@ pub(super) fn add(watch: &Watch, plan: &Plan, index: u32, event: &mut Event) {
         let seen = stood.filter(|(since, count)| even(*since) && told(*count));
         let seen = seen
             .map(|(since, count)| EventReading::new(last - (clock - since), Reading::online(count), None));
-        put_before(&mut event.readings, seen);
+        event.readings.change(|trail| put_before(trail, seen));
     }
 }
 
@@ -67,7 +66,7 @@ fn plain(number: f64) -> Plain {
 
 /// Puts readings that changed something, given newest first, before those of a stretch, as many as have room; before that
 /// those of the stretch that only repeat what was read give way.
-fn put_before(trail: &mut Shared<EventReading>, earlier: impl Iterator<Item = EventReading>) {
+fn put_before(trail: &mut Vec<EventReading>, earlier: impl Iterator<Item = EventReading>) {
     let first = trail.first().map(|reading| reading.at);
     let earlier = earlier.filter(|reading| first.is_none_or(|first| reading.at < first));
     let mut earlier: Vec<EventReading> = earlier.take(TRAIL).collect();
@@ -98,9 +97,9 @@ mod tests {
 
     #[track_caller]
     fn check(earlier: &[(i64, u32)], trail: &[(i64, u32)], expect: &[(i64, u32)]) {
-        let mut found = Shared::from(readings(trail));
+        let mut found = readings(trail);
         put_before(&mut found, readings(earlier).into_iter().rev());
-        assert_eq!(*found, readings(expect));
+        assert_eq!(found, readings(expect));
     }
 
     #[test]

@@ -12,9 +12,10 @@ use super::outcome::{Alert, Outcome, PollRow, State, WRITTEN_WITHIN};
 use super::own::{self, Own, SourceFacts};
 use super::own_alerts::{self, told};
 use super::past::Column;
-use super::plan::{Alerts, Plan, Words};
+use super::plan::{Alerts, Plan};
 use super::reading::{Poll, PollOutcome, Reading};
 use super::rule::OnLeave;
+use super::shared::Words;
 use super::telling::tell;
 use super::time::{Span, Time};
 use super::verdict::{self, Judged};
@@ -270,7 +271,7 @@ impl<'a> Pass<'a> {
         alert: &mut Alert,
     ) {
         let value = reading.count();
-        let same = |last: &EventReading| last.reading == reading;
+        let same = |last: EventReading| last.reading == reading;
         let changed = alert.state != before.state
             || before.value.is_none_or(|was| was.now != value)
             || !alert.trail.last().is_some_and(same);

@@ -10,15 +10,14 @@ use arcstr::ArcStr;
 use serde::{Deserialize, Serialize};
 
 use super::alert::{MovedAt, RuleMoves, Turn};
-use super::event::{
-    Event, EventReading, Finding, Limit, OnlineClient, Severity, Subject, SubjectKind, Value,
-};
+use super::event::{Event, Finding, Limit, OnlineClient, Severity, Subject, SubjectKind, Value};
 use super::names::NewNames;
 use super::reading::{Poll, Reading};
 use super::request_id::RequestId;
 use super::roster::Listed;
 use super::shared::Shared;
 use super::time::{Span, Time};
+use super::trail::Trail;
 
 /// The state of an alert (one rule × one subject).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
@@ -69,7 +68,7 @@ pub struct Alert {
     /// The open episode, from *fired* to *ended* (kept while `closed`).
     pub episode: Option<Box<Episode>>,
     /// Readings that are deciding, oldest first, at most 20: the first, then the last 19.
-    pub trail: Shared<EventReading>,
+    pub trail: Trail,
     pub trail_requests: Shared<RequestId>,
     pub value: Option<Value>,
     /// Time in holes since `since`.

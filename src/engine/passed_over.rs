@@ -272,10 +272,10 @@ fn without_answers(events: Vec<Arc<Event>>) -> Vec<Arc<Event>> {
     let mut all: Vec<Arc<Event>> = ours.collect();
     for event in all.iter_mut().map(Arc::make_mut) {
         event.request_ids.clear();
-        event
-            .readings
-            .iter_mut()
-            .for_each(|reading| *reading = EventReading::new(reading.at, reading.reading, None));
+        event.readings.change(|list| {
+            list.iter_mut()
+                .for_each(|reading| *reading = EventReading::new(reading.at, reading.reading, None));
+        });
     }
     all
 }
@@ -336,7 +336,8 @@ fn what_tells_nothing_for_days_takes_no_room() {
     go(&mut watch, 19..20, Reading::online(1));
     go(&mut watch, 20..1020, Reading::ABSENT);
     go(&mut watch, 1020..1023, Reading::online(1));
-    let trail: Vec<Reading> = events.pop().unwrap().readings.iter().map(|reading| reading.reading).collect();
+    let trail: Vec<Reading> =
+        events.pop().unwrap().readings.list().iter().map(|reading| reading.reading).collect();
     let [one, three] = [1, 3].map(Reading::online);
     assert_eq!(trail, [three, one, Reading::ABSENT, one, one]);
 }

@@ -6,8 +6,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arcstr::ArcStr;
-
 use super::alert;
 use super::bits::Bits;
 use super::due::Due;
@@ -18,7 +16,7 @@ use super::outcome::Alert;
 use super::peers::Peers;
 use super::reading::{Kind, Reading};
 use super::rule::{AbsentMeans, Mode, Per, Rule};
-use super::shared::Shared;
+use super::shared::{Shared, Words};
 use super::signals::{Needs, Signals, Totals, Track};
 use super::stale::Stale;
 use super::time::{Span, Time};
@@ -47,24 +45,6 @@ pub struct Plan {
     pub(super) stale: Stale,
     /// By subject index: the slot of a user, or the number of a group.
     pub(super) alerts: Alerts,
-}
-
-/// Of the rule, for keys, alerts and events to share.
-#[derive(Clone, Debug)]
-pub(super) struct Words {
-    pub(super) name: ArcStr,
-    pub(super) version: ArcStr,
-    /// The condition as written.
-    pub(super) when: ArcStr,
-}
-
-impl Words {
-    /// Has an alert that was read from somewhere share them too.
-    pub(super) fn share(&self, alert: &mut Alert) {
-        if alert.rule_version == self.version {
-            alert.rule_version.clone_from(&self.version);
-        }
-    }
 }
 
 #[derive(Clone, Debug)]
@@ -105,11 +85,7 @@ impl Plan {
                 Subjects::Groups(Groups { kind: SubjectKind::Group, names, members, totals })
             }
         };
-        let words = Words {
-            name: rule.name.as_str().into(),
-            version: rule.version.as_str().into(),
-            when: rule.when_text.as_str().into(),
-        };
+        let words = Words::of(rule);
         let signals = rule.signals();
         let (peers, due) = (Peers::new(&signals), Due::new());
         let usual = Usual::default();

@@ -1,6 +1,6 @@
-//! A list that an alert and the event made of it share, or all alerts of a rule.
+//! What an alert and the event made of it share, or all alerts of a rule: lists, and the rule's texts.
 //!
-//! Neighbours: `alert` adds to it reading by reading, `event` shows it; a rule's channels are one, too. A part of its own
+//! Neighbours: `alert` adds to a list reply by reply, `event` shows it; `plan` has the texts of its rule. A part of its own
 //! because thousands of alerts may fire at one poll: an event is over when it is written, before the alert reads on, and then
 //! nothing was ever copied.
 
@@ -8,7 +8,11 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
+use arcstr::ArcStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::outcome::Alert;
+use super::rule::Rule;
 
 /// Reads as a list; whoever writes to it has it alone from then on. An empty one takes no allocation.
 #[derive(Clone)]
@@ -90,5 +94,28 @@ impl<T: Serialize + 'static> Serialize for Shared<T> {
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Shared<T> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         Vec::deserialize(from).map(Self::from)
+    }
+}
+
+/// Of a rule, for keys, alerts and events.
+#[derive(Clone, Debug)]
+pub(super) struct Words {
+    pub(super) name: ArcStr,
+    pub(super) version: ArcStr,
+    /// The condition as written.
+    pub(super) when: ArcStr,
+}
+
+impl Words {
+    pub(super) fn of(rule: &Rule) -> Self {
+        let [name, version, when] = [&rule.name, &rule.version, &rule.when_text].map(ArcStr::from);
+        Self { name, version, when }
+    }
+
+    /// Has an alert that was read from somewhere share them too.
+    pub(super) fn share(&self, alert: &mut Alert) {
+        if alert.rule_version == self.version {
+            alert.rule_version.clone_from(&self.version);
+        }
     }
 }

@@ -144,6 +144,7 @@ fn story(events: &[Arc<Event>]) -> String {
         let since = event.since.since(START).millis() / 60_000;
         let readings: Vec<String> = event
             .readings
+            .list()
             .iter()
             .map(|r| r.reading.count().map_or(r.reading.word().to_owned(), |n| n.to_string()))
             .collect();

@@ -154,7 +154,7 @@ fn a_test_of_rules_shows_one_subject_poll_by_poll() {
     assert_eq!(parts, ["online", "limit", "online > limit"], "every expression has its value shown");
     let trail = &rounds[2].look.alert.trail;
     assert_eq!(
-        trail.iter().map(EventReading::fetched_at).collect::<Vec<_>>(),
+        trail.list().iter().map(EventReading::fetched_at).collect::<Vec<_>>(),
         [Some(trial.at(1)), Some(trial.at(2))]
     );
     assert_eq!(trial.trace("shared", &user("nobody")), []);
@@ -268,7 +268,7 @@ fn check_evidence_over_a_jump(jump: Span, expect: &[(i64, u32)]) {
         let of = |reading: &EventReading| {
             (reading.at.since(START).millis() / 60_000, reading.reading.count().unwrap())
         };
-        let told: Vec<(i64, u32)> = fired.readings.iter().map(of).collect();
+        let told: Vec<(i64, u32)> = fired.readings.list().iter().map(of).collect();
         assert_eq!(told, expect, "restarts: {restarts}");
     }
 }
@@ -289,7 +289,7 @@ fn check_seen(rule: Rule, polls: &str, expect: &[(i64, u32)]) {
     let events: Vec<_> = outcomes.iter().flat_map(|outcome| &outcome.events).collect();
     let [fired] = &events[..] else { panic!("it fired once: {events:?}") };
     let of = |one: &EventReading| Some((one.at.since(START).millis() / 60_000, one.reading.count()?));
-    assert_eq!(fired.readings.iter().filter_map(of).collect::<Vec<_>>(), expect, "{polls}");
+    assert_eq!(fired.readings.list().iter().filter_map(of).collect::<Vec<_>>(), expect, "{polls}");
 }
 
 #[test]

@@ -76,8 +76,8 @@ pub(super) fn render(notice: &Notice, message: &Message, now: Time) -> Vec<u8> {
 
 /// What is given up, in this order, before events are: the store has it all.
 const SHRINK: [fn(&mut Event); 5] = [
-    |event| keep_last(&mut event.readings, 5),
-    |event| keep_last(&mut event.readings, 1),
+    |event| event.readings.change(|list| keep_last(list, 5)),
+    |event| event.readings.change(|list| keep_last(list, 1)),
     |event| event.readings.clear(),
     |event| {
         event.request_ids.truncate(1);

@@ -219,7 +219,7 @@ pub fn push_trail(alert: &mut Alert, reading: EventReading, request_id: Option<&
     if alert.since.is_none() || alert.trail.last().is_some_and(|last| last.at >= reading.at) {
         return;
     }
-    push(&mut alert.trail, reading);
+    alert.trail.change(|list| push(list, reading));
     if let Some(id) = request_id
         && !alert.trail_requests.iter().rev().any(|known| known == id)
     {

@@ -32,7 +32,7 @@ pub(super) fn of_event(words: Words, entry: &Entry<'_>, alone: bool) -> Vec<Sect
     let heading = if alone { String::new() } else { about(words, event) };
     let mut sections = vec![Section { heading, facts, table: None, small: false }];
     if !event.readings.is_empty() {
-        sections.push(readings(words, &event.readings, event.subject.kind));
+        sections.push(readings(words, &event.readings.list(), event.subject.kind));
     }
     if let Some(clients) = &event.clients {
         sections.push(connections(words, clients, event.at));

@@ -5,7 +5,7 @@
 
 use super::words::{SENTENCE, Words};
 use super::{Language, clean};
-use crate::engine::event::{Event, EventReading, Plain, SignalValue};
+use crate::engine::event::{Event, Plain, SignalValue};
 use crate::engine::reading::Reading;
 use crate::engine::time::Time;
 use Language::{En, ZhCn};
@@ -81,10 +81,9 @@ pub(super) fn absent(words: Words, event: &Event) -> &'static str {
 
 /// A number of clients in a fact: what a reply stated, or that it did not have the name, or that it is not known.
 pub(super) fn count(words: Words, event: &Event, value: Option<u32>, at: Option<Time>) -> String {
-    let mut readings = event.readings.iter();
     let reading = match at {
-        Some(at) => readings.find(|reading: &&EventReading| reading.at == at),
-        None => readings.next_back(),
+        Some(at) => event.readings.list().into_iter().find(|reading| reading.at == at),
+        None => event.readings.last(),
     };
     match reading {
         Some(reading) if value.is_none() && reading.reading == Reading::ABSENT => {

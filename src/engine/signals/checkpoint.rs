@@ -11,6 +11,7 @@ use super::known::{Known, NONE, NOW};
 use super::log::Log;
 use super::older::WHOLE;
 use super::{Signals, Totals, Track, count_on};
+use crate::engine::leb;
 use crate::engine::reading::{Kind, Reading};
 use crate::engine::time::Span;
 
@@ -61,12 +62,8 @@ impl Writer<'_> {
         to.extend_from_slice(&sum[..8]);
     }
 
-    fn number(&mut self, mut value: u64) {
-        while value >= 0x80 {
-            self.0.push((value & 0x7f) as u8 | 0x80);
-            value >>= 7;
-        }
-        self.0.push(value as u8);
+    fn number(&mut self, value: u64) {
+        leb::put(self.0, value);
     }
 
     fn span(&mut self, span: Span) {

@@ -15,6 +15,7 @@ use super::needs::Kept;
 use super::older::WHOLE;
 use super::stretch::{Piece, Stretch};
 use super::{Needs, Signals, Totals, Track};
+use crate::engine::leb;
 use crate::engine::reading::Reading;
 use crate::engine::time::Span;
 
@@ -68,16 +69,7 @@ impl<'a> Reader<'a> {
     }
 
     fn number(&mut self) -> Option<u64> {
-        let mut value = 0_u64;
-        for shift in (0..64).step_by(7) {
-            let (byte, rest) = self.0.split_first()?;
-            self.0 = rest;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Some(value);
-            }
-        }
-        None
+        leb::take(&mut self.0)
     }
 
     fn flag(&mut self) -> Option<bool> {

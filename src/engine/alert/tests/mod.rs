@@ -229,7 +229,8 @@ fn trails_keep_the_first_and_the_last() {
         push_trail(&mut alert, reading(seq), Some(&format!("request-{}", seq / 2).into()));
         note_value(&mut alert, (seq != 50).then_some(u32::try_from(seq).unwrap()));
     }
-    let seen: Vec<u32> = alert.trail.iter().filter_map(|reading| reading.reading.count()).collect();
+    let seen: Vec<u32> =
+        alert.trail.list().into_iter().filter_map(|reading| reading.reading.count()).collect();
     assert_eq!(seen, [1].into_iter().chain(32..=50).collect::<Vec<u32>>());
     assert_eq!((alert.trail_requests.len(), &*alert.trail_requests[0].text()), (20, "request-0"));
     assert_eq!(alert.value.map(|value| (value.first, value.peak)), Some((Some(1), Some(49))));

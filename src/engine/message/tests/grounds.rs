@@ -45,8 +45,10 @@ fn a_name_that_is_not_in_the_replies() {
     event.limit = None;
     event.value = Some(Value { now: None, first: None, peak: None });
     event.when = Some("online == 0".into());
-    event.readings.truncate(3);
-    event.readings[0].reading = Reading::ABSENT;
+    event.readings.change(|list| {
+        list.truncate(3);
+        list[0].reading = Reading::ABSENT;
+    });
     event.signals = vec![signal("online", Some(Plain::Whole(0)), None, true)];
     check("absent_as_zero", &notice(NoticeKind::Alert(EventKind::Fired), vec![event.clone()]));
     let summary = |event: &Event, language| {

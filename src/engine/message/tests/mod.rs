@@ -122,7 +122,7 @@ fn every_kind_of_event() {
 #[test]
 fn a_table_has_one_precision_and_counts_what_it_leaves_out() {
     let mut event = event(EventKind::Fired, "alice", "seconds");
-    event.readings[1].at = at(5) + Span::from_secs(2);
+    event.readings.change(|list| list[1].at = at(5) + Span::from_secs(2));
     let client = |n: u8| OnlineClient { address: format!("10.0.0.{n}"), online_since: None };
     event.clients = Some((1..=23).map(client).collect());
     let notice = notice(NoticeKind::Alert(EventKind::Fired), vec![event]);
@@ -186,8 +186,10 @@ fn a_message_is_as_grave_as_the_gravest_and_calm_when_all_is_over() {
 #[track_caller]
 fn check_answered(after: i64, expect: &str) {
     let mut event = event(EventKind::Fired, "alice", "one");
-    let EventReading { at, reading, .. } = event.readings[0];
-    event.readings[0] = EventReading::new(at, reading, Some(at + Span::from_millis(after)));
+    event.readings.change(|list| {
+        let EventReading { at, reading, .. } = list[0];
+        list[0] = EventReading::new(at, reading, Some(at + Span::from_millis(after)));
+    });
     let message = compose(&notice(NoticeKind::Alert(EventKind::Fired), vec![event]), Language::En, Tz::UTC);
     let table = message.sections.into_iter().find_map(|section| section.table).unwrap();
     assert_eq!(table.rows[0].last().unwrap(), expect);
