@@ -92,14 +92,24 @@ impl Due {
     /// What was seen of the slot at `clock` lasts for less than `lasts` milliseconds.
     pub(super) fn after(&mut self, slot: u32, clock: Span, lasts: f64) {
         let at = if lasts.is_finite() { seconds(clock.millis() as f64 + lasts) } else { NEVER };
+        self.put(slot, |_| at);
+    }
+
+    /// The slot is looked at by that clock at the latest.
+    pub(super) fn by(&mut self, slot: u32, clock: Span) {
+        let at = seconds(clock.millis() as f64);
+        self.put(slot, |before| before.min(at));
+    }
+
+    fn put(&mut self, slot: u32, at: impl Fn(u32) -> u32) {
         let slot = slot as usize;
         if slot >= self.at.len() {
-            if at == NEVER {
+            if at(NEVER) == NEVER {
                 return;
             }
             self.at.resize(slot + 1, NEVER);
         }
-        self.at[slot] = at;
+        self.at[slot] = at(self.at[slot]);
     }
 }
 
@@ -136,6 +146,11 @@ mod tests {
         assert_eq!(at(&mut due, 15), [70], "rather early than late");
         assert!(at(&mut due, 1_000_000_000).is_empty());
         due.after(70, clock(15), 1.0);
+        due.by(70, clock(30));
+        due.after(5, clock(15), 20_000.0);
+        due.by(5, clock(25));
+        assert_eq!(at(&mut due, 25), [5, 70], "as early as anybody wants");
+        due.after(70, clock(25), 1.0);
         due.all();
         assert!(due.take_all());
         assert!(at(&mut due, 99).is_empty());

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::alert::{self, Moment, Move, Outline, RuleMoves, Step, Turn, Verdict};
 use super::changes::take_readings;
 use super::event::{Event, EventReading};
+use super::lang::Machine;
 use super::outcome::{Alert, Outcome, PollRow, State, WRITTEN_WITHIN};
 use super::own::{self, Own, SourceFacts};
 use super::own_alerts::{self, told};
@@ -74,8 +75,8 @@ pub fn judge(watch: &mut Watch, poll: Poll, now: Time) -> Outcome {
     Outcome { now, poll: Some(row), ..outcome }
 }
 
-/// Judges again the poll that `column` has come to, for its events alone: nothing is made that only a store has use
-/// for, and there are no own alerts. `poll` needs no readings. A watch goes this way from its first poll on.
+/// Judges again the poll that `column` has come to, for its events alone: nothing is made that only a store or a message has
+/// use for, such as what an event rests on, and there are no own alerts. `poll` needs no readings. A watch goes this way from its first poll on.
 pub(super) fn judge_past(watch: &mut Watch, poll: &Poll, column: &Column, usable: bool) -> Vec<Arc<Event>> {
     watch.recorded = false;
     watch.set_day(poll.at);
@@ -126,8 +127,9 @@ impl<'a> Pass<'a> {
     /// All rules, one after the other.
     fn rules(&mut self, turned: &[(u32, Reading)]) {
         let mut plans = std::mem::take(&mut self.watch.plans);
+        let mut machine = Machine::default();
         for plan in &mut plans {
-            let found = verdict::of(self.watch, plan, self.poll, turned);
+            let found = verdict::of(self.watch, plan, self.poll, turned, &mut machine);
             // Out of the plan while they are stepped where they lie, because a step asks the plan.
             let mut alerts = std::mem::take(&mut plan.alerts);
             for (index, judged) in found {
@@ -168,7 +170,11 @@ impl<'a> Pass<'a> {
             plan.follow(index, alert);
         }
         if !matches!(change, Change::Settled) && plan.open.contains(index) {
-            plan.due.again(index, judged);
+            match alert::held_until(alert, &plan.rule.policy).filter(|_| !self.watch.recorded) {
+                // How it was held poll by poll is nobody's evidence.
+                Some(clock) => plan.due.by(index, clock),
+                None => plan.due.again(index, judged),
+            }
         }
         let blank = alert::is_blank(alert);
         match change {

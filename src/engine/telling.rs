@@ -55,6 +55,9 @@ pub(super) fn tell(
     if alert.since.is_some() {
         alert.blind = blind;
     }
-    grounds::add(watch, plan, index, &mut event);
+    // Only a message shows them.
+    if watch.recorded {
+        grounds::add(watch, plan, index, &mut event);
+    }
     event
 }

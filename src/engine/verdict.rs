@@ -4,7 +4,7 @@
 //! path: everything after it runs only for the few whose alert moves.
 
 use super::alert::Verdict;
-use super::lang::{Line, Outlook, Part, Program, Signal, Truth};
+use super::lang::{Line, Machine, Outlook, Part, Program, Signal, Truth};
 use super::plan::{Plan, Subjects, track};
 use super::reading::{Kind, Poll, Reading};
 use super::rule::AbsentMeans;
@@ -31,6 +31,7 @@ pub(super) fn of(
     plan: &mut Plan,
     poll: &Poll,
     turned: &[(u32, Reading)],
+    machine: &mut Machine,
 ) -> Vec<(u32, Judged)> {
     let inside = plan.inside(poll.at);
     let mut found = Vec::new();
@@ -43,10 +44,10 @@ pub(super) fn of(
         (plan.open.iter().collect(), Vec::new())
     };
     for resting in resting.chunks(CHUNK) {
-        breaches(watch, plan, resting, &mut found);
+        breaches(watch, plan, resting, &mut found, machine);
     }
     for open in open.chunks(CHUNK) {
-        for (index, judged, lasts) in verdicts(watch, plan, open, inside) {
+        for (index, judged, lasts) in verdicts(watch, plan, open, inside, machine) {
             plan.due.after(index, watch.memory.clock, lasts);
             found.push((index, judged));
         }
@@ -56,9 +57,15 @@ pub(super) fn of(
 }
 
 /// Breaches of subjects whose alert rests; the others need not be looked at as long as their outlook lasts.
-fn breaches(watch: &Watch, plan: &mut Plan, due: &[u32], found: &mut Vec<(u32, Judged)>) {
+fn breaches(
+    watch: &Watch,
+    plan: &mut Plan,
+    due: &[u32],
+    found: &mut Vec<(u32, Judged)>,
+    machine: &mut Machine,
+) {
     let told: Vec<u32> = due.iter().copied().filter(|index| tells(watch, plan, *index)).collect();
-    let outlooks = evaluate(watch, plan, &plan.rule.when, &told);
+    let outlooks = evaluate(watch, plan, &plan.rule.when, &told, machine);
     for (index, outlook) in told.into_iter().zip(outlooks) {
         if outlook.truth == Truth::True || absent_breach(watch, plan, index) {
             found.push((index, Judged::Inside(Verdict::Breach)));
@@ -69,14 +76,22 @@ fn breaches(watch: &Watch, plan: &mut Plan, due: &[u32], found: &mut Vec<(u32, J
 
 /// The verdict on one subject, whatever its alert. `inside` says whether the rule looks at all at this poll.
 pub(super) fn one(watch: &Watch, plan: &Plan, index: u32, inside: bool) -> Judged {
-    verdicts(watch, plan, &[index], inside).pop().map_or(Judged::LeftScope, |(_, judged, _)| judged)
+    let mut all = verdicts(watch, plan, &[index], inside, &mut Machine::default());
+    all.pop().map_or(Judged::LeftScope, |(_, judged, _)| judged)
 }
 
 /// Verdicts on subjects whatever their alerts, with how many milliseconds each is sure to last while nothing new is read.
 /// `inside` says whether the rule looks at all at this poll.
-fn verdicts(watch: &Watch, plan: &Plan, indices: &[u32], inside: bool) -> Vec<(u32, Judged, f64)> {
-    let whens = evaluate(watch, plan, &plan.rule.when, indices);
-    let clears = plan.rule.clear_when.as_ref().map(|program| evaluate(watch, plan, program, indices));
+fn verdicts(
+    watch: &Watch,
+    plan: &Plan,
+    indices: &[u32],
+    inside: bool,
+    machine: &mut Machine,
+) -> Vec<(u32, Judged, f64)> {
+    let whens = evaluate(watch, plan, &plan.rule.when, indices, machine);
+    let clears = plan.rule.clear_when.as_ref();
+    let clears = clears.map(|program| evaluate(watch, plan, program, indices, machine));
     let verdict_of = |(at, index): (usize, &u32)| {
         let unknown = if inside { Judged::Inside(Verdict::Unknown) } else { outside(Truth::Unknown) };
         let (judged, lasts) = if !plan.covers(*index) {
@@ -144,10 +159,16 @@ pub(super) fn absent_breach(watch: &Watch, plan: &Plan, index: u32) -> bool {
         && watch.signals.reading(index).kind() == Kind::Absent
 }
 
-fn evaluate(watch: &Watch, plan: &Plan, program: &Program, indices: &[u32]) -> Vec<Outlook> {
+fn evaluate(
+    watch: &Watch,
+    plan: &Plan,
+    program: &Program,
+    indices: &[u32],
+    machine: &mut Machine,
+) -> Vec<Outlook> {
     let mut outlooks = vec![Outlook::default(); indices.len()];
     let mut draw = |signal: &Signal, out: &mut [Line]| draw(watch, plan, indices, signal, out);
-    program.outlook(indices.len(), &mut draw, &mut outlooks);
+    program.outlook(indices.len(), &mut draw, &mut outlooks, machine);
     outlooks
 }
 

@@ -92,6 +92,18 @@ pub fn goes_on(alert: &Alert, verdict: Verdict, now: &Moment, policy: &Policy) -
     stays && verdict != Verdict::Clear && !now.hole && unmarked
 }
 
+/// The clock up to which nothing but a record of it comes of the same verdict again and again, where that is a hold which is
+/// counted in time.
+pub fn held_until(alert: &Alert, policy: &Policy) -> Option<Span> {
+    let (Hold::For(hold), Hold::For(clear_hold)) = (policy.hold, policy.clear_hold) else { return None };
+    let length = match alert.state {
+        State::Pending => hold,
+        State::Recovering => clear_hold,
+        State::Ok | State::Firing | State::Closed => return None,
+    };
+    alert.held_since.map(|held| held.clock + length)
+}
+
 /// Whether nothing of this alert needs to be remembered.
 pub fn is_blank(alert: &Alert) -> bool {
     alert.state == State::Ok && alert.step_no == 0 && alert.marks == 0 && alert.since.is_none()

@@ -56,7 +56,7 @@ pub(super) enum Operation {
 }
 
 /// A column on the stack: a number for all, a signal's column, or the scratch column of its place.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Operand {
     Constant(f64),
     Signal(usize),
@@ -84,11 +84,12 @@ pub(super) fn run(
     len: usize,
     fill: &mut dyn FnMut(&Signal, &mut [Line]),
     out: &mut [Outlook],
+    machine: &mut Machine,
 ) {
     if len == 0 {
         return;
     }
-    let mut machine = Machine::new(signals, depth, len, fill);
+    machine.begin(signals, depth, len, fill);
     for operation in operations {
         machine.step(*operation);
     }
@@ -102,7 +103,8 @@ pub(super) fn trace(
     depth: usize,
     fill: &mut dyn FnMut(&Signal, &mut [Line]),
 ) -> Vec<f64> {
-    let mut machine = Machine::new(signals, depth, 1, fill);
+    let mut machine = Machine::default();
+    machine.begin(signals, depth, 1, fill);
     let step = |operation: &Operation| {
         machine.step(*operation);
         machine.top()
@@ -119,7 +121,9 @@ pub(super) fn truth(value: f64) -> Truth {
     }
 }
 
-struct Machine {
+/// Where conditions run, one after the other: in the room of those before.
+#[derive(Debug, Default)]
+pub struct Machine {
     len: usize,
     columns: Vec<Line>,
     scratch: Vec<Line>,
@@ -127,13 +131,20 @@ struct Machine {
 }
 
 impl Machine {
-    fn new(signals: &[Signal], depth: usize, len: usize, fill: &mut dyn FnMut(&Signal, &mut [Line])) -> Self {
-        let mut columns = vec![Line::still(f64::NAN); signals.len() * len];
-        for (signal, column) in signals.iter().zip(columns.chunks_exact_mut(len)) {
+    fn begin(
+        &mut self,
+        signals: &[Signal],
+        depth: usize,
+        len: usize,
+        fill: &mut dyn FnMut(&Signal, &mut [Line]),
+    ) {
+        self.len = len;
+        self.columns.resize(signals.len() * len, Line::still(f64::NAN));
+        for (signal, column) in signals.iter().zip(self.columns.chunks_exact_mut(len)) {
             fill(signal, column);
         }
-        let scratch = vec![Line::still(0.0); depth * len];
-        Self { len, columns, scratch, stack: Vec::with_capacity(depth) }
+        self.scratch.resize(depth * len, Line::still(0.0));
+        self.stack.clear();
     }
 
     fn step(&mut self, operation: Operation) {

@@ -196,7 +196,7 @@ impl Line {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::{Outlook, Program, Signal, Truth, compile};
+    use super::super::{Machine, Outlook, Program, Signal, Truth, compile};
     use super::*;
     use crate::engine::rule::Per;
 
@@ -207,7 +207,7 @@ mod tests {
             let at = [Signal::Online, Signal::Limit].iter().position(|one| one == signal);
             column.fill(lines[at.unwrap_or(2)]);
         };
-        program.outlook(1, &mut fill, &mut out);
+        program.outlook(1, &mut fill, &mut out, &mut Machine::default());
         out[0]
     }
 

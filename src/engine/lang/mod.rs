@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 pub use bounds::Bounds;
 pub use error::LangError;
-pub use evaluate::{Outlook, Truth};
+pub use evaluate::{Machine, Outlook, Truth};
 pub use explain::{Part, Worth};
 pub use line::{Line, ROUNDING};
 pub use ready::ready;
@@ -109,13 +109,19 @@ impl Program {
             lines.iter_mut().zip(&values).for_each(|(line, value)| *line = Line::still(*value));
         };
         let mut outlooks = vec![Outlook::default(); len];
-        self.outlook(len, &mut still, &mut outlooks);
+        self.outlook(len, &mut still, &mut outlooks, &mut Machine::default());
         out.iter_mut().zip(outlooks).for_each(|(truth, outlook)| *truth = outlook.truth);
     }
 
     /// As [`Self::evaluate`], from where each signal goes; also says how long each truth is sure to last.
-    pub fn outlook(&self, len: usize, fill: &mut dyn FnMut(&Signal, &mut [Line]), out: &mut [Outlook]) {
-        evaluate::run(&self.0.operations, &self.0.signals, self.0.depth, len, fill, out);
+    pub fn outlook(
+        &self,
+        len: usize,
+        fill: &mut dyn FnMut(&Signal, &mut [Line]),
+        out: &mut [Outlook],
+        machine: &mut Machine,
+    ) {
+        evaluate::run(&self.0.operations, &self.0.signals, self.0.depth, len, fill, out, machine);
     }
 
     /// Every expression in it with its value for one subject, computed by the same operations: operands before what is

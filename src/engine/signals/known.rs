@@ -12,7 +12,7 @@ use super::clocks::Clocks;
 use super::log::Log;
 use super::needs::Kept;
 use super::older::Older;
-use super::stretch::{Piece, Stretch};
+use super::stretch::{self, Piece, Stretch};
 use crate::engine::lang::Line;
 use crate::engine::narrow::Narrow;
 use crate::engine::time::Span;
@@ -224,10 +224,12 @@ impl Known {
     /// As [`Self::fetch`], of logs in which somebody is about to look back over `span`.
     pub(super) fn fetch_window(&self, slots: impl Iterator<Item = usize> + Clone, span: Span) {
         self.fetch(slots.clone());
-        let older = || slots.clone().filter_map(|slot| self.logs.get(slot)?.older());
-        let heads = older().fold(0, |all, older: &Older| all ^ older.cut);
-        let rest = older().fold(0, |all, older: &Older| all ^ older.glance(self.now, span.millis()));
-        black_box(heads ^ rest);
+        let (now, start) = (self.now, self.now - span.millis());
+        let older = slots.filter_map(|slot| {
+            let (log, since) = (self.logs.get(slot)?, self.since[slot]);
+            log.older().filter(|_| since - stretch::length(&*log.fresh()) > start)
+        });
+        black_box(older.fold(0, |all, older: &Older| all ^ older.glance(now, span.millis())));
     }
 
     fn value(&self, slot: usize) -> u32 {

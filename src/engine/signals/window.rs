@@ -4,6 +4,8 @@
 //! (now − d, now]: a value holds to the next known reading, at most `gap`, and what is not held is blind. A part of its
 //! own because the five share one walk, and most slots need none.
 
+use std::iter;
+
 use super::known::{Known, NONE};
 use super::log::Log;
 use super::stretch::{Piece, Stretch};
@@ -36,15 +38,12 @@ pub(super) fn line(known: &Known, slot: usize, signal: &Signal, gap: i64) -> Lin
     if since <= clock - span {
         return known.sure(slot, Line::still(settled(signal, now, span, above)));
     }
-    let log = &known.logs[slot];
-    let cut = log.cut();
-    let line = if cut > clock - span {
-        Line::nothing_for((cut - (clock - span)) as f64)
-    } else {
-        let last = Stretch { since, until: clock, value: now };
-        let ends = matches!(signal, Signal::Peak(_) | Signal::Low(_));
-        let seen = walk(known, log, &last, &Window { start: clock - span, gap, above, ends });
-        seen.line(signal, now, span, above)
+    let last = Stretch { since, until: clock, value: now };
+    let ends = matches!(signal, Signal::Peak(_) | Signal::Low(_));
+    let window = Window { start: clock - span, gap, above, ends };
+    let line = match walk(known, &known.logs[slot], &last, &window) {
+        Ok(seen) => seen.line(signal, now, span, above),
+        Err(cut) => Line::nothing_for((cut - window.start) as f64),
     };
     known.sure(slot, line)
 }
@@ -69,15 +68,23 @@ struct Window {
     ends: bool,
 }
 
-/// From the newest stretch back to the one that stands at the start; what is added up is taken at once.
-fn walk(known: &Known, log: &Log, last: &Stretch, window: &Window) -> Seen {
+/// Ends whatever came before it.
+const END: &[Piece] = &[Piece::EMPTY];
+
+/// From the newest stretch back to the one that stands at the start; what is added up is taken at once. Err where the log
+/// was cut within the window, with when.
+fn walk(known: &Known, log: &Log, last: &Stretch, window: &Window) -> Result<Seen, i64> {
     let (peak, low) = (last.value, last.value);
     let mut seen = Seen { peak, low, changes: 0, over: 0, known: 0, area: 0, leaves: None, until: 0 };
     let Window { start, gap, above, .. } = *window;
     seen.take(last, last.until, start, above);
     let mut next = *last;
     seen.take_all([&log.fresh()], &mut next, window);
-    let Some(older) = log.older().filter(|_| next.since > start) else { return seen };
+    // Most windows end before what lies elsewhere in memory.
+    let Some(older) = log.older().filter(|_| next.since > start) else { return Ok(seen) };
+    if older.cut > start {
+        return Err(older.cut);
+    }
     let (mut at, tally) = (older.len(), older.tally(next.since, next.since - start));
     if let Some(part) = tally.and_then(|tally| tally.from(start, gap, &known.kept)) {
         (at, next) = (part.at, Stretch { since: part.since, until: part.since, value: older.value(part.at) });
@@ -85,7 +92,7 @@ fn walk(known: &Known, log: &Log, last: &Stretch, window: &Window) -> Seen {
         (seen.leaves, seen.until) = (None, next.since - start);
     }
     seen.take_all(older.before(at), &mut next, window);
-    seen
+    Ok(seen)
 }
 
 impl Seen {
@@ -111,24 +118,22 @@ impl Seen {
         let (mut seen, mut after) = (*self, *next);
         // Of the value [`NONE`] it is no stretch, but blind time.
         let mut one = Stretch { since: after.since, until: after.since, value: NONE };
-        'all: for pieces in pieces.iter().rev() {
+        // What ends the last stretch is one more piece.
+        'all: for pieces in iter::once(&END).chain(&pieces).rev() {
             for piece in pieces.iter().rev() {
-                if piece.value != one.value {
+                let reached = one.since <= window.start;
+                if piece.value != one.value || reached {
                     if one.value != NONE {
                         seen.take_older(&one, &after, window);
                         after = one;
+                        if reached {
+                            break 'all;
+                        }
                     }
                     one = Stretch { since: one.since, until: one.since, value: piece.value };
                 }
                 one.since -= piece.span();
-                if one.value != NONE && one.since <= window.start {
-                    break 'all;
-                }
             }
-        }
-        if one.value != NONE {
-            seen.take_older(&one, &after, window);
-            after = one;
         }
         (*self, *next) = (seen, after);
     }
@@ -149,9 +154,7 @@ impl Seen {
         self.low = self.low.min(stretch.value);
         self.known += length;
         self.area += i128::from(stretch.value) * i128::from(length);
-        if stretch.value > above {
-            self.over += length;
-        }
+        self.over += if stretch.value > above { length } else { 0 };
         // The oldest is taken last.
         (self.leaves, self.until) = match stretch.since > start {
             true => (None, stretch.since - start),
