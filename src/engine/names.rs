@@ -7,6 +7,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
 /// A slot is a name's index; names are compared byte for byte and only ever added.
 #[derive(Clone, Debug, Default)]
@@ -46,16 +47,19 @@ impl Names {
     }
 
     pub fn slot_or_add(&mut self, name: &str) -> u32 {
-        if let Some(slot) = self.slot(name) {
-            return slot;
-        }
-        let slot = u32::try_from(self.ends.len()).expect("fewer names than 32 bits count");
-        self.text.push_str(name);
-        self.ends.push(u32::try_from(self.text.len()).expect("names of less than 4 GiB"));
         let Self { text, ends, slots, hasher } = self;
+        let is = |slot: &u32| name_at(text, ends, *slot) == name;
         let hash = |slot: &u32| hasher.hash_one(name_at(text, ends, *slot));
-        slots.insert_unique(hasher.hash_one(name), slot, hash);
-        slot
+        match slots.entry(hasher.hash_one(name), is, hash) {
+            Entry::Occupied(slot) => *slot.get(),
+            Entry::Vacant(room) => {
+                let slot = u32::try_from(ends.len()).expect("fewer names than 32 bits count");
+                text.push_str(name);
+                ends.push(u32::try_from(text.len()).expect("names of less than 4 GiB"));
+                room.insert(slot);
+                slot
+            }
+        }
     }
 
     /// Panics for a slot that was never given out: a bug, not bad input.
