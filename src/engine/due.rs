@@ -23,12 +23,14 @@ pub(super) struct Due {
     again: Vec<(u32, Judged)>,
     /// By slot, as far as any was ever due.
     at: Vec<u32>,
+    /// None of them is due before this.
+    earliest: u32,
 }
 
 impl Due {
     /// A rule that has not looked at anybody.
     pub(super) const fn new() -> Self {
-        Self { all: true, soon: Vec::new(), again: Vec::new(), at: Vec::new() }
+        Self { all: true, soon: Vec::new(), again: Vec::new(), at: Vec::new(), earliest: NEVER }
     }
 
     /// Something changed that concerns everybody.
@@ -44,6 +46,7 @@ impl Due {
             self.soon.clear();
             self.again.clear();
             self.at.fill(NEVER);
+            self.earliest = NEVER;
         }
         all
     }
@@ -76,17 +79,25 @@ impl Due {
     pub(super) fn take(&mut self, clock: Span, due: &mut Vec<u32>) {
         due.append(&mut self.soon);
         let now = seconds(clock.millis() as f64);
-        let mut first = 0;
+        if now < self.earliest {
+            return;
+        }
+        // Without branches, many at a time.
+        let least_of = |chunk: &[u32]| chunk.iter().fold(NEVER, |least, at| least.min(*at));
+        let (mut first, mut earliest) = (0, NEVER);
         for chunk in self.at.chunks_mut(CHUNK) {
-            // Without branches, many at a time.
-            if chunk.iter().fold(false, |any, at| any | (*at <= now)) {
-                for (slot, at) in (first..).zip(chunk).filter(|(_, at)| **at <= now) {
+            let mut least = least_of(chunk);
+            if least <= now {
+                for (slot, at) in (first..).zip(&mut *chunk).filter(|(_, at)| **at <= now) {
                     *at = NEVER;
                     due.push(slot);
                 }
+                least = least_of(chunk);
             }
+            earliest = earliest.min(least);
             first += CHUNK as u32;
         }
+        self.earliest = earliest;
     }
 
     /// What was seen of the slot at `clock` lasts for less than `lasts` milliseconds.
@@ -110,6 +121,7 @@ impl Due {
             self.at.resize(slot + 1, NEVER);
         }
         self.at[slot] = at(self.at[slot]);
+        self.earliest = self.earliest.min(self.at[slot]);
     }
 }
 
