@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::alert::{self, Moment, Move, Outline, RuleMoves, Step, Turn, Verdict};
+use super::alert::{self, Moment, Move, Outline, Pushed, RuleMoves, Step, Turn, Verdict};
 use super::changes::take_readings;
 use super::event::{Event, EventReading};
 use super::lang::Machine;
@@ -108,6 +108,7 @@ struct Pass<'a> {
     outcome: Outcome,
     evidence: Vec<u32>,
     moves: Vec<RuleMoves>,
+    pushed: Pushed,
 }
 
 /// What a poll made of an alert.
@@ -121,7 +122,14 @@ enum Change {
 
 impl<'a> Pass<'a> {
     fn of(watch: &'a mut Watch, poll: &'a Poll) -> Self {
-        Self { watch, poll, outcome: Outcome::default(), evidence: Vec::new(), moves: Vec::new() }
+        Self {
+            watch,
+            poll,
+            outcome: Outcome::default(),
+            evidence: Vec::new(),
+            moves: Vec::new(),
+            pushed: Pushed::default(),
+        }
     }
 
     /// All rules, one after the other.
@@ -294,7 +302,7 @@ impl<'a> Pass<'a> {
         };
         let fetched_at = batch.map(|batch| batch.fetched_at);
         let shown = EventReading::new(self.poll.at, reading, fetched_at);
-        alert::push_trail(alert, shown, batch.and_then(|batch| batch.request_id.as_ref()));
+        self.pushed.push(alert, shown, batch.and_then(|batch| batch.request_id.as_ref()));
         if plan.per_user() && self.watch.recorded {
             self.evidence.push(index);
         }

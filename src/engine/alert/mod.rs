@@ -1,20 +1,23 @@
 //! The life of an alert: a state and a verdict in, the next state and perhaps an event out.
 //!
 //! Neighbours: `judge` asks for a step at each poll, `marks` counts polls, `change` holds the steps that no verdict
-//! causes (scope, reload, operator), `record` turns a step into an event, `outline` tells if an alert moved and `moved` how. A part
+//! causes (scope, reload, operator), `push` adds readings, `record` turns a step into an event, `outline` tells if an alert moved and `moved` how. A part
 //! of its own because what people are told rests on this table alone, so it can be printed, and compared with a slow second telling in the tests.
 
 mod change;
 mod marks;
 mod moved;
 mod outline;
+mod push;
 mod record;
 
 pub use change::{close, left_scope, reminder_due, rule_changed, rule_removed, surfaces, window_left};
 pub use moved::{Move, MovedAt, RuleMoves, Turn};
 pub(super) use outline::{Outline, outline};
+pub(super) use push::Pushed;
+pub use push::push_trail;
 pub(super) use record::TRAIL;
-pub use record::{Facts, Happening, build_event, note_blind, note_value, push_trail};
+pub use record::{Facts, Happening, build_event, note_blind, note_value};
 
 use super::event::EndReason;
 use super::outcome::{Alert, Stamp, State};

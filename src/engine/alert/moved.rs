@@ -7,7 +7,7 @@ use arcstr::ArcStr;
 
 use super::Moment;
 use super::outline::{Outline, outline};
-use super::record::push_trail;
+use super::push::push_trail;
 use crate::engine::event::{EventReading, Value};
 use crate::engine::outcome::{Alert, Stamp, State};
 use crate::engine::reading::{Batch, Reading};

@@ -7,11 +7,9 @@ use arcstr::ArcStr;
 
 use super::{Step, forget_stretch};
 use crate::engine::event::{
-    EndReason, Event, EventKind, EventReading, Finding, Limit, OnlineClient, Severity, Value, episode_id,
-    event_id,
+    EndReason, Event, EventKind, Finding, Limit, OnlineClient, Severity, Value, episode_id, event_id,
 };
 use crate::engine::outcome::{Alert, AlertKey, Episode, State};
-use crate::engine::request_id::RequestId;
 use crate::engine::shared::Shared;
 use crate::engine::time::{Span, Time};
 
@@ -211,31 +209,6 @@ fn fill(
         note: operator.then(|| episode.note.clone()).flatten(),
         finding: episode.finding,
     }
-}
-
-/// Adds a reading to those that decide, with the `RequestId` of the reply that stated it. Only while a stretch is
-/// under way (`since` is set); a poll that is seen twice counts once.
-pub fn push_trail(alert: &mut Alert, reading: EventReading, request_id: Option<&RequestId>) {
-    if alert.since.is_none() || alert.trail.last().is_some_and(|last| last.at >= reading.at) {
-        return;
-    }
-    alert.trail.change(|list| push(list, reading));
-    if let Some(id) = request_id
-        && !alert.trail_requests.iter().rev().any(|known| known == id)
-    {
-        push(&mut alert.trail_requests, id.clone());
-    }
-}
-
-/// The first stays, then the last ones.
-fn push<T>(list: &mut Vec<T>, item: T) {
-    if list.len() >= TRAIL {
-        list.remove(1);
-    } else if list.len() == list.capacity() {
-        // Not twice as much: thousands of alerts stay as long as their shortest hold lets them. Few grow beyond the first.
-        list.reserve_exact(if list.is_empty() { 4 } else { 8 });
-    }
-    list.push(item);
 }
 
 /// Takes the subject's value at this poll, None where it is not known: `now` is it, `first` the one the stretch

@@ -215,10 +215,18 @@ impl Log {
     }
 
     /// The newest pieces, oldest first; before them come those of [`Self::older`].
-    pub(super) fn fresh(&self) -> Fresh {
+    fn fresh(&self) -> Fresh {
         match self {
             Self::Short(packed) => packed.pieces(),
             Self::Long(long) => long.fresh,
+        }
+    }
+
+    /// The same where they lie, or in `room`.
+    pub(super) fn fresh_in<'a>(&'a self, room: &'a mut Option<Fresh>) -> &'a [Piece] {
+        match self {
+            Self::Short(packed) => room.insert(packed.pieces()),
+            Self::Long(long) => &long.fresh,
         }
     }
 

@@ -79,7 +79,7 @@ fn walk(known: &Known, log: &Log, last: &Stretch, window: &Window) -> Result<See
     let Window { start, gap, above, .. } = *window;
     seen.take(last, last.until, start, above);
     let mut next = *last;
-    seen.take_all([&log.fresh()], &mut next, window);
+    seen.take_all([log.fresh_in(&mut None)], &mut next, window);
     // Most windows end before what lies elsewhere in memory.
     let Some(older) = log.older().filter(|_| next.since > start) else { return Ok(seen) };
     if older.cut > start {
