@@ -14,6 +14,7 @@ use super::event::{Event, Finding, Limit, OnlineClient, Severity, Subject, Subje
 use super::names::NewNames;
 use super::reading::{Poll, Reading};
 use super::request_id::RequestId;
+use super::restore::Checkpoint;
 use super::roster::Listed;
 use super::shared::Shared;
 use super::time::{Span, Time};
@@ -238,8 +239,8 @@ pub struct PollRow {
     /// then these are needed.
     pub moves: Vec<RuleMoves>,
     pub memory: SourceMemory,
-    /// Encoded signals, now and then, so that a restart need not read all history.
-    pub checkpoint: Option<Vec<u8>>,
+    /// The signals, now and then, so that a restart need not read all history.
+    pub checkpoint: Option<Checkpoint>,
     /// The roster by slot, where it changed.
     pub roster: Option<Vec<Listed>>,
     /// Connections of suspected users by slot, ascending, as the vendor listed them after the poll.

@@ -187,7 +187,7 @@ fn again(watch: &Watch) -> Watch {
         roster: watch.roster.clone(),
     };
     let mut again = Watch::new(Arc::clone(&watch.setup), remembered);
-    assert!(again.restore(&watch.checkpoint()), "its own checkpoint");
+    assert!(again.restore(&watch.checkpoint().bytes()), "its own checkpoint");
     again
 }
 

@@ -3,6 +3,8 @@
 //! Neighbours: `judge` writes a checkpoint now and then, the agent hands back the newest with the polls since. A part
 //! of its own because a restarted agent must go on exactly as one that never stopped.
 
+use std::sync::Arc;
+
 use super::absentees::Absentees;
 use super::past::Column;
 use super::plan::{Groups, Plan, Subjects};
@@ -26,18 +28,21 @@ pub struct Past<'a> {
 }
 
 impl Watch {
-    /// Everything that counts over polls, as bytes: parts, each preceded by its length.
-    pub fn checkpoint(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        put(&mut bytes, |to| to.extend(self.absentees.encode()));
-        put(&mut bytes, |to| self.signals.encode(to));
+    /// Everything that counts over polls.
+    pub fn checkpoint(&self) -> Checkpoint {
+        let (mut before, mut after, mut length) = (Vec::new(), Vec::new(), 0);
+        put(&mut before, &self.absentees.encode());
+        self.signals.encode(&mut |piece| length += piece.len() as u64);
+        before.extend_from_slice(&length.to_be_bytes());
         for plan in &self.plans {
             if let Subjects::Groups(groups) = &plan.subjects {
-                put(&mut bytes, |to| to.extend_from_slice(plan.rule.name.as_bytes()));
-                put(&mut bytes, |to| groups.totals.encode(&groups.keys(), to));
+                let mut totals = Vec::new();
+                groups.totals.encode(&groups.keys(), &mut |piece| totals.extend_from_slice(piece));
+                put(&mut after, plan.rule.name.as_bytes());
+                put(&mut after, &totals);
             }
         }
-        bytes
+        Checkpoint { before, signals: Arc::clone(&self.signals), length, after }
     }
 
     /// Takes a checkpoint over, if it holds all that the rules ask for today; changes nothing otherwise.
@@ -69,7 +74,7 @@ impl Watch {
             }
         }
         self.absentees = Absentees::decode(absent_runs, |slot| signals.reading(slot));
-        self.signals = signals;
+        self.signals = Arc::new(signals);
         self.look_at_all();
         Some(())
     }
@@ -140,14 +145,14 @@ impl Replay<'_> {
         self.watch.absentees.observe(turned);
         self.backlog.push(turned, column.len(), clock, seq);
         if self.backlog.is_full() {
-            self.watch.signals.take_all(&mut self.backlog);
+            Arc::make_mut(&mut self.watch.signals).take_all(&mut self.backlog);
         }
     }
 
     pub fn finish(mut self) {
         let Some(usable) = self.usable else { return };
         if self.slot_by_slot {
-            self.watch.signals.take_all(&mut self.backlog);
+            Arc::make_mut(&mut self.watch.signals).take_all(&mut self.backlog);
             // What is asked of all users together is asked of the last poll alone.
             self.watch.plans.iter_mut().for_each(|plan| plan.observe(&self.watch.signals, usable));
         }
@@ -155,14 +160,46 @@ impl Replay<'_> {
     }
 }
 
-/// Adds a part where it is to lie: it may be large.
-fn put(bytes: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
-    const LENGTH: usize = size_of::<u64>();
-    let start = bytes.len();
-    bytes.extend_from_slice(&[0; LENGTH]);
-    write(bytes);
-    let length = (bytes.len() - start - LENGTH) as u64;
-    bytes[start..start + LENGTH].copy_from_slice(&length.to_be_bytes());
+/// Everything that counts over polls, as it was after one of them: bytes in parts, each preceded by its length. They are
+/// made as they are written, because those of a million users are many.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    /// What comes before that of the signals, their length with it, and what comes after.
+    before: Vec<u8>,
+    signals: Arc<Signals>,
+    length: u64,
+    after: Vec<u8>,
+}
+
+impl Checkpoint {
+    /// Of all of it, in bytes.
+    pub fn length(&self) -> u64 {
+        self.before.len() as u64 + self.length + self.after.len() as u64
+    }
+
+    /// Gives it to `to`, piece by piece.
+    pub fn write(&self, to: &mut dyn FnMut(&[u8])) {
+        to(&self.before);
+        self.signals.encode(to);
+        to(&self.after);
+    }
+
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.write(&mut |piece| bytes.extend_from_slice(piece));
+        bytes
+    }
+}
+
+impl PartialEq for Checkpoint {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes() == other.bytes()
+    }
+}
+
+fn put(bytes: &mut Vec<u8>, part: &[u8]) {
+    bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
+    bytes.extend_from_slice(part);
 }
 
 fn take<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {

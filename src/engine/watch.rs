@@ -92,7 +92,8 @@ pub struct Watch {
     pub(super) absentees: Absentees,
     /// Whether what is judged is going to be remembered; not where history is judged once more.
     pub(super) recorded: bool,
-    pub(super) signals: Signals,
+    /// A checkpoint under way shares them.
+    pub(super) signals: Arc<Signals>,
     /// That windows had too much to keep.
     cut_is_told: bool,
     pub(super) plans: Vec<Plan>,
@@ -134,7 +135,7 @@ impl Watch {
             setup.rules.iter().map(|rule| Plan::new(rule, &setup, &names, &member)).collect();
         let mut needs = Needs::default();
         plans.iter().for_each(|plan| plan.add_needs(&mut needs));
-        let signals = Signals::new(&needs);
+        let signals = Arc::new(Signals::new(&needs));
         let mut watch = Self {
             source: setup.source.as_str().into(),
             names,
@@ -190,7 +191,7 @@ impl Watch {
         seq: u64,
         usable: bool,
     ) {
-        self.signals.take(turned, len, clock, seq);
+        Arc::make_mut(&mut self.signals).take(turned, len, clock, seq);
         for plan in &mut self.plans {
             plan.observe(&self.signals, usable);
         }
@@ -200,7 +201,8 @@ impl Watch {
     /// The first time since this watch was loaded that windows had to keep more than there is room for: the user whose
     /// readings turn so often, or a rule about totals.
     pub fn take_cut(&mut self) -> Option<String> {
-        let slot = self.signals.take_cut();
+        let cut = self.signals.is_cut();
+        let slot = cut.then(|| Arc::make_mut(&mut self.signals).take_cut()).flatten();
         let user = slot.map(|slot| self.names.name(slot).to_owned());
         let cut = user.or_else(|| self.plans.iter_mut().find_map(Plan::take_cut))?;
         (!std::mem::replace(&mut self.cut_is_told, true)).then_some(cut)

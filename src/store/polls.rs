@@ -111,8 +111,8 @@ pub(super) fn insert(c: &Connection, row: &PollRow) -> Result<(), StoreError> {
     if let Some(keyframe) = &row.keyframe {
         column::put_keyframe(c, id, poll.seq, keyframe)?;
     }
-    if let Some(signals) = &row.checkpoint {
-        source::put_checkpoint(c, id, poll.seq, signals)?;
+    if let Some(checkpoint) = &row.checkpoint {
+        source::put_checkpoint(c, id, poll.seq, checkpoint)?;
     }
     roster::insert(c, id, row)?;
     evidence::insert(c, id, row)?;

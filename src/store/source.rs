@@ -11,6 +11,7 @@ use super::{Pending, Reader, Store, column, roster};
 use crate::engine::names::{Names, NewNames};
 use crate::engine::outcome::SourceMemory;
 use crate::engine::reading::Reading;
+use crate::engine::restore;
 use crate::engine::roster::Listed;
 
 /// What is known of a source when the agent starts. All empty for a source that was never polled.
@@ -78,19 +79,26 @@ pub(super) fn add_names(c: &Connection, source: i64, new: &NewNames) -> Result<(
     Ok(())
 }
 
-/// Written where it is to lie: what is bound to a statement would be copied twice, and a million users have many bytes.
+/// Written where it is to lie, piece by piece: a million users have many bytes.
 pub(super) fn put_checkpoint(
     c: &Connection,
     source: i64,
     seq: u64,
-    signals: &[u8],
+    checkpoint: &restore::Checkpoint,
 ) -> Result<(), StoreError> {
     c.prepare_cached("DELETE FROM checkpoint WHERE source = ?1")?.execute([source])?;
 
     let mut insert = c.prepare_cached("INSERT INTO checkpoint (source, seq, signals) VALUES (?1, ?2, ?3)")?;
-    insert.execute(params![source, seq.cast_signed(), ZeroBlob(signals.len() as u64)])?;
+    insert.execute(params![source, seq.cast_signed(), ZeroBlob(checkpoint.length())])?;
     let mut blob = c.blob_open(MAIN_DB, c"checkpoint", c"signals", source, false)?;
-    blob.write_all_at(signals, 0)?;
+    let (mut at, mut written) = (0, Ok(()));
+    checkpoint.write(&mut |piece| {
+        if written.is_ok() {
+            written = blob.write_all_at(piece, at);
+            at += piece.len();
+        }
+    });
+    written?;
     Ok(blob.close()?)
 }
 

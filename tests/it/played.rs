@@ -252,7 +252,7 @@ fn check_evidence_over_a_jump(jump: Span, expect: &[(i64, u32)]) {
             at = at + elapsed + if n == 2 { jump } else { Span::ZERO };
             found.extend(poll_after(&mut watch, elapsed, at, count).events);
             if restarts {
-                let checkpoint = watch.checkpoint();
+                let checkpoint = watch.checkpoint().bytes();
                 let memory = serde_json::to_string(&watch.memory).unwrap();
                 let remembered = Remembered {
                     names: Names::clone(&watch.names),

@@ -157,7 +157,7 @@ fn play(history: &[Moment], restarts: bool) -> Vec<Arc<Event>> {
         assert!(settled.is_empty(), "nothing was changed: {settled:?}");
         if let Some(by_checkpoint) = moment.restart.filter(|_| restarts) {
             if by_checkpoint {
-                kept.checkpoint = Some((watch.memory.seq, watch.checkpoint()));
+                kept.checkpoint = Some((watch.memory.seq, watch.checkpoint().bytes()));
             }
             watch = kept.watch(&setup);
         }

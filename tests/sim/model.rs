@@ -83,7 +83,7 @@ impl Model {
             self.past.push((seq, row.memory.clock, row.poll.readings, usable));
             self.memory = row.memory;
             if let Some(signals) = row.checkpoint {
-                self.checkpoint = Some((seq, signals));
+                self.checkpoint = Some((seq, signals.bytes()));
                 self.past.clear();
             }
         }

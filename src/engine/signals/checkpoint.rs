@@ -19,15 +19,15 @@ pub(super) const USERS: &[u8] = b"seatwatch signals 5\n";
 pub(super) const GROUPS: &[u8] = b"seatwatch totals 5\n";
 
 impl Signals {
-    /// Adds everything [`Signals::decode`] needs to go on as if it had never stopped.
-    pub fn encode(&self, to: &mut Vec<u8>) {
+    /// Gives `to` everything [`Signals::decode`] needs to go on as if it had never stopped, piece by piece.
+    pub fn encode(&self, to: &mut dyn FnMut(&[u8])) {
         Writer::sealed(to, USERS, |out| out.signals(self));
     }
 }
 
 impl Totals {
     /// `groups` are the names the indices stand for; they are kept to be compared.
-    pub fn encode(&self, groups: &[String], to: &mut Vec<u8>) {
+    pub fn encode(&self, groups: &[String], to: &mut dyn FnMut(&[u8])) {
         Writer::sealed(to, GROUPS, |out| self.write(groups, out));
     }
 
@@ -51,19 +51,35 @@ fn positive(span: Span) -> u64 {
     u64::try_from(span.millis()).unwrap_or(0)
 }
 
-struct Writer<'a>(&'a mut Vec<u8>);
+/// So many bytes are handed on at once: those of a million users are never all there.
+const PIECE: usize = 1 << 16;
+
+struct Writer<'a> {
+    to: &'a mut dyn FnMut(&[u8]),
+    piece: Vec<u8>,
+    sum: Sha256,
+}
 
 impl Writer<'_> {
-    fn sealed(to: &mut Vec<u8>, tag: &[u8], write: impl FnOnce(&mut Writer<'_>)) {
-        let start = to.len();
-        to.extend_from_slice(tag);
-        write(&mut Writer(to));
-        let sum = Sha256::digest(&to[start..]);
-        to.extend_from_slice(&sum[..8]);
+    fn sealed(to: &mut dyn FnMut(&[u8]), tag: &[u8], write: impl FnOnce(&mut Writer<'_>)) {
+        let mut out = Writer { to, piece: tag.to_vec(), sum: Sha256::new() };
+        write(&mut out);
+        out.hand_on();
+        let Writer { to, sum, .. } = out;
+        to(&sum.finalize()[..8]);
+    }
+
+    fn hand_on(&mut self) {
+        self.sum.update(&self.piece);
+        (self.to)(&self.piece);
+        self.piece.clear();
     }
 
     fn number(&mut self, value: u64) {
-        leb::put(self.0, value);
+        leb::put(&mut self.piece, value);
+        if self.piece.len() >= PIECE {
+            self.hand_on();
+        }
     }
 
     fn span(&mut self, span: Span) {

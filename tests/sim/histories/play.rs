@@ -393,7 +393,7 @@ impl Told {
             After::Restart { by_checkpoint } => {
                 if restarts {
                     if *by_checkpoint {
-                        self.checkpoint = Some((self.watch.memory.seq, self.watch.checkpoint()));
+                        self.checkpoint = Some((self.watch.memory.seq, self.watch.checkpoint().bytes()));
                     }
                     self.start(Arc::clone(&self.watch.setup));
                 }

@@ -338,7 +338,7 @@ proptest! {
 
 fn encoded(signals: &Signals) -> Vec<u8> {
     let mut bytes = Vec::new();
-    signals.encode(&mut bytes);
+    signals.encode(&mut |piece| bytes.extend_from_slice(piece));
     bytes
 }
 

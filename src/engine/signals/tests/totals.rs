@@ -6,7 +6,7 @@ use super::*;
 
 fn encoded_totals(totals: &Totals, groups: &[String]) -> Vec<u8> {
     let mut bytes = Vec::new();
-    totals.encode(groups, &mut bytes);
+    totals.encode(groups, &mut |piece| bytes.extend_from_slice(piece));
     bytes
 }
 
