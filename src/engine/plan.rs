@@ -301,10 +301,10 @@ impl Plan {
         }
     }
 
-    /// The rule's name, if its totals turned more often than there is room for since this was last asked.
-    pub(super) fn take_cut(&mut self) -> Option<String> {
-        let Subjects::Groups(groups) = &mut self.subjects else { return None };
-        groups.totals.take_cut().then(|| self.rule.name.clone())
+    /// The rule's name, if its totals turned more often than there is room for.
+    pub(super) fn cut(&self) -> Option<String> {
+        let Subjects::Groups(groups) = &self.subjects else { return None };
+        groups.totals.is_cut().then(|| self.rule.name.clone())
     }
 
     /// The subject of a group or source rule.

@@ -30,9 +30,8 @@ pub struct Past<'a> {
 impl Watch {
     /// Everything that counts over polls.
     pub fn checkpoint(&self) -> Checkpoint {
-        let (mut before, mut after, mut length) = (Vec::new(), Vec::new(), 0);
+        let (mut before, mut after, length) = (Vec::new(), Vec::new(), self.signals.encoded_length());
         put(&mut before, &self.absentees.encode());
-        self.signals.encode(&mut |piece| length += piece.len() as u64);
         before.extend_from_slice(&length.to_be_bytes());
         for plan in &self.plans {
             if let Subjects::Groups(groups) = &plan.subjects {

@@ -201,11 +201,13 @@ impl Watch {
     /// The first time since this watch was loaded that windows had to keep more than there is room for: the user whose
     /// readings turn so often, or a rule about totals.
     pub fn take_cut(&mut self) -> Option<String> {
-        let cut = self.signals.is_cut();
-        let slot = cut.then(|| Arc::make_mut(&mut self.signals).take_cut()).flatten();
-        let user = slot.map(|slot| self.names.name(slot).to_owned());
-        let cut = user.or_else(|| self.plans.iter_mut().find_map(Plan::take_cut))?;
-        (!std::mem::replace(&mut self.cut_is_told, true)).then_some(cut)
+        if self.cut_is_told {
+            return None;
+        }
+        let user = self.signals.cut().map(|slot| self.names.name(slot).to_owned());
+        let cut = user.or_else(|| self.plans.iter().find_map(Plan::cut));
+        self.cut_is_told = cut.is_some();
+        cut
     }
 
     /// Users whom several good replies in a row left out, by name.

@@ -234,7 +234,10 @@ impl Polls<'_> {
             let page = &mut self.page;
             let read = self.reader.run(|c| page.read(c, self.source, self.next..=self.last));
             self.given = 0;
-            self.done = read.is_err() || !page.is_full();
+            if read.is_err() {
+                page.len = 0;
+            }
+            self.done = !page.is_full();
             read?;
         }
         let poll = self.page.polls().get(self.given);

@@ -23,6 +23,11 @@ impl Signals {
     pub fn encode(&self, to: &mut dyn FnMut(&[u8])) {
         Writer::sealed(to, USERS, |out| out.signals(self));
     }
+
+    /// Of what [`Self::encode`] gives, in bytes.
+    pub fn encoded_length(&self) -> u64 {
+        Writer::length(USERS, |out| out.signals(self))
+    }
 }
 
 impl Totals {
@@ -57,20 +62,37 @@ const PIECE: usize = 1 << 16;
 struct Writer<'a> {
     to: &'a mut dyn FnMut(&[u8]),
     piece: Vec<u8>,
-    sum: Sha256,
+    /// None where only the length is asked.
+    sum: Option<Sha256>,
 }
+
+/// Bytes of the sum at the end.
+const SEAL: usize = 8;
 
 impl Writer<'_> {
     fn sealed(to: &mut dyn FnMut(&[u8]), tag: &[u8], write: impl FnOnce(&mut Writer<'_>)) {
-        let mut out = Writer { to, piece: tag.to_vec(), sum: Sha256::new() };
+        let mut out = Writer { to, piece: tag.to_vec(), sum: Some(Sha256::new()) };
         write(&mut out);
         out.hand_on();
-        let Writer { to, sum, .. } = out;
-        to(&sum.finalize()[..8]);
+        if let Writer { to, sum: Some(sum), .. } = out {
+            to(&sum.finalize()[..SEAL]);
+        }
+    }
+
+    /// Of what [`Self::sealed`] gives, in bytes.
+    fn length(tag: &[u8], write: impl FnOnce(&mut Writer<'_>)) -> u64 {
+        let mut length = SEAL as u64;
+        let to = &mut |piece: &[u8]| length += piece.len() as u64;
+        let mut out = Writer { to, piece: tag.to_vec(), sum: None };
+        write(&mut out);
+        out.hand_on();
+        length
     }
 
     fn hand_on(&mut self) {
-        self.sum.update(&self.piece);
+        if let Some(sum) = &mut self.sum {
+            sum.update(&self.piece);
+        }
         (self.to)(&self.piece);
         self.piece.clear();
     }

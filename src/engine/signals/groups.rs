@@ -110,9 +110,9 @@ impl Totals {
         }
     }
 
-    /// As [`Signals::take_cut`], of any group.
-    pub fn take_cut(&mut self) -> bool {
-        self.views.iter_mut().any(|view| view.totals.take_cut().is_some())
+    /// As [`Signals::cut`], of any group.
+    pub fn is_cut(&self) -> bool {
+        self.views.iter().any(|view| view.totals.cut().is_some())
     }
 
     /// The clock at which the total was last known, before the last poll.

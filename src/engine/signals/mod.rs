@@ -219,15 +219,9 @@ impl Signals {
         self.now.get(slot as usize).unwrap_or_default()
     }
 
-    /// Whether [`Self::take_cut`] has anything to tell.
-    pub fn is_cut(&self) -> bool {
-        self.tracks().any(|known| known.cut.is_some())
-    }
-
-    /// A slot of which windows had more to keep, since this was last asked, than there is room for.
-    pub fn take_cut(&mut self) -> Option<u32> {
-        let zero = self.zero.as_mut().and_then(|zero| zero.cut.take());
-        self.held.cut.take().or(zero)
+    /// A slot of which windows had more to keep than there is room for, since this was loaded.
+    pub fn cut(&self) -> Option<u32> {
+        self.tracks().find_map(|known| known.cut)
     }
 
     /// The clock at which the slot was last known on a track, before the last poll.

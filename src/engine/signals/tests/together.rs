@@ -7,7 +7,7 @@ use super::*;
 
 /// All that is kept, and what of it was cut.
 fn whole(signals: &mut Signals) -> (Vec<u8>, Option<u32>, String) {
-    (encoded(signals), signals.take_cut(), format!("{signals:#?}"))
+    (encoded(signals), signals.cut(), format!("{signals:#?}"))
 }
 
 /// Takes up polls one by one, and the same together: so many at a time, or whenever the backlog is full.
