@@ -134,6 +134,7 @@ pub(crate) fn commit(
         skew: None,
     };
     let row = PollRow {
+        tally: poll.tally(),
         poll,
         new_names: new_names.clone(),
         changes,

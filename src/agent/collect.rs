@@ -15,7 +15,6 @@ use crate::engine::reading::{Fault, Fetched, PollOutcome};
 use crate::engine::restore::MOST_REPLAYED;
 use crate::engine::tend::reconcile;
 use crate::engine::time::{Span, Time};
-use crate::engine::total;
 use crate::engine::watch::{Remembered, Setup, Watch, When};
 use crate::store::{Reader, Store, StoreError};
 
@@ -138,10 +137,10 @@ impl Agent {
                 "turns so often that long windows over it have no value; this is told once"
             );
         }
-        let Some(PollRow { poll, .. }) = &outcome.poll else { return Err(StoreError::Stopped) };
-        let sum = total::sum(poll).filter(|_| watch.memory.quarantine.is_empty());
+        let Some(PollRow { poll, tally, .. }) = &outcome.poll else { return Err(StoreError::Stopped) };
+        let sum = tally.clients.filter(|_| watch.memory.quarantine.is_empty());
         let (source, events) = (poll.source.clone(), outcome.events.len());
-        let collected = Collected { source, seq: poll.seq, at: poll.at, outcome: poll.outcome(), events };
+        let collected = Collected { source, seq: poll.seq, at: poll.at, outcome: tally.outcome, events };
         log(&collected, poll.fault.as_ref(), refused, extra, took);
         attach(watch, &mut outcome, lists);
         outcome.notifications = live.render(&outcome, now);

@@ -168,7 +168,7 @@ fn polled<'a>(users: &'a Names, poll: &'a Poll) -> Polled<'a> {
     Polled {
         source: &poll.source,
         at: poll.at,
-        outcome: poll.outcome(),
+        outcome: poll.tally().outcome,
         requests: poll.requests,
         took: poll.took,
         quarantined,

@@ -30,14 +30,18 @@ const CHECKPOINT_EVERY: u64 = 64;
 
 /// Takes `poll` into `watch` and says what follows. `watch` is ahead of the store until the outcome is committed;
 /// if it cannot be, drop it and load it again. Events still need their notifications.
-pub fn judge(watch: &mut Watch, poll: Poll, now: Time) -> Outcome {
+pub fn judge(watch: &mut Watch, mut poll: Poll, now: Time) -> Outcome {
     watch.set_day(poll.at);
     watch.set_hour(poll.at);
-    let usable = poll.outcome() != PollOutcome::Failed;
+    let tally = poll.tally();
+    let usable = tally.outcome != PollOutcome::Failed;
     count(watch, &poll, usable);
-    let turned = watch.signals.turned(&poll.readings);
-    let (changes, failed) = take_readings(watch, &poll.readings, &turned);
-    watch.observe(&turned, poll.readings.len(), watch.memory.clock, poll.seq, usable);
+    // Those of a million users are large; they are gone before what follows from them is made.
+    let readings = std::mem::take(&mut poll.readings);
+    let turned = watch.signals.turned(&readings);
+    let (changes, failed) = take_readings(watch, &readings, &turned);
+    watch.observe(&turned, readings.len(), watch.memory.clock, poll.seq, usable);
+    drop(readings);
 
     let mut pass = Pass::of(watch, &poll);
     pass.rules(&turned);
@@ -61,6 +65,7 @@ pub fn judge(watch: &mut Watch, poll: Poll, now: Time) -> Outcome {
     let memory = watch.memory.clone();
     let row = PollRow {
         poll,
+        tally,
         new_names,
         changes,
         failed,

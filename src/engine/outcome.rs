@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::alert::{MovedAt, RuleMoves, Turn};
 use super::event::{Event, Finding, Limit, OnlineClient, Severity, Subject, SubjectKind, Value};
 use super::names::NewNames;
-use super::reading::{Poll, Reading};
+use super::reading::{Poll, Reading, Tally};
 use super::request_id::RequestId;
 use super::restore::Checkpoint;
 use super::roster::Listed;
@@ -223,7 +223,9 @@ pub const WRITTEN_WITHIN: u64 = 64;
 /// A poll as the store takes it.
 #[derive(Clone, PartialEq, Debug)]
 pub struct PollRow {
+    /// Without its readings.
     pub poll: Poll,
+    pub tally: Tally,
     /// Names that got the next free slots, in order.
     pub new_names: NewNames,
     /// Slots whose reading is known (or *not polled*) and differs from the last such reading, ascending. A slot

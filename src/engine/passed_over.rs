@@ -300,8 +300,8 @@ proptest! {
             let live = poll(&mut watch, &said, moment, at, n == 0);
             let row = live.poll.as_ref().unwrap();
             column.turn(&row.changes, &row.failed);
-            let usable = row.poll.outcome() != PollOutcome::Failed;
-            let header = Poll { readings: Vec::new(), batch_of: Vec::new().into(), batches: Vec::new(), ..row.poll.clone() };
+            let usable = row.tally.outcome != PollOutcome::Failed;
+            let header = Poll { batch_of: Vec::new().into(), batches: Vec::new(), ..row.poll.clone() };
             let again = judge_past(&mut past, &header, &column, usable);
             prop_assert_eq!(as_of_the_past(again), as_of_the_past(live.events));
         }

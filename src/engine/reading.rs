@@ -287,6 +287,7 @@ pub struct Poll {
     pub elapsed: Span,
     /// How far the wall clock jumped since the poll before, if by more than 5 s.
     pub jump: Option<Span>,
+    /// Nothing once it was judged: what was new in them is the outcome's.
     pub readings: Vec<Reading>,
     pub batch_of: AnswerOf,
     pub batches: Vec<Batch>,
@@ -297,20 +298,34 @@ pub struct Poll {
     pub skew: Option<Span>,
 }
 
+/// What all readings of a poll come to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Tally {
+    pub outcome: PollOutcome,
+    /// How many names it asked about.
+    pub asked: u32,
+    /// The clients of all of them, where every one is known: only then can the sum be compared with a total.
+    pub clients: Option<u64>,
+}
+
 impl Poll {
-    /// A poll that asked nobody is complete: it knows all there is to know.
-    pub fn outcome(&self) -> PollOutcome {
-        let (mut known, mut failed) = (false, false);
-        // Without branches, because most polls are read to their end.
+    /// Of a poll that has its readings still.
+    pub fn tally(&self) -> Tally {
+        let (mut asked, mut failed, mut clients) = (0, 0, 0);
+        // Without branches, because there are many.
         for reading in &self.readings {
-            failed |= *reading == Reading::FAILED;
-            known |= (*reading != Reading::FAILED) & (*reading != Reading::NOT_POLLED);
+            asked += u32::from(*reading != Reading::NOT_POLLED);
+            failed += u32::from(*reading == Reading::FAILED);
+            clients += u64::from(reading.count().unwrap_or(0));
         }
-        match (known, failed) {
-            (_, false) if self.fault.is_none() || known => PollOutcome::Complete,
+        let outcome = match (asked > failed, failed > 0) {
+            // A poll that asked nobody is complete: it knows all there is to know.
+            (known, false) if self.fault.is_none() || known => PollOutcome::Complete,
             (true, true) => PollOutcome::Partial,
             (false, _) | (true, false) => PollOutcome::Failed,
-        }
+        };
+        let whole = outcome == PollOutcome::Complete && self.fault.is_none();
+        Tally { outcome, asked, clients: whole.then_some(clients) }
     }
 
     /// The answer that stated this slot's reading.
@@ -353,7 +368,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(readings: &[Reading], fault: bool, expect: PollOutcome) {
+    fn check(readings: &[Reading], fault: bool, outcome: PollOutcome, asked: u32, clients: Option<u64>) {
         let fault = fault.then(|| Fault {
             class: FaultClass::Transport,
             code: "timeout".to_owned(),
@@ -374,23 +389,27 @@ mod tests {
             fault,
             skew: None,
         };
-        assert_eq!(poll.outcome(), expect, "{readings:?} {:?}", poll.fault);
+        let expect = Tally { outcome, asked, clients };
+        assert_eq!(poll.tally(), expect, "{readings:?} {:?}", poll.fault);
     }
 
     #[test]
     fn a_poll_is_complete_partial_or_failed_by_what_it_knows() {
-        let (known, absent) = (Reading::online(0), Reading::ABSENT);
+        let (known, absent, three) = (Reading::online(0), Reading::ABSENT, Reading::online(3));
         let (failed, not_polled) = (Reading::FAILED, Reading::NOT_POLLED);
-        check(&[known, absent, not_polled], false, PollOutcome::Complete);
-        check(&[absent], false, PollOutcome::Complete);
-        check(&[known, failed], true, PollOutcome::Partial);
-        check(&[failed, not_polled], true, PollOutcome::Failed);
-        // What one try could not do, another did.
-        check(&[known], true, PollOutcome::Complete);
+        check(&[known, absent, not_polled], false, PollOutcome::Complete, 2, Some(0));
+        check(&[three, three, absent, not_polled], false, PollOutcome::Complete, 3, Some(6));
+        check(&[absent], false, PollOutcome::Complete, 1, Some(0));
+        check(&[three, failed], true, PollOutcome::Partial, 2, None);
+        check(&[three, failed], false, PollOutcome::Partial, 2, None);
+        check(&[failed, not_polled], true, PollOutcome::Failed, 1, None);
+        check(&[failed], false, PollOutcome::Failed, 1, None);
+        // What one try could not do, another did; but somebody may not have been asked.
+        check(&[three], true, PollOutcome::Complete, 1, None);
         // Nobody is asked about: it knows all there is to know, unless even that went wrong.
-        check(&[], false, PollOutcome::Complete);
-        check(&[not_polled], false, PollOutcome::Complete);
-        check(&[], true, PollOutcome::Failed);
-        check(&[not_polled], true, PollOutcome::Failed);
+        check(&[], false, PollOutcome::Complete, 0, Some(0));
+        check(&[not_polled], false, PollOutcome::Complete, 0, Some(0));
+        check(&[], true, PollOutcome::Failed, 0, None);
+        check(&[not_polled], true, PollOutcome::Failed, 0, None);
     }
 }

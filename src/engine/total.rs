@@ -3,8 +3,6 @@
 //! Neighbours: the agent asks for the total after a poll of a source with a roster and logs what is said here. A part of
 //! its own because it is the one place that says how far two numbers taken a moment apart may differ.
 
-use super::reading::{Poll, PollOutcome};
-
 /// Polls in a row that must differ, to the same side.
 pub const POLLS: u32 = 3;
 
@@ -38,17 +36,9 @@ impl TotalCheck {
     }
 }
 
-/// The clients of all users of a poll, where every user is known: only then can it be compared.
-pub fn sum(poll: &Poll) -> Option<u64> {
-    let whole = poll.outcome() == PollOutcome::Complete && poll.fault.is_none();
-    whole.then(|| poll.readings.iter().filter_map(|reading| reading.count()).map(u64::from).sum())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::reading::{Fault, FaultClass, Reading};
-    use crate::engine::time::{Span, Time};
 
     /// Sums and totals of polls in a row; `!` is told to differ, `=` to agree again, `.` nothing.
     #[track_caller]
@@ -69,37 +59,6 @@ mod tests {
     fn three_polls_on_one_side_are_told_once() {
         check(&[(3, 4), (3, 4), (3, 4), (3, 4), (4, 4), (4, 4)], "..!.=.");
         check(&[(3, 4), (3, 4), (4, 4), (3, 4)], "....");
-    }
-
-    #[test]
-    fn only_whole_polls_have_a_sum() {
-        let of = |readings: &[Reading], fault: Option<Fault>| {
-            sum(&Poll {
-                source: "shanghai".to_owned(),
-                seq: 1,
-                at: Time::default(),
-                elapsed: Span::ZERO,
-                jump: None,
-                readings: readings.to_vec(),
-                batch_of: vec![0; readings.len()].into(),
-                batches: Vec::new(),
-                requests: 1,
-                took: Span::ZERO,
-                fault,
-                skew: None,
-            })
-        };
-        let (three, four) = (Reading::online(3), Reading::online(4));
-        assert_eq!(of(&[three, four, Reading::ABSENT, Reading::NOT_POLLED], None), Some(7));
-        assert_eq!(of(&[three, Reading::FAILED], None), None);
-        assert_eq!(of(&[Reading::FAILED], None), None);
-        let fault = Fault {
-            class: FaultClass::Transport,
-            code: "timeout".to_owned(),
-            message: String::new(),
-            advice: None,
-        };
-        assert_eq!(of(&[three, four], Some(fault)), None, "somebody may not have been asked");
     }
 
     #[test]

@@ -139,12 +139,10 @@ impl Trial {
             let poll = self.poll(&watch, number);
             let at = poll.at;
             played.teach(&mut watch, at);
-            let outcome = judge(&mut watch, poll, at);
+            let outcome = judge(&mut watch, poll.clone(), at);
             watch.names_saved();
-            if let Some(row) = outcome.poll {
-                after(number, &watch, &row.poll, &outcome.events);
-                played.take(row.poll, &outcome.events);
-            }
+            after(number, &watch, &poll, &outcome.events);
+            played.take(poll, &outcome.events);
         }
     }
 

@@ -9,7 +9,7 @@ use super::codec;
 use super::error::StoreError;
 use super::source::{self, Row};
 use super::{Reader, polls};
-use crate::engine::reading::{Kind, Reading};
+use crate::engine::reading::Reading;
 
 pub(super) fn put_keyframe(
     c: &Connection,
@@ -116,9 +116,4 @@ impl Reader {
             if row.last_seq == 0 { Ok(Vec::new()) } else { exact(c, &row, row.last_seq) }
         })
     }
-}
-
-/// Readings of users who were asked about.
-pub(super) fn asked(readings: &[Reading]) -> usize {
-    readings.iter().filter(|r| r.kind() != Kind::NotPolled).count()
 }

@@ -647,8 +647,9 @@ fn a_refused_name_is_left_out_for_a_day() {
     assert_eq!(slots(&all), [0, 1, 2]);
     watch.quarantine(&all, &[1], START);
     assert_eq!(slots(&watch.asked(hour(23))), [0, 2]);
-    let poll = poll(&mut watch, 1, "3 ~ 1").poll.unwrap().poll;
-    assert_eq!(poll.readings, readings("3 ~ 1"));
+    let row = poll(&mut watch, 1, "3 ~ 1").poll.unwrap();
+    assert_eq!(row.changes, [(0, Reading::online(3)), (2, Reading::online(1))]);
+    assert_eq!((row.failed, row.tally.asked), (Vec::new(), 2));
     // The others say nothing about it.
     watch.quarantine(&watch.asked(hour(23)), &[], hour(23));
     assert_eq!(slots(&watch.asked(hour(23))), [0, 2]);

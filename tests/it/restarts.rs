@@ -147,7 +147,7 @@ fn play(history: &[Moment], restarts: bool) -> Vec<Arc<Event>> {
         let jump = Some(moment.jump).filter(|jump| *jump != Span::ZERO);
         let asked = Asked::all(Arc::clone(&watch.names));
         let poll = watch.poll(fetched(moment, at, n), &asked, When { at, elapsed, jump, took: Span::ZERO });
-        let usable = poll.outcome() != seatwatch::engine::reading::PollOutcome::Failed;
+        let usable = poll.tally().outcome != seatwatch::engine::reading::PollOutcome::Failed;
         let column = poll.readings.clone();
         let mut outcome = judge(&mut watch, poll, at);
         watch.names_saved();

@@ -78,9 +78,11 @@ impl Model {
             for (slot, reading) in row.changes {
                 self.last[slot as usize] = reading;
             }
-            let (seq, usable) = (row.poll.seq, row.poll.outcome() != PollOutcome::Failed);
+            let (seq, usable) = (row.poll.seq, row.tally.outcome != PollOutcome::Failed);
             assert_eq!(seq, self.memory.seq + 1, "polls follow each other");
-            self.past.push((seq, row.memory.clock, row.poll.readings, usable));
+            let mut readings = self.last.clone();
+            row.failed.into_iter().flatten().for_each(|slot| readings[slot as usize] = Reading::FAILED);
+            self.past.push((seq, row.memory.clock, readings, usable));
             self.memory = row.memory;
             if let Some(signals) = row.checkpoint {
                 self.checkpoint = Some((seq, signals.bytes()));

@@ -89,6 +89,7 @@ impl Timeline {
         let keyframe = keyframe.then(|| self.kept.clone());
         let memory = self.memory.clone();
         PollRow {
+            tally: poll.tally(),
             poll,
             new_names,
             changes,

@@ -305,7 +305,7 @@ impl Told {
 
     pub(super) fn poll(&mut self, poll: Poll) {
         self.have_usual(poll.at);
-        let (at, usable) = (poll.at, poll.outcome());
+        let (at, usable) = (poll.at, poll.tally().outcome);
         let outcome = judge(&mut self.watch, poll, at);
         self.watch.names_saved();
         self.take(outcome, usable);
