@@ -80,8 +80,9 @@ pub fn judge(watch: &mut Watch, mut poll: Poll, now: Time) -> Outcome {
     Outcome { now, poll: Some(row), ..outcome }
 }
 
-/// Judges again the poll that `column` has come to, for its events alone: nothing is made that only a store or a message has
-/// use for, such as what an event rests on, and there are no own alerts. `poll` needs no readings. A watch goes this way from its first poll on.
+/// Judges again the poll that `column` has come to, for its events alone: nothing is made that only a store or a message
+/// has use for, such as what an event rests on, and there are no own alerts. `poll` needs no readings. A watch goes this
+/// way from its first poll on.
 pub(super) fn judge_past(watch: &mut Watch, poll: &Poll, column: &Column, usable: bool) -> Vec<Arc<Event>> {
     watch.recorded = false;
     watch.set_day(poll.at);

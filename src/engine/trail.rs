@@ -54,6 +54,11 @@ impl Trail {
         self.0 = None;
     }
 
+    #[cfg(test)]
+    pub(super) fn is_shared_with(&self, other: &Self) -> bool {
+        self.0.as_ref().zip(other.0.as_ref()).is_some_and(|(one, other)| Arc::ptr_eq(one, other))
+    }
+
     fn bytes(&self) -> &[u8] {
         self.0.as_deref().unwrap_or_default()
     }

@@ -75,6 +75,24 @@ mod tests {
     use crate::engine::reading::Reading;
     use crate::engine::time::{Span, Time};
 
+    /// Two alerts whose readings come in the same replies, in turn, have one list of each.
+    #[test]
+    fn alerts_in_step_keep_one_list() {
+        let mut alerts = vec![Alert { since: Some(Stamp::default()), ..Alert::default() }; 2];
+        let mut pushed = Pushed::default();
+        for minute in 0..30 {
+            let at = Time::default() + Span::from_mins(minute);
+            let id = RequestId::from(format!("reply-{minute}"));
+            for alert in &mut alerts {
+                pushed.push(alert, EventReading::new(at, Reading::online(3), Some(at)), Some(&id));
+            }
+        }
+        let lists = || alerts.iter().map(|alert| alert.trail_requests.as_ptr());
+        assert_eq!(alerts[0].trail_requests.len(), TRAIL);
+        assert!(lists().all(|list| Some(list) == lists().next()), "{:?}", lists().collect::<Vec<_>>());
+        assert!(alerts[0].trail.is_shared_with(&alerts[1].trail));
+    }
+
     proptest! {
         #[test]
         fn what_is_shared_is_what_each_would_have(

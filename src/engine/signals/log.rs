@@ -1,8 +1,9 @@
 //! The past of one slot, oldest first: what windows look back over.
 //!
 //! Neighbours: `known` adds a stretch when the value turns, and says which no window reaches any more; `packed` is all of
-//! short logs, `older` has what is not new in long ones, `window` walks back. A part of its own because most slots have a handful of stretches, and
-//! whoever never rests has thousands: both must cost little, in the processor's cache above all.
+//! short logs, `older` has what is not new in long ones, `window` walks back. A part of its own because most slots have
+//! a handful of stretches, and whoever never rests has thousands: both must cost little, in the processor's cache above
+//! all.
 
 use std::collections::VecDeque;
 use std::ops::Deref;
@@ -25,13 +26,14 @@ pub(super) struct Room {
 }
 
 impl Default for Room {
-    /// A value that turns at every poll of one a minute, for 45 days; 32 MiB in all.
+    /// A value that turns at every poll of one a minute, for 45 days; 32 MiB in all long logs.
     fn default() -> Self {
         Self { each: 65_536, all: 4 << 20, least: 64 }
     }
 }
 
-/// So many, and no more, may be missing of the room that there is: the newest are put to the older several at a time. They fill a line of the processor's cache with what is kept beside them.
+/// So many, and no more, may be missing of the room that there is: the newest are put to the older several at a time.
+/// They fill a line of the processor's cache with what is kept beside them.
 pub(super) const FRESH: usize = if cfg!(test) { 3 } else { 6 };
 
 /// What came before the stretch that stands now.

@@ -43,6 +43,21 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// What a page held when it could not be read on is not given out as if it came after.
+#[test]
+fn polls_end_with_the_first_that_cannot_be_read() {
+    let world = World::new();
+    let (store, mut timeline) = (world.open(), Timeline::default());
+    for count in 1..=3 {
+        commit_poll(&store, timeline.poll(&[Reading::online(count)], false));
+    }
+    let broken = "UPDATE poll SET changes = x'ff' WHERE seq = 3";
+    rusqlite::Connection::open(world.path()).unwrap().execute_batch(broken).unwrap();
+    let read: Vec<_> = store.reader().unwrap().polls("shanghai", 1).unwrap().collect();
+    assert_eq!(read.len(), 1, "{read:?}");
+    assert!(matches!(read[0], Err(StoreError::Unreadable { .. })), "{read:?}");
+}
+
 /// Compares everything that can still be told with what was said; the oldest poll is `first` or earlier.
 fn compare(reader: &Reader, timeline: &Timeline, first: usize) {
     let Some(users) = timeline.said.last().map(Vec::len) else { return };
