@@ -193,7 +193,7 @@ impl Writer<'_> {
             out.value(before.value);
             out.ago(now, before.clock);
         });
-        self.list(&known.since, clock);
+        self.list(&known.since, |out, since| clock(out, &since.millis()));
         self.list(&known.runs, |out, run| out.list(run, clock));
         self.list(&known.logs, |out, log| {
             // An odd number says that the log was cut.
@@ -221,7 +221,8 @@ pub(super) fn shown(readings: impl Iterator<Item = Reading>, track: Track) -> im
 
 /// The largest number of milliseconds that measures every distance between the clocks of stretches: that of polls.
 fn unit(known: &Known, now: i64) -> u64 {
-    let clocks = known.since.iter().chain(known.runs.iter().flatten()).map(|clock| now.abs_diff(*clock));
+    let clocks = known.since.iter().map(|since| since.millis()).chain(known.runs.iter().flatten().copied());
+    let clocks = clocks.map(|clock| now.abs_diff(clock));
     let logs = known.logs.iter().flat_map(Log::pieces).map(|piece| u64::from(piece.length));
     // Nearly always the unit so far measures the next as well.
     let common = |unit: u64, length: u64| {

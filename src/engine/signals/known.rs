@@ -8,7 +8,7 @@ use std::hint::black_box;
 use std::mem;
 use std::ops::Range;
 
-use super::clocks::Clocks;
+use super::clocks::{Clock, Clocks};
 use super::log::Log;
 use super::needs::Kept;
 use super::older::Older;
@@ -54,7 +54,7 @@ pub(super) struct Known {
     /// Of slots that turned at the last poll, ascending.
     pub(super) before: Vec<Before>,
     /// Since when the last value stands without a gap that matters; empty without windows.
-    pub(super) since: Vec<i64>,
+    pub(super) since: Vec<Clock>,
     /// What it was before, as far as windows reach.
     pub(super) logs: Vec<Log>,
     /// For each gap of `kept.run_gaps`: since when it is online, or offline.
@@ -96,7 +96,7 @@ impl Known {
         self.value.grow(len, NONE);
         self.clock.grow(len, 0);
         if self.kept.horizon > Span::ZERO {
-            self.since.resize(len, 0);
+            self.since.resize(len, Clock::default());
             self.logs.resize(len, Log::default());
         }
         for run in &mut self.runs {
@@ -154,8 +154,8 @@ impl Known {
             }
         }
         if let Some(since) = self.since.get_mut(slot) {
-            let stretch = Stretch { since: *since, until: last, value: old };
-            *since = clock;
+            let stretch = Stretch { since: since.millis(), until: last, value: old };
+            *since = clock.into();
             if old != NONE {
                 let next = Stretch { since: clock, until: clock, value };
                 let log = &mut self.logs[slot];
@@ -172,7 +172,7 @@ impl Known {
     /// Drops stretches that ended, by a later reading, before the longest window begins.
     pub(super) fn forget(&mut self, slot: usize) {
         let start = self.now - self.kept.horizon.millis();
-        self.pieces -= self.logs[slot].forget(self.since[slot], start);
+        self.pieces -= self.logs[slot].forget(self.since[slot].millis(), start);
     }
 
     /// Whether anything can be so old that no window reaches it from that clock.
@@ -284,7 +284,7 @@ impl Known {
 
     /// The values that stood between `start` and now, newest first, each with the clock of its first reading.
     pub(super) fn stood_from(&self, slot: usize, start: i64) -> impl Iterator<Item = (i64, u32)> {
-        let newest = self.since.get(slot).copied().zip(self.value.get(slot));
+        let newest = self.since.get(slot).map(|since| since.millis()).zip(self.value.get(slot));
         let newest = newest.filter(|(_, value)| *value != NONE);
         let older = newest.into_iter().flat_map(move |(since, _)| {
             let log = &self.logs[slot];

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::absence::{Absence, NEVER};
 use super::checkpoint::{GROUPS, USERS, shown};
-use super::clocks::Clocks;
+use super::clocks::{Clock, Clocks};
 use super::groups::View;
 use super::known::{Before, Known, NONE, NOW};
 use super::log::{Log, Room};
@@ -186,9 +186,10 @@ impl<'a> Reader<'a> {
             })
         })?;
         let clock = |from: &mut Self| now.checked_sub(from.measured(unit)?);
-        known.since = self.list(clock)?;
+        known.since = self.list(|from| clock(from).map(Clock::from))?;
         known.runs = self.list(|from| from.list(clock))?;
-        let mut ends = known.since.iter().zip(known.value.iter()).map(|(since, value)| (*since, value));
+        let mut ends =
+            known.since.iter().zip(known.value.iter()).map(|(since, value)| (since.millis(), value));
         known.logs = self.list(|from| {
             let (since, value) = ends.next()?;
             from.log(now, unit, Stretch { since, until: now, value }, wanted)

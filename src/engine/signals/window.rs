@@ -33,7 +33,7 @@ struct Seen {
 pub(super) fn line(known: &Known, slot: usize, signal: &Signal, gap: i64) -> Line {
     let held = known.held(slot, gap).zip(known.since.get(slot)).zip(signal.window());
     let Some(((now, since), span)) = held else { return Line::brief(f64::NAN) };
-    let (since, span, clock) = (*since, span.millis(), known.now);
+    let (since, span, clock) = (since.millis(), span.millis(), known.now);
     let above = if let Signal::TimeOver(above, _) = signal { *above } else { 0 };
     if since <= clock - span {
         return known.sure(slot, Line::still(settled(signal, now, span, above)));
