@@ -51,11 +51,16 @@ impl Absentees {
         self.runs.iter().filter(|(_, run)| **run >= LONG).map(|(slot, _)| *slot)
     }
 
-    /// One byte per slot.
-    pub(super) fn encode(&self) -> Vec<u8> {
-        let mut bytes = vec![0; self.runs.last_key_value().map_or(0, |(slot, _)| *slot as usize + 1)];
-        self.runs.iter().for_each(|(slot, run)| bytes[*slot as usize] = *run);
-        bytes
+    /// Of what [`Self::encode`] adds, in bytes.
+    pub(super) fn encoded_length(&self) -> usize {
+        self.runs.last_key_value().map_or(0, |(slot, _)| *slot as usize + 1)
+    }
+
+    /// Adds one byte per slot.
+    pub(super) fn encode(&self, bytes: &mut Vec<u8>) {
+        let first = bytes.len();
+        bytes.resize(first + self.encoded_length(), 0);
+        self.runs.iter().for_each(|(slot, run)| bytes[first + *slot as usize] = *run);
     }
 
     /// `now` is what the last poll said of a slot.
@@ -83,7 +88,9 @@ mod tests {
             let turned: &[(u32, Reading)] = if reading == before { &[] } else { &[(2, reading)] };
             absentees.observe(turned);
             before = reading;
-            let again = Absentees::decode(&absentees.encode(), |_| reading);
+            let mut bytes = Vec::new();
+            absentees.encode(&mut bytes);
+            let again = Absentees::decode(&bytes, |_| reading);
             assert_eq!(again, absentees);
             runs.push(absentees.runs.get(&2).copied().unwrap_or(0));
         }

@@ -30,9 +30,13 @@ pub struct Past<'a> {
 impl Watch {
     /// Everything that counts over polls.
     pub fn checkpoint(&self) -> Checkpoint {
-        let (mut before, mut after, length) = (Vec::new(), Vec::new(), self.signals.encoded_length());
-        put(&mut before, &self.absentees.encode());
+        let (absentees, length) = (self.absentees.encoded_length(), self.signals.encoded_length());
+        // No more than it takes: that of a million users is large.
+        let mut before = Vec::with_capacity(2 * size_of::<u64>() + absentees);
+        before.extend_from_slice(&(absentees as u64).to_be_bytes());
+        self.absentees.encode(&mut before);
         before.extend_from_slice(&length.to_be_bytes());
+        let mut after = Vec::new();
         for plan in &self.plans {
             if let Subjects::Groups(groups) = &plan.subjects {
                 let mut totals = Vec::new();

@@ -227,7 +227,7 @@ impl Known {
         let (now, start) = (self.now, self.now - span.millis());
         let older = slots.filter_map(|slot| {
             let (log, since) = (self.logs.get(slot)?, self.since[slot]);
-            log.older().filter(|_| since - stretch::length(log.fresh_in(&mut None)) > start)
+            log.older().filter(|_| since.millis() - stretch::length(log.fresh_in(&mut None)) > start)
         });
         black_box(older.fold(0, |all, older: &Older| all ^ older.glance(now, span.millis())));
     }
